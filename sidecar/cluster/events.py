@@ -1,0 +1,335 @@
+"""All that can happen, as values. The core returns them; the application logs them, counts them and keeps a ring.
+
+Each class is one `kind` of the contract. `service` is the configured name or None, `endpoint` an `ip:port` or
+None; every further field is the event's `detail`, durations in seconds. `text` is the sentence for people.
+"""
+
+import enum
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+
+class Level(enum.Enum):
+    """How loud an event is in the event log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every event has; `kind` and `level` belong to the class."""
+
+    kind: ClassVar[str]
+    level: ClassVar[Level] = Level.INFO
+    service: str | None = None
+    endpoint: str | None = None
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """The event's own fields, in order of declaration; None where a fact is not known."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"service", "endpoint"}}
+
+    @property
+    def text(self) -> str:
+        """One sentence: whom it concerns, what happened, the facts."""
+        subject = " ".join(part for part in (self.service, self.endpoint) if part)
+        facts = " ".join(f"{name}={value}" for name, value in self.detail.items() if value is not None)
+        return f"{subject + ': ' if subject else ''}{self.kind.replace('_', ' ')}{' ' + facts if facts else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushArrived(Event):
+    """A list arrived that changes something or not; `instances` are `ip:port*weight`, at most the first 50."""
+
+    kind: ClassVar[str] = "push"
+    level: ClassVar[Level] = Level.DEBUG
+    origin: str
+    via: str
+    epoch: int
+    offered: int
+    result: str
+    instances: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotApplied(Event):
+    """The list in force changed."""
+
+    kind: ClassVar[str] = "snapshot_applied"
+    origin: str
+    instances: int
+    added: int
+    removed: int
+    changed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushRefused(Event):
+    """A list was doubted; what it misses is held."""
+
+    kind: ClassVar[str] = "push_refused"
+    level: ClassVar[Level] = Level.WARNING
+    why: str
+    kept: int
+    offered: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldEnded(Event):
+    """Held endpoints were let go or listed again; `by` is restored, gone, confirmed, expired or obeyed."""
+
+    kind: ClassVar[str] = "hold_ended"
+    by: str
+    left: int
+    """Endpoints still held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointAdded(Event):
+    """An endpoint is known from now on."""
+
+    kind: ClassVar[str] = "endpoint_added"
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRemoved(Event):
+    """An endpoint left the snapshot; requests in flight finish."""
+
+    kind: ClassVar[str] = "endpoint_removed"
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointIsSelf(Event):
+    """An endpoint is one of our own addresses and gets nothing (a loop)."""
+
+    kind: ClassVar[str] = "endpoint_is_self"
+    level: ClassVar[Level] = Level.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointLeaving(Event):
+    """An endpoint announced its end."""
+
+    kind: ClassVar[str] = "endpoint_leaving"
+    signal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointQuarantined(Event):
+    """A connect failed: out at once; probed with back-off."""
+
+    kind: ClassVar[str] = "endpoint_quarantined"
+    level: ClassVar[Level] = Level.WARNING
+    reason: str
+    next_probe_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRecovered(Event):
+    """A quarantined endpoint can be connected again."""
+
+    kind: ClassVar[str] = "endpoint_recovered"
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointStalled(Event):
+    """An endpoint owes answers and is silent while others answer."""
+
+    kind: ClassVar[str] = "endpoint_stalled"
+    level: ClassVar[Level] = Level.WARNING
+    owed: int
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointEjected(Event):
+    """An endpoint's answers were bad."""
+
+    kind: ClassVar[str] = "endpoint_ejected"
+    level: ClassVar[Level] = Level.WARNING
+    reason: str
+    for_s: float
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRestored(Event):
+    """An ejected endpoint serves again."""
+
+    kind: ClassVar[str] = "endpoint_restored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EjectionSuppressed(Event):
+    """An ejection was due but would have helped nobody."""
+
+    kind: ClassVar[str] = "ejection_suppressed"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanicEntered(Event):
+    """Only ejected endpoints are left: they are used."""
+
+    kind: ClassVar[str] = "panic_entered"
+    level: ClassVar[Level] = Level.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanicLeft(Event):
+    """An endpoint that is not ejected serves again."""
+
+    kind: ClassVar[str] = "panic_left"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed(Event):
+    """A probe of a held or quarantined endpoint ended."""
+
+    kind: ClassVar[str] = "probe"
+    level: ClassVar[Level] = Level.DEBUG
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescue(Event):
+    """A call was answered that would have failed without us."""
+
+    kind: ClassVar[str] = "rescue"
+    level: ClassVar[Level] = Level.DEBUG
+    by: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConnected(Event):
+    """A registry session is open and every service is subscribed."""
+
+    kind: ClassVar[str] = "registry_connected"
+    server: str
+    epoch: int
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryDisconnected(Event):
+    """A registry session was thrown away; what we held serves on."""
+
+    kind: ClassVar[str] = "registry_disconnected"
+    level: ClassVar[Level] = Level.WARNING
+    server: str
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starting(Event):
+    """The process begins."""
+
+    kind: ClassVar[str] = "starting"
+    version: str
+    config: str
+    loop: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening(Event):
+    """A listener is bound."""
+
+    kind: ClassVar[str] = "listening"
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready(Event):
+    """Every latch is open."""
+
+    kind: ClassVar[str] = "ready"
+    took: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadApplied(Event):
+    """A new configuration is in force."""
+
+    kind: ClassVar[str] = "reload_applied"
+    changes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadRejected(Event):
+    """A new configuration was refused as a whole; the old one is in force."""
+
+    kind: ClassVar[str] = "reload_rejected"
+    level: ClassVar[Level] = Level.ERROR
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotWriteFailed(Event):
+    """A last-good list could not be written; serving goes on."""
+
+    kind: ClassVar[str] = "snapshot_write_failed"
+    level: ClassVar[Level] = Level.WARNING
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLogDropped(Event):
+    """The reader of the access log was too slow."""
+
+    kind: ClassVar[str] = "access_log_dropped"
+    level: ClassVar[Level] = Level.WARNING
+    lines: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopLag(Event):
+    """The event loop came late by a second or more."""
+
+    kind: ClassVar[str] = "loop_lag"
+    level: ClassVar[Level] = Level.WARNING
+    lag_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainStarted(Event):
+    """The process is on its way out, or the operator asked for it; serving goes on."""
+
+    kind: ClassVar[str] = "drain_started"
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainEnded(Event):
+    """The last event of a process."""
+
+    kind: ClassVar[str] = "drain_ended"
+    cut: int
+    took: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateDump(Event):
+    """The state of all clusters, on request."""
+
+    kind: ClassVar[str] = "state_dump"
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash(Event):
+    """An error of ours."""
+
+    kind: ClassVar[str] = "crash"
+    level: ClassVar[Level] = Level.ERROR
+    error: str
+    traceback: str

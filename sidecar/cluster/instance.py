@@ -1,0 +1,61 @@
+"""One address as the registry describes it, and one list of them as it arrived."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sidecar.cluster.policy import NO_METADATA
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One `ip:port`; everything but the address may change between two lists.
+
+    `healthy` is a hint (Nacos rewrites it under its protect threshold), `enabled` and a weight of 0 are orders.
+    """
+
+    host: str
+    port: int
+    weight: float = 1.0
+    healthy: bool = True
+    enabled: bool = True
+    cluster: str = "DEFAULT"
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
+
+    @property
+    def address(self) -> str:
+        """`ip:port`, IPv6 in brackets: the identity of an endpoint."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Origin(enum.Enum):
+    """Where a list came from."""
+
+    NACOS = "nacos"
+    DISK = "disk"
+    STATIC = "static"
+
+
+class Via(enum.Enum):
+    """How a list of the registry reached us."""
+
+    PUSH = "push"
+    QUERY = "query"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One list of one service as it arrived, before any filter.
+
+    `service` is the name in the YAML. `epoch` is the running number of the registry session (0 for disk and
+    static), `sequence` grows with every list of the process: order is (epoch, sequence), never the server's clock.
+    `protect` is the registry's reachProtectionThreshold: None where the message cannot tell (a push has no such flag).
+    """
+
+    service: str
+    instances: tuple[Instance, ...]
+    origin: Origin
+    epoch: int = 0
+    sequence: int = 0
+    via: Via = Via.PUSH
+    protect: bool | None = None

@@ -1,0 +1,110 @@
+"""Plain integers that the hot path adds to and telemetry reads at scrape: no metrics library in between."""
+
+from bisect import bisect_left
+from collections import Counter
+
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+CONNECT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+class Histogram:
+    """Counts per bucket (not cumulative; the last one is +Inf) and the sum, in the unit of the bounds."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Adds one value; costs a bisect and two additions."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class ServiceStats:
+    """All counters of one service. The proxy and the cluster add, `telemetry` reads.
+
+    Keys of the counters: `requests` (code, flags), `tcp_connections` flags, `attempts` outcome, `retries` reason,
+    `retries_denied` reason, `waits` result, `rescued` by, `probes` result, `pushes` result, `ejections` reason,
+    `ejections_suppressed` reason, `holds_ended` by. The words are those of the metric catalogue.
+    """
+
+    __slots__ = (
+        "app_connections",
+        "attempts",
+        "bytes_to_app",
+        "bytes_to_instance",
+        "connect_duration",
+        "ejections",
+        "ejections_suppressed",
+        "holds_ended",
+        "idle_connections",
+        "instance_connections",
+        "probes",
+        "pushes",
+        "quarantines",
+        "request_duration",
+        "requests",
+        "requests_in_flight",
+        "rescued",
+        "retries",
+        "retries_denied",
+        "tcp_connections",
+        "waiting",
+        "waits",
+    )
+
+    def __init__(self) -> None:
+        self.app_connections = 0
+        self.instance_connections = 0
+        self.idle_connections = 0
+        self.requests_in_flight = 0
+        self.waiting = 0
+        self.bytes_to_instance = 0
+        self.bytes_to_app = 0
+        self.quarantines = 0
+        self.requests: Counter[tuple[int, str]] = Counter()
+        self.tcp_connections: Counter[str] = Counter()
+        self.attempts: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
+        self.retries_denied: Counter[str] = Counter()
+        self.waits: Counter[str] = Counter()
+        self.rescued: Counter[str] = Counter()
+        self.probes: Counter[str] = Counter()
+        self.pushes: Counter[str] = Counter()
+        self.ejections: Counter[str] = Counter()
+        self.ejections_suppressed: Counter[str] = Counter()
+        self.holds_ended: Counter[str] = Counter()
+        self.request_duration = Histogram(DURATION_BUCKETS)
+        self.connect_duration = Histogram(CONNECT_BUCKETS)
+
+
+class ProcessStats:
+    """Counters that belong to no service."""
+
+    __slots__ = (
+        "access_log_dropped",
+        "loop_lag",
+        "queries",
+        "reconnects",
+        "registry_connected",
+        "reloads",
+        "snapshot_write_errors",
+        "tasks_cancelled",
+        "unrouted_requests",
+    )
+
+    def __init__(self) -> None:
+        self.registry_connected = False
+        self.reconnects: Counter[str] = Counter()
+        self.queries: Counter[str] = Counter()
+        self.tasks_cancelled = 0
+        self.snapshot_write_errors = 0
+        self.access_log_dropped = 0
+        self.reloads: Counter[str] = Counter()
+        self.loop_lag = Histogram(LAG_BUCKETS)
+        self.unrouted_requests: Counter[tuple[int, str]] = Counter()
+        """(code, flags) of requests that ended before a service was known: service label `-`."""

@@ -1,0 +1,60 @@
+"""The seam behind which lists come from somewhere: a registry, the YAML, later another client.
+
+A source yields what it learns, in order of arrival; it never decides whether a list is believed (the guard does)
+and never waits for a reader. One source serves every service of its kind.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.cluster.instance import Push
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A registry session is open and every service is subscribed; its lists follow under the same `epoch`."""
+
+    epoch: int
+    server: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The session `epoch` is thrown away; `reason` labels `sidecar_registry_reconnects_total`."""
+
+    epoch: int
+    server: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A list of this service could not be read; what was known stays in force."""
+
+    service: str
+    epoch: int
+    error: str
+
+
+Update = Push | Connected | Disconnected | Malformed
+
+
+class InstanceSource(Protocol):
+    """Where lists of instances come from."""
+
+    def updates(self) -> AsyncIterator[Update]:
+        """All that is learnt, in order of arrival, without end; to be iterated once."""
+        ...
+
+    def doubt(self, services: Collection[str]) -> None:
+        """Names of services (as in the YAML) whose list is in doubt just now: refusing endpoints, held ones, none usable.
+
+        They are asked again each second until the next call, which replaces the set.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Ends iteration and lets go of every connection, task and file; never raises."""
+        ...

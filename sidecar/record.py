@@ -1,0 +1,47 @@
+"""What is known of one finished request or tcp connection: the value that the proxy hands to the access log."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One attempt: the endpoint's `ip:port`, its outcome (`ok` or a reason of `errors.py`), milliseconds."""
+
+    endpoint: str
+    outcome: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of the access log, before formatting. Durations are milliseconds, sizes are body bytes."""
+
+    started: float
+    """Wall time, seconds since the epoch."""
+    service: str
+    """Configured name, `-` before routing."""
+    method: str | None
+    path: str | None
+    protocol: str | None
+    code: int
+    """0: the app left before a head."""
+    flags: str
+    """`-` when clean, else Envoy flags joined by commas (errors.FLAG_ORDER)."""
+    details: str
+    """`via_upstream` or a reason of `errors.py`."""
+    bytes_received: int
+    bytes_sent: int
+    duration: int
+    upstream_time: int | None
+    endpoint: str | None
+    """`ip:port` of the last attempt."""
+    attempts: int
+    tries: tuple[AttemptRecord, ...]
+    """Every attempt when there were several, else empty."""
+    rescued_by: str | None
+    """retry, wait, guard, proof, address."""
+    authority: str | None
+    user_agent: str | None
+    request_id: str | None
+    forwarded_for: str | None
+    trace_id: str | None
