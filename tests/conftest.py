@@ -1,0 +1,18 @@
+"""Every async test runs on asyncio and on uvloop; tests of timers run on a loop that skips idle time."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+import uvloop
+
+from tests.support.virtual_loop import VirtualLoop
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Names the loops of one test."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualLoop}
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
