@@ -1,0 +1,183 @@
+"""A real Nacos server of the Java kind: one node on loopback, without a console and without login.
+
+    async with NacosServer("2.3.2") as server:
+        connect(server.address)
+        await server.kill()
+        await server.start()        # the same ports and the same disk, as after a crash
+
+Its gRPC port is `http_port + 1000`, as clients expect. It belongs to no event loop, so a fixture of any scope may
+hold it. 400 MiB, and 5 s to start (12 s before its classes are archived). SIGTERM takes it 2–3 s.
+"""
+
+import asyncio
+import json
+import shutil
+import signal
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import grpc
+
+from sidecar.embedded.wire import Payload, decode, encode
+from tests.support.java import SERVERS
+from tests.support.ports import free_port
+from tests.support.process import Child
+from tests.support.until import until
+
+Version = Literal["3.1.0", "2.3.2"]
+
+_RAFT, _GRPC, _CLUSTER_GRPC = -1000, 1000, 1001        # distances from the HTTP port
+_START_ATTEMPTS = 3
+_START_LIMIT = 90.0                                    # two busy cores; 5–12 s when idle
+_JVM = ("-Xmx256m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dnacos.standalone=true")
+
+_COMMON = {
+    "nacos.core.auth.enabled": "false",
+    "nacos.core.auth.system.type": "nacos",
+    "nacos.core.auth.server.identity.key": "fixture",
+    "nacos.core.auth.server.identity.value": "fixture",
+    "nacos.core.auth.plugin.nacos.token.secret.key": "c2lkZWNhci1maXh0dXJlLXNpZGVjYXItZml4dHVyZS1zaWRlY2Fy",
+    "nacos.k8s.sync.enabled": "false",
+    "server.tomcat.basedir": "file:.",
+    "management.metrics.export.elastic.enabled": "false",
+    "management.metrics.export.influx.enabled": "false",
+    "spring.autoconfigure.exclude": "org.springframework.boot.autoconfigure.jdbc.DataSourceAutoConfiguration",
+}
+_PROPERTIES: dict[Version, dict[str, str]] = {
+    "3.1.0": {
+        "nacos.core.auth.admin.enabled": "false",
+        "nacos.core.auth.console.enabled": "false",
+        "nacos.extension.ai.enabled": "false",
+    },
+    "2.3.2": {"server.servlet.context-path": "/nacos", "nacos.security.ignore.urls": "/**"},
+}
+_PORT_KEY: dict[Version, str] = {"3.1.0": "nacos.server.main.port", "2.3.2": "server.port"}
+_READINESS: dict[Version, str] = {
+    "3.1.0": "/v3/admin/core/state/readiness",
+    "2.3.2": "/v1/ns/instance/list?serviceName=nobody",
+}
+
+
+class NacosServer:
+    """One node; `start`, `stop` and `kill` as often as a test likes, always on the ports it was born with."""
+
+    def __init__(self, version: Version = "3.1.0") -> None:
+        self.version = version
+        self.http_port = free_port((0, _RAFT, _GRPC, _CLUSTER_GRPC))
+        self._home = Path(tempfile.mkdtemp(prefix=f"nacos-{version}-"))
+        self._child: Child | None = None
+
+    def __repr__(self) -> str:
+        return f"<NacosServer {self.version} {self.address} {self._child or 'not started'}>"
+
+    @property
+    def grpc_port(self) -> int:
+        return self.http_port + _GRPC
+
+    @property
+    def address(self) -> str:
+        """What a client is given as server address."""
+        return f"127.0.0.1:{self.http_port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def start(self, *, empty: bool = False) -> None:
+        """Returns when clients are served; `empty` forgets what the disk holds.
+
+        Derby gives a busy machine too little time to log in, and Nacos then exits: hence several attempts.
+        """
+        for _ in range(_START_ATTEMPTS):
+            if empty:
+                shutil.rmtree(self._home / "data", ignore_errors=True)
+            self._child = self._launch()
+            if await self._comes_up(self._child):
+                return
+        raise RuntimeError(f"{self!r} did not start:\n{self.log_tail()}")
+
+    async def stop(self) -> None:
+        """SIGTERM, and until it has ended."""
+        if self._child:
+            await self._child.terminate(within=30.0)
+
+    async def kill(self) -> None:
+        """SIGKILL: its clients see their connections close, and nothing else."""
+        if self._child:
+            self._child.kill()
+
+    def close(self) -> None:
+        """Ends it at once and removes its folder."""
+        if self._child:
+            self._child.kill()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def log_tail(self, lines: int = 60) -> str:
+        """The last lines of its console."""
+        return self._child.tail(lines) if self._child else ""
+
+    async def instances(self, service: str, group: str = "DEFAULT_GROUP") -> set[str]:
+        """The `ip:port` that its HTTP interface lists."""
+        query = urllib.parse.urlencode({"serviceName": f"{group}@@{service}"})
+        status, body = await asyncio.to_thread(self._get, f"/v1/ns/instance/list?{query}")
+        if status != 200:
+            raise RuntimeError(f"{self!r} answered {status}: {body!r}")
+        return {f"{host['ip']}:{host['port']}" for host in json.loads(body)["hosts"]}
+
+    def _launch(self) -> Child:
+        folder = self._home / "conf"
+        folder.mkdir(exist_ok=True)
+        properties = {**_COMMON, **_PROPERTIES[self.version], _PORT_KEY[self.version]: str(self.http_port)}
+        (folder / "application.properties").write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
+        command = SERVERS[self.version].command(
+            *_JVM,
+            f"-Dnacos.home={self._home}",
+            f"-Duser.home={self._home}",
+            "-Dnacos.deployment.type=server",
+            f"-Dspring.config.additional-location=file:{folder}/",
+        )
+        return Child(command, log=self._home / "console.log", folder=self._home)
+
+    async def _comes_up(self, child: Child) -> bool:
+        """False when the process ended instead."""
+
+        async def decided() -> bool:
+            return child.exit_code is not None or await asyncio.to_thread(self._serves)
+
+        try:
+            await until(decided, within=_START_LIMIT, pause=0.1)
+        except TimeoutError:
+            child.kill()
+        return child.exit_code is None
+
+    def _serves(self) -> bool:
+        """The HTTP interface is ready, and the gRPC one no longer answers "starting"."""
+        try:
+            status, _ = self._get(_READINESS[self.version])
+            return status == 200 and self._checks()
+        except (OSError, grpc.RpcError):
+            return False
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/nacos{path}", timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.read()
+
+    def _checks(self) -> bool:
+        with grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}") as channel:
+            ask = channel.unary_unary("/Request/request", request_serializer=encode, response_deserializer=decode)
+            answer = ask(Payload("ServerCheckRequest", b'{"module":"internal"}'), timeout=2)
+        return answer.type == "ServerCheckResponse"

@@ -1,0 +1,34 @@
+"""Tests that need a tool of the machine: skipped with the reason where it is missing, failed where nothing may be.
+
+A test says `@pytest.mark.needs("java", "mvn")`; a fixture calls `require("promtool")`. With
+`SIDECAR_REQUIRE_ALL=1` in the environment a missing tool is a failure, so that a complete run cannot pass by skipping.
+"""
+
+import os
+import shutil
+
+import pytest
+
+_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"    # where Debian keeps nginx, runc and tc, whoever asks
+
+
+def find(tool: str) -> str | None:
+    """The path of an executable; sbin folders count even when PATH leaves them out."""
+    return shutil.which(tool, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}")
+
+
+def require(*tools: str) -> None:
+    """Ends the test here when one of the tools is missing."""
+    missing = [tool for tool in tools if find(tool) is None]
+    if not missing:
+        return
+    reason = f"this machine lacks {', '.join(missing)}"
+    if os.environ.get("SIDECAR_REQUIRE_ALL") == "1":
+        pytest.fail(f"{reason}, and SIDECAR_REQUIRE_ALL=1 allows no skip", pytrace=False)
+    pytest.skip(reason)
+
+
+def check(item: pytest.Item) -> None:
+    """Applies the marker of one test, before any of its fixtures is built."""
+    for marker in item.iter_markers("needs"):
+        require(*marker.args)

@@ -1,0 +1,28 @@
+"""Free ports below the ephemeral range, for servers that must know theirs before they start.
+
+Ports that the kernel hands out for outgoing connections start at 32768; a server port among them may be taken by
+any client between two starts of that server.
+"""
+
+import contextlib
+import random
+import socket
+from collections.abc import Sequence
+
+_LOW, _HIGH = 12_000, 30_000
+
+
+def free_port(offsets: Sequence[int] = (0,)) -> int:
+    """A port that can be bound on every interface, as can each port at the given distances from it."""
+    for _ in range(1000):
+        port = random.randrange(_LOW, _HIGH)
+        if all(_bindable(port + offset) for offset in offsets):
+            return port
+    raise OSError("no free block of ports")
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind(("", port))
+        return True
+    return False

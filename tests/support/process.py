@@ -1,0 +1,83 @@
+"""A process that a test starts: its output in a file, its end certain."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.support.needs import find
+from tests.support.until import until
+
+
+class Child:
+    """A running program; belongs to no event loop, so fixtures of any scope may hold it."""
+
+    __slots__ = ("_process", "log")
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Starts it; stdout and stderr are appended to `log`. It is killed when the test run dies without a word."""
+        self.log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*_leash(), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=None if environment is None else dict(environment),
+            )
+
+    def __repr__(self) -> str:
+        code = self.exit_code
+        return f"<Child {self.pid} {'running' if code is None else f'exit {code}'}>"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; -9 when signal 9 ended it."""
+        return self._process.poll()
+
+    def signal(self, number: int) -> None:
+        """Does nothing when it has ended already."""
+        self._process.send_signal(number)
+
+    async def ended(self, *, within: float) -> int:
+        """Its exit code, once it has one; raises `TimeoutError`."""
+
+        async def over() -> bool:
+            return self.exit_code is not None
+
+        await until(over, within=within, pause=0.01)
+        return self._process.returncode
+
+    async def terminate(self, *, within: float = 10.0) -> int:
+        """SIGTERM, and SIGKILL to what ignores it; the exit code."""
+        self._process.terminate()
+        try:
+            return await self.ended(within=within)
+        except TimeoutError:
+            return self.kill()
+
+    def kill(self) -> int:
+        """SIGKILL; returns when the process is gone."""
+        self._process.kill()
+        return self._process.wait()
+
+    def tail(self, lines: int = 60) -> str:
+        """The last lines it wrote."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _leash() -> list[str]:
+    """A prefix that makes the kernel kill the child together with its parent."""
+    setpriv = find("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

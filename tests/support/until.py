@@ -1,0 +1,11 @@
+"""Waiting in tests for what another process does in its own time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+async def until(happened: Callable[[], Awaitable[bool]], *, within: float, pause: float = 0.05) -> None:
+    """Asks every `pause` seconds; raises `TimeoutError` when the answer was still no after `within` seconds."""
+    async with asyncio.timeout(within):
+        while not await happened():
+            await asyncio.sleep(pause)
