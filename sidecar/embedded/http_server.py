@@ -1,0 +1,226 @@
+"""The HTTP face: what 1.x clients and curl need of v1, and what administrators need of v3.
+
+Routes and bodies as on a 3.1 server (nacos.md 3.2). Every login succeeds: the embedded registry has no users.
+What comes in over HTTP belongs to a client named by its address and, if ephemeral, has to beat.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from sidecar.embedded.faults import Faults, Starting
+from sidecar.embedded.heartbeats import Beating, Heartbeats, Verdict
+from sidecar.embedded.listing import host_json
+from sidecar.embedded.model import DEFAULT_CLUSTER, Edit, Instance, ServiceName
+from sidecar.embedded.pushes import Pushes
+from sidecar.embedded.requests import client_by_address
+
+VERSION = "3.1.0"
+"""The server whose semantics are followed; what version requests answer."""
+
+_TOKEN = {"accessToken": "embedded", "tokenTtl": 18000, "globalAdmin": True, "username": "nacos"}
+_BEAT_KNOWN, _BEAT_UNKNOWN, _V3_BEAT_UNKNOWN = 10200, 20404, 21003
+
+Params = Mapping[str, str]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class NacosApi:
+    """Handlers over one registry's state."""
+
+    __slots__ = ("_beats", "_faults", "_naming", "_pushes")
+
+    def __init__(self, pushes: Pushes, beats: Heartbeats, faults: Faults) -> None:
+        self._pushes = pushes
+        self._naming = pushes.naming
+        self._beats = beats
+        self._faults = faults
+
+    def application(self, *more: web.RouteDef) -> web.Application:
+        """A fresh application with our routes and those of others; each start takes one."""
+        app = web.Application(middlewares=[self._as_a_server_would])
+        app.add_routes(
+            [
+                *more,
+                web.post("/nacos/v1/auth/login", _login),
+                web.post("/nacos/v1/auth/users/login", _login),
+                web.post("/nacos/v3/auth/user/login", _login),
+                web.get("/nacos/v1/ns/instance/list", self.v1_list),
+                web.post("/nacos/v1/ns/instance", self.v1_register),
+                web.put("/nacos/v1/ns/instance", self.v1_edit),
+                web.delete("/nacos/v1/ns/instance", self.v1_deregister),
+                web.put("/nacos/v1/ns/instance/beat", self.v1_beat),
+                web.get("/nacos/v1/ns/service/list", self.v1_services),
+                web.get("/nacos/v3/client/ns/instance/list", self.v3_list),
+                web.post("/nacos/v3/client/ns/instance", self.v3_register),
+                web.delete("/nacos/v3/client/ns/instance", self.v3_deregister),
+                web.get("/nacos/v3/admin/ns/instance/list", self.v3_admin_list),
+                web.put("/nacos/v3/admin/ns/instance", self.v3_edit),
+                web.put("/nacos/v3/admin/ns/service", self.v3_service),
+                web.get("/nacos/v3/admin/core/state", _state),
+                web.get("/nacos/v3/admin/core/state/liveness", _alive),
+                web.get("/nacos/v3/admin/core/state/readiness", _alive),
+            ]
+        )
+        return app
+
+    async def v1_list(self, request: web.Request) -> web.Response:
+        listing = self._naming.listing(
+            _service(request.query),
+            request.query.get("clusters", ""),
+            healthy_only=_truth(request.query, "healthyOnly"),
+        )
+        return web.Response(body=self._pushes.list_for(listing, {}, push=False), content_type="application/json")
+
+    async def v1_register(self, request: web.Request) -> web.Response:
+        self._register(await _params(request))
+        return web.Response(text="ok")
+
+    async def v1_edit(self, request: web.Request) -> web.Response:
+        self._edit(await _params(request))
+        return web.Response(text="ok")
+
+    async def v1_deregister(self, request: web.Request) -> web.Response:
+        self._deregister(await _params(request))
+        return web.Response(text="ok")
+
+    async def v1_beat(self, request: web.Request) -> web.Response:
+        params = await _params(request)
+        beat = {**params, **_json_object(params.get("beat", "{}"))}
+        known = self._beat(_service(params), str(beat.get("ip", "")), int(beat.get("port", 0)))
+        code = _BEAT_KNOWN if known else _BEAT_UNKNOWN
+        return web.json_response({"clientBeatInterval": 5000, "code": code, "lightBeatEnabled": True})
+
+    async def v1_services(self, request: web.Request) -> web.Response:
+        namespace = ServiceName.parse("-", namespace=request.query.get("namespaceId", "")).namespace
+        names = self._naming.services(namespace, request.query.get("groupName", ""))
+        return web.json_response({"count": len(names), "doms": names})
+
+    async def v3_list(self, request: web.Request) -> web.Response:
+        service = _service(request.query)
+        listing = self._naming.listing(
+            service, request.query.get("clusterName", ""), healthy_only=_truth(request.query, "healthyOnly")
+        )
+        return _result([host_json(service, host) for host in listing.hosts])
+
+    async def v3_register(self, request: web.Request) -> web.Response:
+        params = await _params(request)
+        if not _truth(params, "heartBeat"):
+            self._register(params)
+        elif not self._beat(_service(params), params.get("ip", ""), int(params.get("port", 0))):
+            return web.json_response({"code": _V3_BEAT_UNKNOWN, "message": "instance is not known", "data": None})
+        return _result("ok")
+
+    async def v3_deregister(self, request: web.Request) -> web.Response:
+        self._deregister(await _params(request))
+        return _result("ok")
+
+    async def v3_admin_list(self, request: web.Request) -> web.Response:
+        service = _service(request.query)
+        return _result([host_json(service, host) for host in self._naming.instances(service)])
+
+    async def v3_edit(self, request: web.Request) -> web.Response:
+        self._edit(await _params(request))
+        return _result("ok")
+
+    async def v3_service(self, request: web.Request) -> web.Response:
+        params = await _params(request)
+        self._naming.set_threshold(_service(params), float(params.get("protectThreshold", 0.0)))
+        return _result("ok")
+
+    def check_beats(self, now: float) -> None:
+        """Acts on addresses that stopped to beat."""
+        for who, verdict in self._beats.check(now):
+            if verdict is Verdict.DELETED:
+                self._naming.publish(client_by_address(Instance(who.ip, who.port)), who.service, ())
+            else:
+                self._naming.set_health(who.service, who.ip, who.port, healthy=False)
+
+    def _register(self, params: Params) -> None:
+        service, instance = _service(params), _instance(params)
+        if instance.ephemeral:
+            self._beats.begin(Beating(service, instance.ip, instance.port), asyncio.get_running_loop().time())
+        self._naming.publish(client_by_address(instance), service, [instance])
+
+    def _deregister(self, params: Params) -> None:
+        service, instance = _service(params), _instance(params)
+        self._beats.end(Beating(service, instance.ip, instance.port))
+        self._naming.publish(client_by_address(instance), service, ())
+
+    def _edit(self, params: Params) -> None:
+        edit = Edit(
+            enabled=_truth(params, "enabled") if "enabled" in params else None,
+            weight=float(params["weight"]) if "weight" in params else None,
+            metadata=_json_object(params["metadata"]) if "metadata" in params else None,
+        )
+        instance = _instance(params)
+        self._naming.edit(_service(params), instance.ip, instance.port, edit)
+
+    def _beat(self, service: ServiceName, ip: str, port: int) -> bool:
+        verdict = self._beats.beat(Beating(service, ip, port), asyncio.get_running_loop().time())
+        if verdict is Verdict.RECOVERED:
+            self._naming.set_health(service, ip, port, healthy=True)
+        return verdict is not Verdict.DELETED
+
+    @web.middleware
+    async def _as_a_server_would(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """503 while starting, 400 with the reason for what cannot be read."""
+        if request.path.startswith("/nacos/") and self._faults.find(Starting):
+            raise web.HTTPServiceUnavailable(text="server is STARTING now, please try again later!")
+        try:
+            return await handler(request)
+        except (KeyError, ValueError) as error:
+            raise web.HTTPBadRequest(text=f"caused: {error!r}\n") from error
+
+
+async def _login(_request: web.Request) -> web.Response:
+    return web.json_response(_TOKEN)
+
+
+async def _state(_request: web.Request) -> web.Response:
+    return web.json_response({"version": VERSION, "startup_mode": "standalone", "server_state": "UP"})
+
+
+async def _alive(_request: web.Request) -> web.Response:
+    return _result("ok")
+
+
+def _result(data: Any) -> web.Response:
+    return web.json_response({"code": 0, "message": "success", "data": data})
+
+
+async def _params(request: web.Request) -> Params:
+    """Query and form fields; servers take parameters from either."""
+    form = await request.post()
+    return {**request.query, **{key: value for key, value in form.items() if isinstance(value, str)}}
+
+
+def _service(params: Params) -> ServiceName:
+    return ServiceName.parse(params["serviceName"], params.get("groupName", ""), params.get("namespaceId", ""))
+
+
+def _instance(params: Params) -> Instance:
+    return Instance(
+        ip=params["ip"],
+        port=int(params["port"]),
+        weight=float(params.get("weight", 1.0)),
+        healthy=_truth(params, "healthy", default=True),
+        enabled=_truth(params, "enabled", default=True),
+        ephemeral=_truth(params, "ephemeral", default=True),
+        cluster=params.get("clusterName") or params.get("cluster") or DEFAULT_CLUSTER,
+        metadata=_json_object(params.get("metadata") or "{}"),
+    )
+
+
+def _truth(params: Params, key: str, *, default: bool = False) -> bool:
+    return params[key].lower() == "true" if key in params else default
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{text!r} is no JSON object")  # noqa: TRY004 - the value is wrong, not a type of ours
+    return value

@@ -1,0 +1,306 @@
+"""The embedded registry: a small Nacos in memory, real gRPC and HTTP on loopback, with fault knobs.
+
+`async with EmbeddedRegistry() as registry` serves on a free pair of ports; clients are pointed at
+`registry.address`. Instances can be registered by real clients or by hand, and every knob of `faults.py` is
+applied by value: `await registry.apply(Restart(down_s=1))`. `serve()` is the same alone, until a signal.
+"""
+
+import asyncio
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from sidecar.embedded import messages
+from sidecar.embedded.connections import Connections
+from sidecar.embedded.detection import Detector
+from sidecar.embedded.faults import (
+    AbortConnections,
+    Action,
+    BlackHole,
+    Condition,
+    DetectClients,
+    EndStreams,
+    Fault,
+    FaultError,
+    Faults,
+    PushNow,
+    PushTiming,
+    ResetConnections,
+    Restart,
+    Starting,
+)
+from sidecar.embedded.grpc_server import GrpcServer
+from sidecar.embedded.heartbeats import CHECK_EVERY, Heartbeats
+from sidecar.embedded.http_server import NacosApi
+from sidecar.embedded.knobs_api import KnobsApi
+from sidecar.embedded.model import DEFAULT_CLUSTER, DEFAULT_GROUP, PUBLIC, Edit, Instance, Publications, ServiceName
+from sidecar.embedded.pushes import Pushes
+from sidecar.tasks import spawn
+
+PORT_OFFSET = 1000
+"""gRPC port = HTTP port + this, in every Nacos since 2.0."""
+
+_CHOICE = range(12_000, 31_000)
+"""Where free ports are looked for: below the range the kernel takes for outgoing connections, so that they are
+still free after a restart."""
+
+_BY_HAND = "by-hand/"
+"""Prefix of the client ids of instances registered with `register()`."""
+
+
+class EmbeddedRegistry:
+    """One registry; all its methods belong to the event loop that entered it."""
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        port_offset: int = PORT_OFFSET,
+        push_delay_s: float | None = None,
+    ) -> None:
+        """Port 0: any port whose gRPC counterpart is free too. `push_delay_s`: short for `PushTiming`."""
+        self.host, self.port, self.port_offset = host, port, port_offset
+        self.faults = Faults()
+        self.connections = Connections()
+        self._pushes = Pushes(self.connections, self.faults)
+        self.naming = self._pushes.naming
+        self._detector = Detector(self.connections, self._pushes, self.faults)
+        self._beats = Heartbeats()
+        self._nacos_api = NacosApi(self._pushes, self._beats, self.faults)
+        self._knobs_api = KnobsApi(self.faults, self.connections, self)
+        self._grpc: GrpcServer | None = None
+        self._http: web.AppRunner | None = None
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._restart: asyncio.Task[None] | None = None
+        if push_delay_s is not None:
+            self.faults.set(PushTiming(delay_s=push_delay_s))
+
+    def __repr__(self) -> str:
+        state = "up" if self._http else "down"
+        return f"<EmbeddedRegistry {self.address} {state}, {len(self.connections)} clients, {self.naming!r}>"
+
+    @property
+    def address(self) -> str:
+        """`ip:port` to configure in clients."""
+        return f"{self.host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Opens both ports; raises OSError where one is taken."""
+        http, grpc = self._bind()
+        self._grpc = GrpcServer(self.connections, self._pushes, self._detector, self.faults)
+        await self._grpc.start()
+        await self._grpc.gate.open(grpc)
+        self._http = web.AppRunner(
+            self._nacos_api.application(*self._knobs_api.routes()), access_log=None, shutdown_timeout=0.5
+        )
+        await self._http.setup()
+        await web.SockSite(self._http, http).start()
+        self._detector.start()
+        self._check_beats()
+
+    async def stop(self) -> None:
+        """Closes both ports and every connection, as the end of the process would; what is registered stays."""
+        self._detector.stop()
+        self._pushes.stop()
+        self._cancel_timers()
+        if self._grpc is not None:
+            await self._grpc.stop()
+            self._grpc = None
+        if self._http is not None:
+            await self._http.cleanup()
+            self._http = None
+
+    async def close(self) -> None:
+        """The end."""
+        if self._restart is not None:
+            self._restart.cancel()
+        await self.stop()
+
+    def register(
+        self,
+        service: str,
+        ip: str,
+        port: int,
+        *,
+        group: str = DEFAULT_GROUP,
+        namespace: str = PUBLIC,
+        cluster: str = DEFAULT_CLUSTER,
+        weight: float = 1.0,
+        healthy: bool = True,
+        enabled: bool = True,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Registers an ephemeral instance by hand; it stays until `deregister` or a restart."""
+        instance = Instance(
+            ip, port, weight=weight, healthy=healthy, enabled=enabled, cluster=cluster, metadata=metadata or {}
+        )
+        self.naming.publish(_by_hand(ip, port), ServiceName.parse(service, group, namespace), [instance])
+
+    def deregister(
+        self, service: str, ip: str, port: int, *, group: str = DEFAULT_GROUP, namespace: str = PUBLIC
+    ) -> None:
+        """Takes back what `register` did."""
+        self.naming.publish(_by_hand(ip, port), ServiceName.parse(service, group, namespace), ())
+
+    def edit(
+        self,
+        service: str,
+        ip: str,
+        port: int,
+        *,
+        group: str = DEFAULT_GROUP,
+        namespace: str = PUBLIC,
+        enabled: bool | None = None,
+        weight: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """What an operator does in the console to any instance; survives its re-registration."""
+        edit = Edit(enabled=enabled, weight=weight, metadata=metadata)
+        self.naming.edit(ServiceName.parse(service, group, namespace), ip, port, edit)
+
+    async def apply(self, fault: Fault) -> None:
+        """Puts a condition in force or carries out an action. A restart is only begun here: see `restart`."""
+        match fault:
+            case Restart():
+                self._restart = spawn(self.restart(fault), name="registry-restart")
+            case Action():
+                self._act(fault)
+            case Condition():
+                self.faults.set(fault)
+                if isinstance(fault, BlackHole) and self._grpc is not None:
+                    self._grpc.gate.freeze()
+
+    def lift(self, name: str) -> None:
+        """Ends the conditions of that name; raises `FaultError` where it is no condition."""
+        if (kind := Faults.STANDING.get(name)) is None:
+            raise FaultError(f"no condition is called {name!r}; there are {', '.join(sorted(Faults.STANDING))}")
+        self.faults.clear(kind)
+        if kind is BlackHole and self._grpc is not None:
+            self._grpc.gate.thaw()
+
+    async def restart(self, story: Restart) -> None:
+        """Restarts as the story tells; returns as soon as clients can connect (they may be told 300 for a while)."""
+        await self.stop()
+        lost = self.naming.forget_ephemeral()
+        self._beats.clear()
+        self.faults.clear(BlackHole)
+        await asyncio.sleep(story.down_s)
+        if story.starting_s:
+            self.faults.set(Starting())
+            self._later(story.starting_s, self.faults.clear, Starting)
+        self._bring_back(lost, story)
+        await self.start()
+
+    def _bring_back(self, lost: Publications, story: Restart) -> None:
+        """The instances that were registered by hand: some at once, the others later, one by one."""
+        for service, clients in lost.items():
+            mine = [(client, kept) for client, kept in clients.items() if client.startswith(_BY_HAND)]
+            for client, instances in mine[: story.keep]:
+                self.naming.publish(client, service, instances)
+            returning = mine[story.keep :] if story.return_after_s is not None else []
+            for n, (client, instances) in enumerate(returning):
+                share = n / max(len(returning) - 1, 1)
+                at = story.starting_s + (story.return_after_s or 0.0) + share * story.return_over_s
+                self._later(at, self.naming.publish, client, service, instances)
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case EndStreams():
+                for connection in self.connections:
+                    if action.connection in {"", connection.id}:
+                        connection.end(action)
+            case AbortConnections() if self._grpc is not None:
+                self._grpc.gate.reset()
+            case DetectClients():
+                for connection in self.connections:
+                    self._detector.ask(connection)
+            case ResetConnections():
+                for connection in self.connections:
+                    reset = messages.connect_reset(self._pushes.next_id(), action.server_ip, action.server_port)
+                    connection.send(reset)
+            case PushNow():
+                self._pushes.push_now(action.service, action.count)
+
+    def _bind(self) -> tuple[socket.socket, socket.socket]:
+        """Both listening sockets; a chosen port is kept for later starts."""
+        if self.port:
+            return _bound(self.host, self.port, self.port + self.port_offset)
+        for _ in range(100):
+            port = _CHOICE[secrets.randbelow(len(_CHOICE))]
+            try:
+                pair = _bound(self.host, port, port + self.port_offset)
+            except OSError:
+                continue
+            self.port = port
+            return pair
+        raise OSError(f"no two free ports {self.port_offset} apart on {self.host}")
+
+    def _check_beats(self) -> None:
+        self._nacos_api.check_beats(asyncio.get_running_loop().time())
+        self._later(CHECK_EVERY, self._check_beats)
+
+    def _later(self, delay: float, act: Callable[..., object], *arguments: object) -> None:
+        """Calls back after `delay` seconds unless the registry is stopped before."""
+
+        def due() -> None:
+            self._timers.discard(timer)
+            act(*arguments)
+
+        timer = asyncio.get_running_loop().call_later(delay, due)
+        self._timers.add(timer)
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+
+async def serve(host: str, port: int, port_offset: int = PORT_OFFSET) -> None:
+    """Serves until SIGTERM or SIGINT and tells progress on stderr; raises OSError where a port is taken."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with EmbeddedRegistry(host, port, port_offset=port_offset) as registry:
+        _tell(f"registry: HTTP on {registry.address}, gRPC on {host}:{registry.port + port_offset}, all in memory")
+        _tell(f"registry: faults at http://{registry.address}/faults; stop with Ctrl-C")
+        await ended.wait()
+        _tell(f"registry: stopping with {len(registry.connections)} clients connected")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _by_hand(ip: str, port: int) -> str:
+    return f"{_BY_HAND}{ip}:{port}"
+
+
+def _bound(host: str, *ports: int) -> tuple[socket.socket, socket.socket]:
+    """Listening TCP sockets on two ports; none is left open when one is taken."""
+    opened: list[socket.socket] = []
+    try:
+        opened.extend(socket.create_server((host, port), backlog=1024) for port in ports)
+    except OSError:
+        for sock in opened:
+            sock.close()
+        raise
+    http, grpc = opened
+    return http, grpc
