@@ -8,7 +8,8 @@ import asyncio
 
 from sidecar.embedded import messages
 from sidecar.embedded.connections import Connection, Connections, Unacked
-from sidecar.embedded.faults import Detection, EndStreams, Faults
+from sidecar.embedded.faults import Detection, EndStreams
+from sidecar.embedded.in_force import Faults
 from sidecar.embedded.pushes import Pushes
 
 

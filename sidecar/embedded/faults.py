@@ -9,8 +9,8 @@ import enum
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, TypeVar, cast, get_args, get_type_hints
+from dataclasses import asdict, dataclass, fields
+from typing import Any, cast, get_args, get_type_hints
 
 EVERY = "*"
 
@@ -221,15 +221,15 @@ class Restart(Action):
 
 
 Fault = Condition | Action
-C = TypeVar("C", bound=Condition)
 
 
-def _snake(kind: type) -> str:
+def name_of(kind: type[Fault]) -> str:
+    """Its name over HTTP."""
     return re.sub(r"(?<=.)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 KINDS: Mapping[str, type[Fault]] = {
-    _snake(kind): kind for base in (Condition, Action) for kind in cast("list[type[Fault]]", base.__subclasses__())
+    name_of(kind): kind for base in (Condition, Action) for kind in cast("list[type[Fault]]", base.__subclasses__())
 }
 """Every fault by its name."""
 
@@ -268,62 +268,3 @@ def _checked(where: str, value: Any, wanted: Any) -> Any:
     if type(value) is not wanted:
         raise FaultError(f"{where}: {value!r} is no {wanted.__name__}")
     return value
-
-
-@dataclass(slots=True)
-class Faults:
-    """The conditions in force."""
-
-    STANDING: ClassVar[Mapping[str, type[Condition]]] = {
-        name: kind for name, kind in KINDS.items() if issubclass(kind, Condition)
-    }
-    _in_force: dict[tuple[type[Condition], str], Condition] = field(default_factory=dict)
-    _left: dict[tuple[type[Condition], str], int] = field(default_factory=dict)
-
-    def set(self, condition: Condition) -> None:
-        """Puts it in force, in place of an earlier one of the same kind and key."""
-        where = (type(condition), condition.key())
-        self._in_force[where] = condition
-        self._left.pop(where, None)
-        if (times := getattr(condition, "times", None)) is not None:
-            self._left[where] = times
-
-    def clear(self, kind: type[Condition] | None = None) -> None:
-        """Ends every condition of that kind, or all there are."""
-        for where in [w for w in self._in_force if kind in {None, w[0]}]:
-            self._end(where)
-
-    def now(self, kind: type[C]) -> C:
-        """The condition of that kind, or its defaults: how a healthy server behaves."""
-        return self.find(kind) or kind()
-
-    def find(self, kind: type[C], *keys: str) -> C | None:
-        """The one in force for the first matching key, else for all, else None. Does not count as met."""
-        where = self._where(kind, keys)
-        return cast("C", self._in_force[where]) if where else None
-
-    def take(self, kind: type[C], *keys: str) -> C | None:
-        """As `find`, and counts as met: a condition with `times` ends after so many."""
-        where = self._where(kind, keys)
-        if where is None:
-            return None
-        condition = cast("C", self._in_force[where])
-        if where in self._left:
-            self._left[where] -= 1
-            if self._left[where] <= 0:
-                self._end(where)
-        return condition
-
-    def in_force(self) -> dict[str, list[dict[str, Any]]]:
-        """By name, the fields of each condition."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        for (kind, _), condition in self._in_force.items():
-            found.setdefault(_snake(kind), []).append(describe(condition))
-        return found
-
-    def _where(self, kind: type[Condition], keys: tuple[str, ...]) -> tuple[type[Condition], str] | None:
-        return next(((kind, key) for key in (*keys, EVERY) if (kind, key) in self._in_force), None)
-
-    def _end(self, where: tuple[type[Condition], str]) -> None:
-        self._in_force.pop(where, None)
-        self._left.pop(where, None)

@@ -21,12 +21,12 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Link:
     """One client connection, from the client's socket to the gRPC server's."""
 
-    __slots__ = ("_client", "_closing", "_frozen", "_server", "accepted_at", "on_lost", "peer")
+    __slots__ = ("_client", "_closing", "_frozen", "_server", "_when_lost", "accepted_at", "peer")
 
     def __init__(self, client: asyncio.Transport, *, frozen: bool = False) -> None:
         self.peer: tuple[str, int] = client.get_extra_info("peername")[:2]
         self.accepted_at = clock.wall()
-        self.on_lost: Callable[[], object] = lambda: None
+        self._when_lost: list[Callable[[], object]] = []
         self._client = client
         self._server: asyncio.Transport | None = None
         self._frozen = frozen
@@ -34,6 +34,14 @@ class Link:
 
     def __repr__(self) -> str:
         return f"<Link {self.peer[0]}:{self.peer[1]}{' frozen' * self._frozen}>"
+
+    def when_lost(self, act: Callable[[], object]) -> None:
+        """Calls `act` once the client's connection is over."""
+        self._when_lost.append(act)
+
+    def lost(self) -> None:
+        for act in self._when_lost:
+            act()
 
     def close(self) -> None:
         """FIN after what is already written; a frozen link keeps silent until it thaws."""
@@ -138,7 +146,7 @@ class Gate:
     def lost(self, link: Link, server_side_port: int | None) -> None:
         """The client's connection is over."""
         self._links.discard(link)
-        link.on_lost()
+        link.lost()
         if server_side_port is not None:
             self._by_port.pop(server_side_port, None)
 

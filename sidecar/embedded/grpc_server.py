@@ -20,12 +20,12 @@ from sidecar.embedded.faults import (
     Afterwards,
     Answer,
     EndStreams,
-    Faults,
     Negotiation,
     Starting,
     StreamStatus,
 )
 from sidecar.embedded.gate import Gate, Link
+from sidecar.embedded.in_force import Faults
 from sidecar.embedded.messages import STARTING, RequestError
 from sidecar.embedded.model import PUBLIC
 from sidecar.embedded.pushes import Pushes
@@ -170,7 +170,7 @@ class GrpcServer:
         connection.forget_unacked()
         connection.deaf = True
         if connection.ending is not None and connection.ending.afterwards is Afterwards.SERVED:
-            connection.link.on_lost = lambda: self._forget(connection)
+            connection.link.when_lost(lambda: self._forget(connection))
         else:
             self._forget(connection)
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from aiohttp import web
 
-from sidecar.embedded.faults import Faults, Starting
+from sidecar.embedded.faults import Starting
 from sidecar.embedded.heartbeats import Beating, Heartbeats, Verdict
+from sidecar.embedded.in_force import Faults
 from sidecar.embedded.listing import host_json
 from sidecar.embedded.model import DEFAULT_CLUSTER, Edit, Instance, ServiceName
 from sidecar.embedded.pushes import Pushes

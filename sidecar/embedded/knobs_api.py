@@ -7,7 +7,8 @@ from aiohttp import web
 
 from sidecar.embedded import faults
 from sidecar.embedded.connections import Connections
-from sidecar.embedded.faults import Fault, FaultError, Faults
+from sidecar.embedded.faults import Fault, FaultError
+from sidecar.embedded.in_force import CONDITIONS, Faults
 
 
 class Knobs(Protocol):
@@ -42,7 +43,7 @@ class KnobsApi:
         """Every knob with its help and defaults, and what is in force."""
         known = {
             name: {
-                "kind": "condition" if name in Faults.STANDING else "action",
+                "kind": "condition" if name in CONDITIONS else "action",
                 "help": kind.__doc__,
                 "defaults": faults.describe(kind()),
             }

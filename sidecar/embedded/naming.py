@@ -7,7 +7,8 @@ and in no push (R-7). Both are so here.
 
 from collections.abc import Callable, Iterable
 
-from sidecar.embedded.faults import Faults, QueryLag
+from sidecar.embedded.faults import QueryLag
+from sidecar.embedded.in_force import Faults
 from sidecar.embedded.listing import Listing, derive
 from sidecar.embedded.model import PUBLIC, Catalogue, Edit, Instance, Publications, ServiceName
 

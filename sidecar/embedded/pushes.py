@@ -11,7 +11,8 @@ import itertools
 from sidecar import clock
 from sidecar.embedded import messages, shapes
 from sidecar.embedded.connections import Connection, Connections, Subscription, Unacked
-from sidecar.embedded.faults import EVERY, Faults, ForcedList, NamesInPushes, PushTiming, RefTime, SuppressPushes
+from sidecar.embedded.faults import EVERY, ForcedList, NamesInPushes, PushTiming, RefTime, SuppressPushes
+from sidecar.embedded.in_force import Faults
 from sidecar.embedded.listing import Listing
 from sidecar.embedded.model import ServiceName
 from sidecar.embedded.naming import Naming

@@ -2,14 +2,10 @@
 
 `async with EmbeddedRegistry() as registry` serves on a free pair of ports; clients are pointed at
 `registry.address`. Instances can be registered by real clients or by hand, and every knob of `faults.py` is
-applied by value: `await registry.apply(Restart(down_s=1))`. `serve()` is the same alone, until a signal.
+applied by value: `await registry.apply(Restart(down_s=1))`.
 """
 
 import asyncio
-import secrets
-import signal
-import socket
-import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -28,7 +24,6 @@ from sidecar.embedded.faults import (
     EndStreams,
     Fault,
     FaultError,
-    Faults,
     PushNow,
     PushTiming,
     ResetConnections,
@@ -38,17 +33,15 @@ from sidecar.embedded.faults import (
 from sidecar.embedded.grpc_server import GrpcServer
 from sidecar.embedded.heartbeats import CHECK_EVERY, Heartbeats
 from sidecar.embedded.http_server import NacosApi
+from sidecar.embedded.in_force import CONDITIONS, Faults
 from sidecar.embedded.knobs_api import KnobsApi
 from sidecar.embedded.model import DEFAULT_CLUSTER, DEFAULT_GROUP, PUBLIC, Edit, Instance, Publications, ServiceName
+from sidecar.embedded.ports import bind_pair
 from sidecar.embedded.pushes import Pushes
 from sidecar.tasks import spawn
 
 PORT_OFFSET = 1000
 """gRPC port = HTTP port + this, in every Nacos since 2.0."""
-
-_CHOICE = range(12_000, 31_000)
-"""Where free ports are looked for: below the range the kernel takes for outgoing connections, so that they are
-still free after a restart."""
 
 _BY_HAND = "by-hand/"
 """Prefix of the client ids of instances registered with `register()`."""
@@ -102,7 +95,7 @@ class EmbeddedRegistry:
 
     async def start(self) -> None:
         """Opens both ports; raises OSError where one is taken."""
-        http, grpc = self._bind()
+        self.port, http, grpc = bind_pair(self.host, self.port, self.port_offset)
         self._grpc = GrpcServer(self.connections, self._pushes, self._detector, self.faults)
         await self._grpc.start()
         await self._grpc.gate.open(grpc)
@@ -188,8 +181,8 @@ class EmbeddedRegistry:
 
     def lift(self, name: str) -> None:
         """Ends the conditions of that name; raises `FaultError` where it is no condition."""
-        if (kind := Faults.STANDING.get(name)) is None:
-            raise FaultError(f"no condition is called {name!r}; there are {', '.join(sorted(Faults.STANDING))}")
+        if (kind := CONDITIONS.get(name)) is None:
+            raise FaultError(f"no condition is called {name!r}; there are {', '.join(sorted(CONDITIONS))}")
         self.faults.clear(kind)
         if kind is BlackHole and self._grpc is not None:
             self._grpc.gate.thaw()
@@ -237,20 +230,6 @@ class EmbeddedRegistry:
             case PushNow():
                 self._pushes.push_now(action.service, action.count)
 
-    def _bind(self) -> tuple[socket.socket, socket.socket]:
-        """Both listening sockets; a chosen port is kept for later starts."""
-        if self.port:
-            return _bound(self.host, self.port, self.port + self.port_offset)
-        for _ in range(100):
-            port = _CHOICE[secrets.randbelow(len(_CHOICE))]
-            try:
-                pair = _bound(self.host, port, port + self.port_offset)
-            except OSError:
-                continue
-            self.port = port
-            return pair
-        raise OSError(f"no two free ports {self.port_offset} apart on {self.host}")
-
     def _check_beats(self) -> None:
         self._nacos_api.check_beats(asyncio.get_running_loop().time())
         self._later(CHECK_EVERY, self._check_beats)
@@ -271,36 +250,5 @@ class EmbeddedRegistry:
         self._timers.clear()
 
 
-async def serve(host: str, port: int, port_offset: int = PORT_OFFSET) -> None:
-    """Serves until SIGTERM or SIGINT and tells progress on stderr; raises OSError where a port is taken."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    async with EmbeddedRegistry(host, port, port_offset=port_offset) as registry:
-        _tell(f"registry: HTTP on {registry.address}, gRPC on {host}:{registry.port + port_offset}, all in memory")
-        _tell(f"registry: faults at http://{registry.address}/faults; stop with Ctrl-C")
-        await ended.wait()
-        _tell(f"registry: stopping with {len(registry.connections)} clients connected")
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
 def _by_hand(ip: str, port: int) -> str:
     return f"{_BY_HAND}{ip}:{port}"
-
-
-def _bound(host: str, *ports: int) -> tuple[socket.socket, socket.socket]:
-    """Listening TCP sockets on two ports; none is left open when one is taken."""
-    opened: list[socket.socket] = []
-    try:
-        opened.extend(socket.create_server((host, port), backlog=1024) for port in ports)
-    except OSError:
-        for sock in opened:
-            sock.close()
-        raise
-    http, grpc = opened
-    return http, grpc
