@@ -1,0 +1,91 @@
+"""Choosing one of several equal endpoints. All policies share out by weight; none knows why an endpoint is here.
+
+- least_request  two candidates drawn by weight, the less loaded one for its weight wins; equal: the first drawn
+- round_robin    smooth: each gets its turns spread evenly, not in a block
+- random         one draw by weight
+
+Load is requests in flight, plus one for each failure of the last five seconds: an endpoint that fails fast would
+look idle and attract the traffic that it fails.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Protocol
+
+from sidecar.cluster.endpoint import Endpoint
+from sidecar.cluster.policy import Balancing
+from sidecar.cluster.rng import Rng
+
+
+class Chooser(Protocol):
+    """Picks one of the endpoints that it was made for."""
+
+    def __call__(self) -> Endpoint:
+        """The next endpoint; there is always one."""
+        ...
+
+
+def chooser(policy: Balancing, endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
+    """A chooser over `endpoints` (at least one) by their present `weight`."""
+    if len(endpoints) == 1:
+        only = endpoints[0]
+        return lambda: only
+    if policy is Balancing.ROUND_ROBIN:
+        return _round_robin(endpoints)
+    if policy is Balancing.RANDOM:
+        return _random(endpoints, rng)
+    weights = {endpoint.weight for endpoint in endpoints}
+    return _least_request(endpoints, rng) if len(weights) > 1 else _least_request_unweighted(endpoints, rng)
+
+
+def _least_request_unweighted(endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
+    count, others, random = len(endpoints), len(endpoints) - 1, rng.random
+
+    def choose() -> Endpoint:
+        i = int(random() * count)
+        j = int(random() * others)
+        first = endpoints[i]
+        second = endpoints[j if j < i else j + 1]
+        return second if second.in_flight + second.penalty < first.in_flight + first.penalty else first
+
+    return choose
+
+
+def _least_request(endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
+    ends = list(accumulate(endpoint.weight for endpoint in endpoints))
+    total, last, random = ends[-1], len(ends) - 1, rng.random
+
+    def choose() -> Endpoint:
+        i = bisect_right(ends, random() * total, 0, last)
+        first = endpoints[i]
+        start = ends[i] - first.weight
+        point = random() * (total - first.weight)  # the second is drawn from what the first leaves
+        j = bisect_right(ends, point if point < start else point + first.weight, 0, last)
+        second = endpoints[j]
+        loaded = (first.in_flight + first.penalty) * second.weight
+        return second if (second.in_flight + second.penalty) * first.weight < loaded else first
+
+    return choose
+
+
+def _random(endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
+    ends = list(accumulate(endpoint.weight for endpoint in endpoints))
+    total, last, random = ends[-1], len(ends) - 1, rng.random
+    return lambda: endpoints[bisect_right(ends, random() * total, 0, last)]
+
+
+def _round_robin(endpoints: Sequence[Endpoint]) -> Chooser:
+    credit = [0.0] * len(endpoints)
+    total = sum(endpoint.weight for endpoint in endpoints)
+
+    def choose() -> Endpoint:
+        best = 0
+        for i, endpoint in enumerate(endpoints):
+            credit[i] += endpoint.weight
+            if credit[i] > credit[best]:
+                best = i
+        credit[best] -= total
+        return endpoints[best]
+
+    return choose
