@@ -8,6 +8,8 @@ import uvloop
 
 from tests.support.virtual_loop import VirtualLoop
 
+pytest_plugins = ["tests.support.needs", "tests.support.nacos_server"]
+
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
@@ -15,4 +17,6 @@ def pytest_asyncio_loop_factories(
     """Names the loops of one test."""
     if item.get_closest_marker("virtual_time"):
         return {"virtual": VirtualLoop}
+    if item.get_closest_marker("one_loop"):
+        return {"asyncio": asyncio.new_event_loop}
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

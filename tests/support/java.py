@@ -40,18 +40,12 @@ class JavaProgram:
         digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files))
         return _CACHE / f"{self.name}-{digest.hexdigest()[:12]}"
 
-    @property
-    def archive(self) -> Path:
-        """The loaded classes of an earlier run, which halve the time of a start; may be missing."""
-        return self.home / "classes.jsa"
-
     def command(self, *options: str) -> list[str]:
         """The command line up to the program's own arguments; builds the program when it is not there."""
         self.build()
-        shared = [f"-XX:SharedArchiveFile={self.archive}"] if self.archive.exists() else []
         jars = (self.home / "jars").read_text().strip().split(os.pathsep)
         class_path = os.pathsep.join(str(self.home / jar) for jar in ("main.jar", *jars))
-        return ["java", *options, *shared, "-cp", class_path, self.main]
+        return ["java", *options, "-cp", class_path, self.main]
 
     def build(self, say: Callable[[str], None] = _silent) -> None:
         if self.home.exists():
@@ -112,10 +106,11 @@ def _run(*command: str) -> None:
         raise RuntimeError(f"{command[0]} failed with {result.returncode}:\n{result.stdout}{result.stderr}")
 
 
-def build_all() -> None:
-    for program in (PROVIDER, *SERVERS.values()):
-        program.build(say=lambda line: print(line, flush=True))
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    sys.exit(build_all())
+    for program in (PROVIDER, *SERVERS.values()):
+        program.build(say=_say)

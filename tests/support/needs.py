@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"    # where Debian keeps nginx, runc and tc, whoever asks
+_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # where Debian keeps nginx, runc and tc, whoever asks
 
 
 def find(tool: str) -> str | None:
@@ -28,7 +28,12 @@ def require(*tools: str) -> None:
     pytest.skip(reason)
 
 
-def check(item: pytest.Item) -> None:
-    """Applies the marker of one test, before any of its fixtures is built."""
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*tools): executables without which the test cannot run")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture of the test is built."""
     for marker in item.iter_markers("needs"):
         require(*marker.args)

@@ -11,7 +11,7 @@ from tests.support.until import until
 class Child:
     """A running program; belongs to no event loop, so fixtures of any scope may hold it."""
 
-    __slots__ = ("_process", "log")
+    __slots__ = ("_log", "_process", "_start")
 
     def __init__(
         self,
@@ -22,8 +22,9 @@ class Child:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Starts it; stdout and stderr are appended to `log`. It is killed when the test run dies without a word."""
-        self.log = log
+        self._log = log
         with log.open("ab") as output:
+            self._start = output.tell()
             self._process = subprocess.Popen(
                 [*_leash(), *command],
                 stdin=subprocess.DEVNULL,
@@ -72,9 +73,15 @@ class Child:
         self._process.kill()
         return self._process.wait()
 
+    def output(self) -> str:
+        """All it has written so far."""
+        with self._log.open("rb") as file:
+            file.seek(self._start)
+            return file.read().decode(errors="replace")
+
     def tail(self, lines: int = 60) -> str:
-        """The last lines it wrote."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """The last lines of it."""
+        return "\n".join(self.output().splitlines()[-lines:])
 
 
 def _leash() -> list[str]:

@@ -7,5 +7,5 @@ from collections.abc import Awaitable, Callable
 async def until(happened: Callable[[], Awaitable[bool]], *, within: float, pause: float = 0.05) -> None:
     """Asks every `pause` seconds; raises `TimeoutError` when the answer was still no after `within` seconds."""
     async with asyncio.timeout(within):
-        while not await happened():
+        while not await happened():  # noqa: ASYNC110 - another process sets no event of ours
             await asyncio.sleep(pause)
