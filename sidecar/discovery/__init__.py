@@ -1,0 +1,9 @@
+"""Where instances come from.
+
+- `source`: the seam; `static` (addresses of the YAML) and `supervisor` (a registry) stand behind it.
+- `supervisor` opens registry sessions one after the other; `approach` says where and when to try. `life` runs one
+  session; `planner` says whom to ask next, `judge` what is trouble. The three that decide are pure.
+- `session` is what a registry client must offer; `nacos` offers it with nacos-sdk-python, imported lean by
+  `absent`, its words turned into ours by `listing`.
+- `last_good` keeps lists on disk; `options` says how to reach the registry.
+"""

@@ -4,11 +4,18 @@ A source yields what it learns, in order of arrival; it never decides whether a 
 and never waits for a reader. One source serves every service of its kind.
 """
 
+import itertools
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.cluster.instance import Push
+
+EPOCHS = itertools.count(1)
+"""Running numbers of registry sessions, over all sources of the process: a source that replaces another goes on."""
+
+SEQUENCES = itertools.count(1)
+"""Running numbers of lists, over all sources of the process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,64 @@
+"""How to reach the registry: the `nacos:` section of the configuration, as frozen values. Durations are seconds."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.cluster.policy import Range
+
+DEFAULT_PORT = 8848
+DEFAULT_BACKOFF = Range(0.1, 5.0)
+_ADDRESS = re.compile(r"(?:\[(?P<bracketed>[0-9a-fA-F:.%]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One registry node: people know it by its HTTP port, lists come from its gRPC port."""
+
+    host: str
+    port: int
+    grpc_port: int
+
+    @classmethod
+    def parse(cls, text: str, *, grpc_port_offset: int) -> "Server":
+        """Reads `host[:port]`; schemes, paths and ports beyond 65535 are a ValueError."""
+        found = _ADDRESS.fullmatch(text.strip())
+        port = int(found["port"] or DEFAULT_PORT) if found else 0
+        if found is None or not 0 < port <= 65535 or port + grpc_port_offset > 65535:
+            raise ValueError(f"expected host or host:port, got {text!r}")
+        return cls(found["bracketed"] or found["host"], port, port + grpc_port_offset)
+
+    def __str__(self) -> str:
+        return f"{self._bracketed}:{self.port}"
+
+    @property
+    def grpc_target(self) -> str:
+        """`host:port` as gRPC wants it; a name is resolved there."""
+        return f"{self._bracketed}:{self.grpc_port}"
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+
+@dataclass(frozen=True, slots=True)
+class NacosOptions:
+    """One registry, its clocks, and where the last-good lists are kept."""
+
+    server_addresses: tuple[str, ...] = (f"127.0.0.1:{DEFAULT_PORT}",)
+    grpc_port_offset: int = 1000
+    namespace: str = "public"
+    app_name: str = "nacos-sidecar"
+    open_timeout: float = 5.0
+    request_timeout: float = 1.0
+    liveness_interval: float = 3.0
+    reconcile_interval: float = 30.0
+    reconnect_backoff: Range = DEFAULT_BACKOFF
+    snapshot_dir: Path | None = None
+    snapshot_max_age: float = 24 * 3600.0
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """Every address once, in the order given."""
+        parsed = (Server.parse(text, grpc_port_offset=self.grpc_port_offset) for text in self.server_addresses)
+        return tuple(dict.fromkeys(parsed))

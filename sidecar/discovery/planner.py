@@ -1,0 +1,117 @@
+"""Which service to ask next, and when. Pure: `now` is an argument, nothing is sent from here.
+
+Why: a registry client may be deaf while it looks healthy, so every list is asked for again, past all caches.
+When a service is due, the earliest of:
+  settled      2 s after its last push: a second look once the server's own queries have caught up (they lag 0.8 s)
+  in doubt     1 s after it was last asked, while the data path doubts its list
+  reconciled   `reconcile` after it was last asked, ±20 % so that a fleet does not ask in step
+  again        at the moment somebody names: a differing answer, an error
+and some service at least every `liveness` seconds, as proof of life: doubted ones first, then whoever waited longest.
+Bounds: 20 queries a second, 8 in flight, one in flight per service.
+"""
+
+import math
+from collections.abc import Collection, Iterable
+
+from sidecar.clock import Rng
+from sidecar.discovery.session import ServiceKey
+
+SETTLE = 2.0
+DOUBT_INTERVAL = 1.0
+SPACING = 1 / 20
+MAX_IN_FLIGHT = 8
+
+
+class _Turn:
+    """What is known of one service's turns."""
+
+    __slots__ = ("again_at", "asked_at", "in_flight", "reconcile_at")
+
+    def __init__(self, reconcile_at: float, now: float) -> None:
+        self.asked_at = now
+        self.reconcile_at = reconcile_at
+        self.again_at = math.inf
+        self.in_flight = False
+
+
+class Planner:
+    """The turns of all services of one session."""
+
+    __slots__ = ("_alive_by", "_doubted", "_in_flight", "_liveness", "_next_slot", "_reconcile", "_rng", "_turns")
+
+    def __init__(self, keys: Iterable[ServiceKey], *, liveness: float, reconcile: float, rng: Rng, now: float) -> None:
+        self._liveness = liveness
+        self._reconcile = reconcile
+        self._rng = rng
+        self._turns = {key: _Turn(now + self._jittered_reconcile(), now) for key in keys}
+        self._doubted: frozenset[ServiceKey] = frozenset()
+        self._in_flight = 0
+        self._next_slot = now
+        self._alive_by = now + liveness
+
+    def __repr__(self) -> str:
+        return f"<Planner: {len(self._turns)} services, {len(self._doubted)} in doubt, {self._in_flight} in flight>"
+
+    def due(self, now: float) -> ServiceKey | None:
+        """Whom to ask now; the caller reports `asked` before it calls again."""
+        key, at = self._next()
+        return key if at <= now else None
+
+    def wake_at(self) -> float:
+        """When `due` will have an answer if nothing happens before; infinite while all that may be asked is asked."""
+        return self._next()[1]
+
+    def asked(self, key: ServiceKey, now: float) -> None:
+        """A query of `key` is on its way."""
+        turn = self._turns[key]
+        turn.in_flight = True
+        turn.asked_at = now
+        turn.again_at = math.inf
+        turn.reconcile_at = now + self._jittered_reconcile()
+        self._in_flight += 1
+        self._next_slot = now + SPACING
+        self._alive_by = now + self._liveness * (1 - 0.2 * self._rng.random())
+
+    def done(self, key: ServiceKey) -> None:
+        """The query of `key` has ended, however."""
+        self._turns[key].in_flight = False
+        self._in_flight -= 1
+
+    def pushed(self, key: ServiceKey, now: float) -> None:
+        """A list of `key` came by itself."""
+        self._turns[key].again_at = now + SETTLE
+
+    def again(self, key: ServiceKey, at: float) -> None:
+        """`key` is to be asked at `at`, unless it is due before."""
+        self._turns[key].again_at = min(self._turns[key].again_at, at)
+
+    def hurry(self, now: float) -> None:
+        """A query went unanswered: the next sign of life is wanted at once."""
+        self._alive_by = now
+
+    def doubt(self, keys: Collection[ServiceKey]) -> None:
+        """Replaces the set of services that are asked each second."""
+        self._doubted = frozenset(keys) & self._turns.keys()
+
+    def _next(self) -> tuple[ServiceKey | None, float]:
+        if self._in_flight >= MAX_IN_FLIGHT:
+            return None, math.inf
+        free = [key for key, turn in self._turns.items() if not turn.in_flight]
+        if not free:
+            return None, math.inf
+        key = min(free, key=self._due_at)
+        at = self._due_at(key)
+        if at > self._alive_by:
+            key, at = min(free, key=self._age), self._alive_by
+        return key, max(at, self._next_slot)
+
+    def _due_at(self, key: ServiceKey) -> float:
+        turn = self._turns[key]
+        doubted_at = turn.asked_at + DOUBT_INTERVAL if key in self._doubted else math.inf
+        return min(turn.again_at, turn.reconcile_at, doubted_at)
+
+    def _age(self, key: ServiceKey) -> tuple[bool, float]:
+        return key not in self._doubted, self._turns[key].asked_at
+
+    def _jittered_reconcile(self) -> float:
+        return self._reconcile * (0.8 + 0.4 * self._rng.random())

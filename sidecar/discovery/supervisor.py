@@ -1,0 +1,178 @@
+"""The registry as a source of lists: opens a session, throws it away on trouble, opens the next.
+
+Why: a client that repairs itself can be wrong in ways that nobody sees; one that is replaced starts from what the
+registry says now. `approach` says where and when to try, `life` runs one session, here they are put in a row.
+Before a session is opened the server's port is knocked at, so that a closed one costs neither side much.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import suppress
+from typing import Any
+
+from sidecar.clock import Rng
+from sidecar.cluster.instance import Origin, Push, Via
+from sidecar.cluster.policy import Discovery
+from sidecar.cluster.stats import ProcessStats
+from sidecar.discovery.approach import Approach, Miss
+from sidecar.discovery.life import Life
+from sidecar.discovery.nacos import NacosSession
+from sidecar.discovery.options import NacosOptions, Server
+from sidecar.discovery.session import STARTING, ErrorAnswer, Listing, RequestError, ServiceKey, SessionFactory, Trouble
+from sidecar.discovery.source import EPOCHS, SEQUENCES, Connected, Disconnected, Malformed, Update
+from sidecar.tasks import spawn
+
+KNOCK_TIMEOUT = 1.0
+CLOSE_TIMEOUT = 2.0
+
+_log = logging.getLogger("sidecar")
+
+
+class NacosSource:
+    """Lists of all `services` (by their names in the YAML) from one registry; implements `InstanceSource`."""
+
+    def __init__(
+        self,
+        options: NacosOptions,
+        services: Mapping[str, Discovery],
+        *,
+        rng: Rng,
+        stats: ProcessStats,
+        session: SessionFactory = NacosSession,
+    ) -> None:
+        names: defaultdict[ServiceKey, list[str]] = defaultdict(list)
+        for name, discovery in services.items():
+            names[ServiceKey(discovery.service or name, discovery.group)].append(name)
+        self._names: Mapping[ServiceKey, list[str]] = names
+        self._options = options
+        self._rng = rng
+        self._stats = stats
+        self._factory = session
+        self._approach = Approach(options.servers, backoff=options.reconnect_backoff, rng=rng)
+        self._updates: asyncio.Queue[Update | None] = asyncio.Queue()
+        self._doubted: frozenset[ServiceKey] = frozenset()
+        self._life: Life | None = None
+        self._said_lost = False
+        self._ending: set[asyncio.Task[None]] = set()
+        self._supervising: asyncio.Task[Any] | None = None
+
+    def __repr__(self) -> str:
+        state = f"epoch {self._life.epoch} at {self._life.server}" if self._life else "not connected"
+        return f"<NacosSource: {len(self._names)} services, {state}>"
+
+    async def updates(self) -> AsyncIterator[Update]:
+        """Begins with the first iteration; ends after `close`."""
+        self._supervising = spawn(self._supervise(), name="registry supervisor")
+        while (update := await self._updates.get()) is not None:
+            yield update
+
+    def doubt(self, services: Collection[str]) -> None:
+        """Names of the YAML whose lists are to be asked for each second."""
+        self._doubted = frozenset(key for key, names in self._names.items() if not set(names).isdisjoint(services))
+        if self._life is not None:
+            self._life.doubt(self._doubted)
+
+    async def close(self) -> None:
+        """Ends the session and waits until nothing of it is left."""
+        if self._supervising is not None:
+            self._supervising.cancel()
+            await asyncio.gather(self._supervising, return_exceptions=True)
+        await asyncio.gather(*self._ending, return_exceptions=True)
+        self._updates.put_nowait(None)
+
+    def listed(self, epoch: int, key: ServiceKey, listing: Listing, via: Via) -> None:
+        """A list of the session in charge, for every service of the YAML that reads it."""
+        for name in self._names[key]:
+            self._updates.put_nowait(
+                Push(name, listing.instances, Origin.NACOS, epoch, next(SEQUENCES), via, listing.protect)
+            )
+
+    def malformed(self, epoch: int, key: ServiceKey, error: str) -> None:
+        """A list that could not be read."""
+        for name in self._names[key]:
+            self._updates.put_nowait(Malformed(name, epoch, error))
+
+    async def _supervise(self) -> None:
+        while True:
+            server, pause = self._approach.next()
+            await asyncio.sleep(pause)
+            miss = await self._knock(server) or await self._live(server)
+            if miss is not None:
+                self._approach.missed(miss)
+                self._say_lost(0, server, Trouble.OPEN_FAILED)
+
+    @staticmethod
+    async def _knock(server: Server) -> Miss | None:
+        """A plain connect: tells a closed port from an open one without waking the client library."""
+        try:
+            async with asyncio.timeout(KNOCK_TIMEOUT):
+                _, writer = await asyncio.open_connection(server.host, server.grpc_port)
+        except ConnectionRefusedError:
+            return Miss.REFUSED
+        except TimeoutError:
+            return Miss.FAILED
+        except OSError:
+            return Miss.STARTING  # no name or no route yet: known at once, cheap to ask again
+        writer.close()
+        return None
+
+    async def _live(self, server: Server) -> Miss | None:
+        """One session from first to last; a Miss when it could not be opened."""
+        life = Life(
+            self._factory,
+            server,
+            self._options,
+            tuple(self._names),
+            self,
+            epoch=next(EPOCHS),
+            rng=self._rng,
+            stats=self._stats,
+        )
+        try:
+            await life.begin()
+            await self._serve(life)
+        except RequestError as failure:
+            _log.debug("registry %s: %s", server, failure)
+            self._stats.reconnects[Trouble.OPEN_FAILED.value] += 1
+            return Miss.STARTING if isinstance(failure, ErrorAnswer) and failure.code == STARTING else Miss.FAILED
+        except Exception:  # noqa: BLE001 - whatever the client library did to itself: the next session is a new one
+            _log.exception("crash", extra={"detail": {"task": f"registry session {life.epoch}"}})
+            self._stats.reconnects[Trouble.OPEN_FAILED.value] += 1
+            return Miss.FAILED
+        finally:
+            self._life = None
+            self._stats.registry_connected = False
+            self._discard(life)
+        return None
+
+    async def _serve(self, life: Life) -> None:
+        self._life = life
+        self._said_lost = False
+        self._stats.registry_connected = True
+        self._updates.put_nowait(Connected(life.epoch, str(life.server)))
+        life.announce()
+        life.doubt(self._doubted)
+        trouble = await life.serve()
+        self._approach.ended(life.age)
+        self._stats.reconnects[trouble.value] += 1
+        self._say_lost(life.epoch, life.server, trouble)
+
+    def _say_lost(self, epoch: int, server: Server, trouble: Trouble) -> None:
+        """Once an outage: the tries that follow are counted, not told."""
+        if not self._said_lost:
+            self._said_lost = True
+            self._updates.put_nowait(Disconnected(epoch, str(server), trouble.value))
+
+    def _discard(self, life: Life) -> None:
+        """Closes it aside: the next session does not wait for the end of this one."""
+        task = spawn(self._end(life), name=f"registry session {life.epoch} ends")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    @staticmethod
+    async def _end(life: Life) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await life.end()
