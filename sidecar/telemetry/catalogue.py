@@ -1,0 +1,433 @@
+"""Every metric as data: name, type, words of its labels, what it means, and where its number stands.
+
+Why: exposition, documentation and dashboards read the same rows, so none can name a metric that the others lack. A
+label whose words are known is exported with all of them from the start, at 0: a counter that appears with its first
+event hides that event from `rate()`.
+"""
+
+import enum
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sidecar.cluster.cluster import Cluster
+from sidecar.cluster.endpoint import Endpoint, State
+from sidecar.cluster.instance import Origin
+from sidecar.cluster.stats import Histogram, ProcessStats, ServiceStats
+from sidecar.errors import OUTCOMES
+
+
+class Kind(enum.Enum):
+    """Prometheus types."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Service:
+    """One cluster at one scrape."""
+
+    __slots__ = ("cluster", "now", "states", "stats")
+
+    def __init__(self, cluster: Cluster, now: float) -> None:
+        self.cluster = cluster
+        self.stats: ServiceStats = cluster.stats
+        self.now = now
+        states = Counter([endpoint.state for endpoint in cluster.endpoints.values()])
+        self.states = {state.value: states[state] for state in reversed(State)}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What only the application knows at the moment of a scrape; `now` is monotonic, `last_reload_at` wall time."""
+
+    now: float
+    has_registry: bool
+    """False when every service is static."""
+    ready: bool
+    draining: bool
+    last_reload_ok: bool
+    last_reload_at: float
+    per_endpoint: bool = False
+    max_endpoint_series: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The process at one scrape."""
+
+    stats: ProcessStats
+    facts: Facts
+    build: tuple[str, str, str]
+    """Version, Python, event loop."""
+
+
+Reading = int | float | Histogram | Mapping[Any, int] | None
+"""A number; one for each word of the label, or each tuple of values of the labels; None: absent."""
+
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Family(Generic[Subject]):
+    """One metric. `labels` leaves out those of the subject; `known` are the words of the only label."""
+
+    name: str
+    kind: Kind
+    help: str
+    read: Callable[[Subject], Reading]
+    labels: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+
+_C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+
+_RESCUED_BY = ("retry", "wait", "guard", "proof", "address")
+_RETRIES = ("connect_failure", "reset", "proof", "status", "timeout", "stall")
+_DENIED = (
+    "num_retries",
+    "budget",
+    "deadline",
+    "body_too_large",
+    "non_idempotent",
+    "no_other_endpoint",
+    "response_started",
+)
+_RECONNECTS = (
+    "open_failed",
+    "query_failed",
+    "unhealthy",
+    "connection_changed",
+    "stream_end",
+    "list_mismatch",
+    "reset_request",
+    "max_age",
+    "config",
+)
+
+
+_REQUESTS = "Finished requests; code 0: the app left before a head; flags are - when clean, service is - before routing"
+
+
+def _snapshot_age(service: Service) -> float | None:
+    cluster = service.cluster
+    if cluster.origin is Origin.STATIC or cluster.confirmed_at is None:
+        return None
+    return max(0.0, service.now - cluster.confirmed_at)
+
+
+def _snapshot_source(service: Service) -> dict[str, int]:
+    origin = service.cluster.origin
+    return {} if origin is None else {origin.value: 1}
+
+
+def _panic(service: Service) -> int:
+    ejected = service.states[State.EJECTED.value]
+    return int(ejected > 0 and not any(service.states[state.value] for state in _USED_BEFORE_EJECTED))
+
+
+_USED_BEFORE_EJECTED = (State.AVAILABLE, State.HELD, State.PROBATION, State.LEAVING, State.STALLED)
+
+
+PER_SERVICE: tuple[Family[Service], ...] = (
+    Family(
+        "sidecar_rescued_requests_total",
+        _C,
+        "Requests answered below 500 that would have failed without the sidecar, by what rescued them",
+        lambda s: s.stats.rescued,
+        ("by",),
+        _RESCUED_BY,
+    ),
+    Family("sidecar_requests_total", _C, _REQUESTS, lambda s: s.stats.requests, ("code", "flags")),
+    Family(
+        "sidecar_request_duration_seconds",
+        _H,
+        "From the complete request head to the last byte of the answer",
+        lambda s: s.stats.request_duration,
+    ),
+    Family(
+        "sidecar_connect_duration_seconds",
+        _H,
+        "Successful connects to instances",
+        lambda s: s.stats.connect_duration,
+    ),
+    Family("sidecar_requests_in_flight", _G, "Requests not finished yet", lambda s: s.stats.requests_in_flight),
+    Family(
+        "sidecar_waiting_requests",
+        _G,
+        "Requests held because no endpoint is usable (wait_for_instance)",
+        lambda s: s.stats.waiting,
+    ),
+    Family(
+        "sidecar_waits_total",
+        _C,
+        "Ends of waits for a usable endpoint",
+        lambda s: s.stats.waits,
+        ("result",),
+        ("served", "timeout", "overflow", "app_left"),
+    ),
+    Family(
+        "sidecar_connections",
+        _G,
+        "Open connections on the side of the app and on that of the instances",
+        lambda s: {"app": s.stats.app_connections, "instance": s.stats.instance_connections},
+        ("side",),
+        ("app", "instance"),
+    ),
+    Family("sidecar_idle_connections", _G, "Pooled connections to instances", lambda s: s.stats.idle_connections),
+    Family(
+        "sidecar_bytes_total",
+        _C,
+        "Bytes of bodies passed on",
+        lambda s: {"to_instance": s.stats.bytes_to_instance, "to_app": s.stats.bytes_to_app},
+        ("direction",),
+        ("to_instance", "to_app"),
+    ),
+    Family(
+        "sidecar_attempts_total",
+        _C,
+        "Attempts at endpoints by how they ended; a request makes one or more",
+        lambda s: s.stats.attempts,
+        ("outcome",),
+        OUTCOMES,
+    ),
+    Family(
+        "sidecar_retries_total",
+        _C,
+        "Attempts after the first, by why the one before was not enough",
+        lambda s: s.stats.retries,
+        ("reason",),
+        _RETRIES,
+    ),
+    Family(
+        "sidecar_retries_denied_total",
+        _C,
+        "Failures not tried again although retry_on names them, by what forbade it",
+        lambda s: s.stats.retries_denied,
+        ("reason",),
+        _DENIED,
+    ),
+    Family(
+        "sidecar_endpoints",
+        _G,
+        "Endpoints by state; the sum is all endpoints",
+        lambda s: s.states,
+        ("state",),
+        tuple(state.value for state in reversed(State)),
+    ),
+    Family(
+        "sidecar_quarantines_total",
+        _C,
+        "Entries into quarantine after a failed connect",
+        lambda s: s.stats.quarantines,
+    ),
+    Family(
+        "sidecar_ejections_total",
+        _C,
+        "Endpoints taken out because their answers were bad",
+        lambda s: s.stats.ejections,
+        ("reason",),
+        ("consecutive_5xx", "gateway_failure", "success_rate"),
+    ),
+    Family(
+        "sidecar_ejections_suppressed_total",
+        _C,
+        "Ejections that were due and not done, because they would have helped nobody",
+        lambda s: s.stats.ejections_suppressed,
+        ("reason",),
+        ("max_ejected", "peers_fail_too"),
+    ),
+    Family("sidecar_panic_mode", _G, "1 while ejected endpoints are used for want of others", _panic),
+    Family(
+        "sidecar_probes_total",
+        _C,
+        "Probes of held and quarantined endpoints",
+        lambda s: s.stats.probes,
+        ("result",),
+        ("ok", "refused", "timeout", "unreachable"),
+    ),
+    Family(
+        "sidecar_registry_pushes_total",
+        _C,
+        "Lists of instances that arrived, pushed or queried, by what became of them",
+        lambda s: s.stats.pushes,
+        ("result",),
+        ("applied", "unchanged", "empty_refused", "shrink_refused", "stale", "malformed"),
+    ),
+    Family(
+        "sidecar_registry_snapshot_age_seconds",
+        _G,
+        "Since the registry last confirmed the list; absent for a static one",
+        _snapshot_age,
+    ),
+    Family(
+        "sidecar_registry_snapshot_source",
+        _G,
+        "1 for where the list in force came from",
+        _snapshot_source,
+        ("source",),
+        tuple(origin.value for origin in Origin),
+    ),
+    Family(
+        "sidecar_registry_protection_active",
+        _G,
+        "1 while the registry lists less than is in force: something is held",
+        lambda s: int(s.states[State.HELD.value] > 0),
+    ),
+    Family(
+        "sidecar_registry_holds_ended_total",
+        _C,
+        "Endpoints no longer held, by why",
+        lambda s: s.stats.holds_ended,
+        ("by",),
+        ("restored", "gone", "confirmed", "expired", "obeyed"),
+    ),
+)
+"""Label `service` comes first in each."""
+
+PER_ENDPOINT: tuple[Family[Endpoint], ...] = (
+    Family(
+        "sidecar_endpoint_requests_total", _C, "Attempts at this endpoint (per_endpoint_metrics)", lambda e: e.requests
+    ),
+    Family(
+        "sidecar_endpoint_failures_total",
+        _C,
+        "Attempts at this endpoint that failed (per_endpoint_metrics)",
+        lambda e: e.failures,
+    ),
+    Family(
+        "sidecar_endpoint_requests_in_flight",
+        _G,
+        "Requests at this endpoint not finished yet (per_endpoint_metrics)",
+        lambda e: e.in_flight,
+    ),
+)
+"""Labels `service` and `endpoint`; only with `admin.per_endpoint_metrics`."""
+
+LEFT_OUT: Family[int] = Family(
+    "sidecar_endpoint_series_truncated",
+    _G,
+    "Endpoints left out of the sidecar_endpoint_* families over max_endpoint_series",
+    lambda endpoints: endpoints,
+)
+"""Beside `PER_ENDPOINT`, without a label."""
+
+PROCESS: tuple[Family[Process], ...] = (
+    Family(
+        "sidecar_registry_connected",
+        _G,
+        "1 while a registry session is up and its last health check was good; absent when every service is static",
+        lambda p: int(p.stats.registry_connected) if p.facts.has_registry else None,
+    ),
+    Family(
+        "sidecar_registry_reconnects_total",
+        _C,
+        "Registry sessions thrown away, by why",
+        lambda p: p.stats.reconnects,
+        ("reason",),
+        _RECONNECTS,
+    ),
+    Family(
+        "sidecar_registry_queries_total",
+        _C,
+        "Queries for lists of instances",
+        lambda p: p.stats.queries,
+        ("result",),
+        ("ok", "error", "timeout"),
+    ),
+    Family(
+        "sidecar_registry_tasks_cancelled_total",
+        _C,
+        "Tasks that the registry client library left behind and that were ended by force",
+        lambda p: p.stats.tasks_cancelled,
+    ),
+    Family(
+        "sidecar_snapshot_write_errors_total",
+        _C,
+        "Last-good lists that could not be written to disk",
+        lambda p: p.stats.snapshot_write_errors,
+    ),
+    Family(
+        "sidecar_access_log_dropped_total",
+        _C,
+        "Access log lines lost to a slow reader",
+        lambda p: p.stats.access_log_dropped,
+    ),
+    Family(
+        "sidecar_config_reloads_total",
+        _C,
+        "Reloads of the configuration",
+        lambda p: p.stats.reloads,
+        ("result",),
+        ("applied", "unchanged", "rejected"),
+    ),
+    Family(
+        "sidecar_config_last_reload_successful",
+        _G,
+        "0 while the file on disk was refused and an older configuration is in force",
+        lambda p: int(p.facts.last_reload_ok),
+    ),
+    Family(
+        "sidecar_config_last_reload_success_timestamp_seconds",
+        _G,
+        "Unix time when the configuration in force was loaded",
+        lambda p: p.facts.last_reload_at,
+    ),
+    Family("sidecar_ready", _G, "1 while /readyz answers 200", lambda p: int(p.facts.ready)),
+    Family("sidecar_draining", _G, "1 while the state is DRAINING", lambda p: int(p.facts.draining)),
+    Family(
+        "sidecar_event_loop_lag_seconds",
+        _H,
+        "How late the event loop ran, sampled every 500 ms",
+        lambda p: p.stats.loop_lag,
+    ),
+    Family(
+        "sidecar_build_info", _G, "What is running; always 1", lambda p: {p.build: 1}, ("version", "python", "loop")
+    ),
+)
+"""No label of the subject."""
+
+UNROUTED: Family[Process] = Family(
+    "sidecar_requests_total", _C, _REQUESTS, lambda p: p.stats.unrouted_requests, ("code", "flags")
+)
+"""The rest of that family, with `-` for the service."""
+
+FROM_LIBRARY: tuple[tuple[str, str], ...] = (
+    ("process_*", "CPU, memory, file descriptors and start time of the process"),
+    ("python_gc_*", "The garbage collector's work, by generation"),
+    ("python_info", "The interpreter"),
+)
+"""What prometheus-client exports by itself."""
+
+
+def reference() -> str:
+    """The catalogue as a page of the documentation."""
+    rows = [
+        *(_row(family, "service") for family in PER_SERVICE),
+        *(_row(family) for family in PROCESS),
+        *(_row(family, "service", "endpoint") for family in PER_ENDPOINT),
+        _row(LEFT_OUT),
+        *(f"| `{name}` | | | {meaning} |" for name, meaning in FROM_LIBRARY),
+    ]
+    return "\n".join(
+        ("# Metrics", "", _INTRODUCTION, "", "| metric | type | labels | meaning |", "|---|---|---|---|", *rows, "")
+    )
+
+
+_INTRODUCTION = (
+    "`GET /metrics` on the admin port, as Prometheus text or OpenMetrics. Made from `sidecar/telemetry/catalogue.py` "
+    "by `python -m sidecar.telemetry.catalogue`; where words of a label are listed, each is exported from the start, at 0."
+)
+
+
+def _row(family: Family[Any], *subject: str) -> str:
+    words = f" = {', '.join(family.known)}" if family.known else ""
+    labels = ", ".join((*subject, *family.labels)) + words
+    return f"| `{family.name}` | {family.kind.value} | {labels or 'none'} | {family.help} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
