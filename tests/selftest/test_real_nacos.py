@@ -58,7 +58,7 @@ async def test_a_graceful_stop_leaves_the_list_first_and_answers_what_is_in_flig
     await lists(nacos_server)
     answer = await asyncio.to_thread(call, provider, "GET", "late")
     assert answer == (200, "close", {"id": "late", "port": provider.port})
-    assert await stopping == [0]
+    assert list(await stopping) == [0]
     assert provider.executed() == ["GET late"]
 
 

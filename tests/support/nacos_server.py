@@ -182,7 +182,7 @@ class NacosServer:
     def _checks(self) -> bool:
         with grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}") as channel:
             ask = channel.unary_unary("/Request/request", request_serializer=encode, response_deserializer=decode)
-            answer = ask(Payload("ServerCheckRequest", b'{"module":"internal"}'), timeout=2)
+            answer: Payload = ask(Payload("ServerCheckRequest", b'{"module":"internal"}'), timeout=2)
         return answer.type == "ServerCheckResponse"
 
 

@@ -6,20 +6,27 @@ A test says `@pytest.mark.needs("java", "mvn")`; a fixture calls `require("promt
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
-_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # where Debian keeps nginx, runc and tc, whoever asks
+# Where Python keeps the tools of this environment, and Debian those of an administrator, whatever PATH says.
+_FOLDERS = (str(Path(sys.executable).parent), "/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 def find(tool: str) -> str | None:
-    """The path of an executable; sbin folders count even when PATH leaves them out."""
-    return shutil.which(tool, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}")
+    """The path of an executable."""
+    return shutil.which(tool, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_FOLDERS)))
+
+
+def _has(tool: str) -> bool:
+    return os.geteuid() == 0 if tool == "root" else find(tool) is not None
 
 
 def require(*tools: str) -> None:
-    """Ends the test here when one of the tools is missing."""
-    missing = [tool for tool in tools if find(tool) is None]
+    """Ends the test here when one of the tools is missing; `root` stands for the rights of that user."""
+    missing = [tool for tool in tools if not _has(tool)]
     if not missing:
         return
     reason = f"this machine lacks {', '.join(missing)}"
@@ -29,7 +36,7 @@ def require(*tools: str) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(*tools): executables without which the test cannot run")
+    config.addinivalue_line("markers", "needs(*tools): executables, or root, without which the test cannot run")
 
 
 @pytest.hookimpl(tryfirst=True)
