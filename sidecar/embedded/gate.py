@@ -21,7 +21,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Link:
     """One client connection, from the client's socket to the gRPC server's."""
 
-    __slots__ = ("_client", "_closing", "_frozen", "_server", "_when_lost", "accepted_at", "peer")
+    __slots__ = ("_client", "_closing", "_early", "_frozen", "_server", "_when_lost", "accepted_at", "peer")
 
     def __init__(self, client: asyncio.Transport, *, frozen: bool = False) -> None:
         self.peer: tuple[str, int] = client.get_extra_info("peername")[:2]
@@ -31,6 +31,7 @@ class Link:
         self._server: asyncio.Transport | None = None
         self._frozen = frozen
         self._closing = False
+        self._early = bytearray()
 
     def __repr__(self) -> str:
         return f"<Link {self.peer[0]}:{self.peer[1]}{' frozen' * self._frozen}>"
@@ -68,8 +69,7 @@ class Link:
         if self._closing:
             self._client.close()
         elif self._server is not None:
-            self.resume(self._client)
-            self.resume(self._server)
+            self._move()
 
     def bridge(self, server: asyncio.Transport) -> None:
         """The way to the gRPC server is open; bytes move unless the link is frozen."""
@@ -77,7 +77,25 @@ class Link:
         if self._frozen:
             self.pause(server)
         else:
-            self.resume(self._client)
+            self._move()
+
+    def received(self, data: bytes) -> None:
+        """From the client, to the gRPC server.
+
+        uvloop reads on after connection_made although it was told to pause there, so bytes may come too early.
+        """
+        if self._server is None or self._frozen:
+            self._early += data
+            self.pause(self._client)
+        else:
+            self._server.write(data)
+
+    def _move(self) -> None:
+        if self._early and self._server is not None:
+            self._server.write(bytes(self._early))
+            self._early.clear()
+        self.resume(self._client)
+        self.resume(self._server)
 
     def pause(self, source: asyncio.Transport | None) -> None:
         if source is not None and not source.is_closing():
@@ -202,7 +220,13 @@ class _ClientSide(_Side):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         client = cast("asyncio.Transport", transport)
         client.pause_reading()
+        # asyncio sets this itself only on sockets that were made with IPPROTO_TCP, not on accepted ones.
+        client.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.link = self._gate.accepted(self, client)
+
+    def data_received(self, data: bytes) -> None:
+        if self.link is not None:
+            self.link.received(data)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.link is not None:

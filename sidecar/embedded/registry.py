@@ -167,6 +167,22 @@ class EmbeddedRegistry:
         edit = Edit(enabled=enabled, weight=weight, metadata=metadata)
         self.naming.edit(ServiceName.parse(service, group, namespace), ip, port, edit)
 
+    def set_threshold(
+        self, service: str, threshold: float, *, group: str = DEFAULT_GROUP, namespace: str = PUBLIC
+    ) -> None:
+        """Sets protectThreshold as the console does; shows in queries, not in pushes."""
+        self.naming.set_threshold(ServiceName.parse(service, group, namespace), threshold)
+
+    def set_health(
+        self, service: str, ip: str, port: int, *, healthy: bool, group: str = DEFAULT_GROUP, namespace: str = PUBLIC
+    ) -> None:
+        """What the server's own check of an instance found."""
+        self.naming.set_health(ServiceName.parse(service, group, namespace), ip, port, healthy=healthy)
+
+    def instances(self, service: str, *, group: str = DEFAULT_GROUP, namespace: str = PUBLIC) -> tuple[Instance, ...]:
+        """What is registered now, disabled ones included, pushed or not."""
+        return self.naming.instances(ServiceName.parse(service, group, namespace))
+
     async def apply(self, fault: Fault) -> None:
         """Puts a condition in force or carries out an action. A restart is only begun here: see `restart`."""
         match fault:

@@ -1,0 +1,106 @@
+"""The HTTP face as curl and 1.x clients use it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sidecar.embedded.faults import Starting
+from sidecar.embedded.heartbeats import DELETED_AFTER, UNHEALTHY_AFTER
+from sidecar.embedded.model import ServiceName
+from sidecar.embedded.registry import EmbeddedRegistry
+
+Call = Callable[..., Awaitable[tuple[int, Any]]]
+
+
+@pytest.fixture
+async def call(registry: EmbeddedRegistry) -> AsyncIterator[Call]:
+    """`call(method, path, **params)` gives status and JSON, or text."""
+    async with aiohttp.ClientSession(f"http://{registry.address}") as session:
+
+        async def call(method: str, path: str, **params: str) -> tuple[int, Any]:
+            async with session.request(method, path, params=params) as answer:
+                is_json = answer.content_type == "application/json"
+                return answer.status, await answer.json() if is_json else await answer.text()
+
+        yield call
+
+
+ADDRESS = {"serviceName": "DEFAULT_GROUP@@orders", "ip": "10.0.0.2", "port": "80"}
+
+
+async def test_curl_can_register_list_and_deregister(call: Call) -> None:
+    """Instances registered over v1 are listed by v1 and leave it again."""
+    assert await call("POST", "/nacos/v1/ns/instance", **ADDRESS, metadata='{"zone":"a"}') == (200, "ok")
+    _, listed = await call("GET", "/nacos/v1/ns/instance/list", serviceName="orders")
+    assert [(host["ip"], host["metadata"]) for host in listed["hosts"]] == [("10.0.0.1", {}), ("10.0.0.2", {"zone": "a"})]
+    assert await call("DELETE", "/nacos/v1/ns/instance", **ADDRESS) == (200, "ok")
+    _, services = await call("GET", "/nacos/v1/ns/service/list")
+    assert services == {"count": 1, "doms": ["orders"]}
+
+
+async def test_only_the_admin_list_shows_disabled_instances(registry: EmbeddedRegistry, call: Call) -> None:
+    """A disabled instance is missing from the client list and marked in the admin list."""
+    target = {"serviceName": "orders", "ip": "10.0.0.1", "port": "80"}
+    assert (await call("PUT", "/nacos/v3/admin/ns/instance", **target, enabled="false"))[0] == 200
+    registry.naming.refresh(ServiceName("orders"))
+    _, seen = await call("GET", "/nacos/v3/client/ns/instance/list", serviceName="orders")
+    _, known = await call("GET", "/nacos/v3/admin/ns/instance/list", serviceName="orders")
+    assert seen["data"] == []
+    assert [host["enabled"] for host in known["data"]] == [False]
+
+
+async def test_what_registers_over_http_has_to_beat(registry: EmbeddedRegistry, call: Call) -> None:
+    """Silent for 15 s it is unhealthy, for 30 s gone; a beat in between makes it healthy again."""
+    await call("POST", "/nacos/v1/ns/instance", **ADDRESS)
+    now = asyncio.get_running_loop().time()
+    registry._nacos_api.check_beats(now + UNHEALTHY_AFTER + 1)
+    assert [host.healthy for host in registry.instances("orders")] == [True, False]
+    _, answer = await call("PUT", "/nacos/v1/ns/instance/beat", **ADDRESS)
+    assert answer["code"] == 10200
+    assert [host.healthy for host in registry.instances("orders")] == [True, True]
+    registry._nacos_api.check_beats(asyncio.get_running_loop().time() + DELETED_AFTER + 1)
+    assert [host.ip for host in registry.instances("orders")] == ["10.0.0.1"]
+    _, answer = await call("PUT", "/nacos/v1/ns/instance/beat", **ADDRESS)
+    assert answer["code"] == 20404
+
+
+async def test_v3_clients_register_and_beat_on_one_path(registry: EmbeddedRegistry, call: Call) -> None:
+    """`heartBeat=true` is a beat: refused with 21003 before the registration, accepted after it."""
+    path = "/nacos/v3/client/ns/instance"
+    assert (await call("POST", path, **ADDRESS, heartBeat="true"))[1]["code"] == 21003
+    assert (await call("POST", path, **ADDRESS))[1]["code"] == 0
+    assert (await call("POST", path, **ADDRESS, heartBeat="true"))[1]["code"] == 0
+    assert (await call("DELETE", path, **ADDRESS))[1]["code"] == 0
+    assert len(registry.instances("orders")) == 1
+
+
+async def test_a_threshold_is_set_over_http(call: Call) -> None:
+    """After an edit of the threshold the list says that it was reached."""
+    await call("PUT", "/nacos/v3/admin/ns/service", serviceName="orders", protectThreshold="1")
+    _, listed = await call("GET", "/nacos/v1/ns/instance/list", serviceName="orders")
+    assert listed["reachProtectionThreshold"] is True
+
+
+async def test_version_login_and_readiness_answer(call: Call) -> None:
+    """What a client asks before anything else is answered as by a 3.1 server without users."""
+    assert (await call("GET", "/nacos/v3/admin/core/state"))[1]["version"] == "3.1.0"
+    assert (await call("POST", "/nacos/v3/auth/user/login"))[1]["tokenTtl"] == 18000
+    assert (await call("GET", "/nacos/v3/admin/core/state/readiness"))[0] == 200
+
+
+async def test_a_starting_server_is_not_ready(registry: EmbeddedRegistry, call: Call) -> None:
+    """While starting, all paths of Nacos answer 503 and the knobs still work."""
+    await registry.apply(Starting())
+    assert (await call("GET", "/nacos/v3/admin/core/state/readiness"))[0] == 503
+    assert (await call("DELETE", "/faults/starting"))[0] == 200
+    assert (await call("GET", "/nacos/v3/admin/core/state/readiness"))[0] == 200
+
+
+async def test_an_unreadable_parameter_is_the_callers_fault(call: Call) -> None:
+    """A port that is no number is answered 400 with the reason."""
+    status, text = await call("POST", "/nacos/v1/ns/instance", **{**ADDRESS, "port": "http"})
+    assert status == 400
+    assert "invalid literal" in text

@@ -1,0 +1,105 @@
+"""The unmodified nacos-sdk-python 3.2.0 as a client in tests, kept from leaving files, tasks and log handlers behind."""
+
+import asyncio
+import contextlib
+import logging
+import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what its import prints is not ours to fix
+    from v2 import nacos
+    from v2.nacos.utils.net_util import NetUtils
+
+_SDK = str(Path(nacos.__file__).parent)
+
+
+class Subscriber:
+    """Collects the lists of one subscription as sets of `ip:port`."""
+
+    def __init__(self) -> None:
+        self.lists: asyncio.Queue[set[str]] = asyncio.Queue()
+
+    async def callback(self, instances: list[Any]) -> None:
+        self.lists.put_nowait({f"{i.ip}:{i.port}" for i in instances})
+
+    async def next(self, within: float = 5.0) -> set[str]:
+        async with asyncio.timeout(within):
+            return await self.lists.get()
+
+
+@contextlib.asynccontextmanager
+async def sdk_client(address: str, folder: Path, *, keep_empty: bool = True) -> AsyncIterator[Any]:
+    """A connected `NacosNamingService`; `keep_empty=False` is the SDK's default of dropping empty lists."""
+    NetUtils.get_local_ip = staticmethod(lambda: "127.0.0.1")  # the original raises on a loopback-only host
+    before = asyncio.all_tasks()
+    config = (
+        nacos.ClientConfigBuilder()
+        .server_address(address)
+        .log_dir(str(folder / "log"))
+        .cache_dir(str(folder / "cache"))
+        .log_level(logging.CRITICAL)
+        .grpc_config(nacos.GRPCConfig(grpc_timeout=1000))
+        .load_cache_at_start(False)
+        .build()
+    )
+    config.set_update_cache_when_empty(keep_empty)
+    service = nacos.NacosNamingService(config)
+    _close_log_files()
+    try:
+        await service.grpc_client_proxy.start()
+        yield service
+    finally:
+        await service.shutdown()
+        await _end_leftovers(before)
+
+
+async def subscribe(client: Any, service: str) -> Subscriber:
+    """Subscribes in DEFAULT_GROUP."""
+    subscriber = Subscriber()
+    await client.subscribe(
+        nacos.SubscribeServiceParam(service_name=service, subscribe_callback=subscriber.callback)
+    )
+    return subscriber
+
+
+async def register(client: Any, service: str, ip: str, port: int) -> None:
+    """Registers one ephemeral instance."""
+    await client.register_instance(nacos.RegisterInstanceParam(service_name=service, ip=ip, port=port))
+
+
+async def deregister(client: Any, service: str, ip: str, port: int) -> None:
+    await client.deregister_instance(nacos.DeregisterInstanceParam(service_name=service, ip=ip, port=port))
+
+
+async def query(client: Any, service: str) -> set[str]:
+    """The list past the client's cache, as `ip:port`."""
+    answer = await client.grpc_client_proxy.query_instance_of_service(service, "DEFAULT_GROUP", "", False)  # noqa: FBT003
+    return {f"{host.ip}:{host.port}" for host in answer.hosts}
+
+
+def connection_id(client: Any) -> str:
+    """The id that the server gave to the client's connection of now."""
+    return str(client.grpc_client_proxy.rpc_client.current_connection.connection_id)
+
+
+def _close_log_files() -> None:
+    logger = logging.getLogger("naming")
+    for handler in tuple(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+
+
+async def _end_leftovers(before: set[asyncio.Task[Any]]) -> None:
+    mine = [task for task in asyncio.all_tasks() - before if _is_of_the_sdk(task)]
+    for task in mine:
+        task.cancel()
+    await asyncio.gather(*mine, return_exceptions=True)
+
+
+def _is_of_the_sdk(task: asyncio.Task[Any]) -> bool:
+    code: CodeType | None = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and code.co_filename.startswith(_SDK)
