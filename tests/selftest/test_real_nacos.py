@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.java import TOOLS
 from tests.support.java_provider import JavaProvider
 from tests.support.nacos_server import NacosServer
 from tests.support.until import until
 
-pytestmark = [pytest.mark.needs("java", "javac", "mvn"), pytest.mark.one_loop]
+pytestmark = [pytest.mark.needs(*TOOLS), pytest.mark.one_loop]
 
 
 @pytest.fixture

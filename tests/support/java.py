@@ -17,6 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.needs import find
+
+TOOLS = ("java", "javac", "mvn")
+
 _ROOT = Path(__file__).resolve().parents[2]
 _SOURCES = _ROOT / "tests" / "fixtures" / "java"
 _CACHE = _ROOT / ".cache" / "java"
@@ -112,5 +116,9 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    lacking = [tool for tool in TOOLS if find(tool) is None]
+    if lacking:
+        _say(f"no Java programs for the tests: this machine lacks {', '.join(lacking)}")
+        sys.exit()
     for program in (PROVIDER, *SERVERS.values()):
         program.build(say=_say)

@@ -26,7 +26,7 @@ import grpc
 import pytest
 
 from sidecar.embedded.wire import Payload, decode, encode
-from tests.support.java import SERVERS
+from tests.support.java import SERVERS, TOOLS
 from tests.support.needs import require
 from tests.support.ports import free_port
 from tests.support.process import Child
@@ -189,7 +189,7 @@ class NacosServer:
 @pytest.fixture(scope="session", params=get_args(Version))
 def nacos_server(request: pytest.FixtureRequest) -> Iterator[NacosServer]:
     """A running server of each version in turn."""
-    require("java", "javac", "mvn")
+    require(*TOOLS)
     server = NacosServer(request.param)
     try:
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:

@@ -1,0 +1,45 @@
+# Every target does its own set-up, and a second call starts at once. `make help` lists them.
+PYTHON ?= python3
+CONFIG ?= config/sidecar.example.yaml
+ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint format fixtures clean
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(READY) ## a rolling restart on this machine, with and without the sidecar (ARGS="--keep")
+	$(BIN)/nacos-sidecar demo $(ARGS)
+
+run: $(READY) ## the sidecar in the foreground (CONFIG=FILE, ARGS=…)
+	$(BIN)/nacos-sidecar run --config $(CONFIG) $(ARGS)
+
+test: lint fixtures ## lint, then every test that this machine can run (ARGS=…)
+	$(BIN)/pytest $(ARGS)
+
+lint: $(READY) ## ruff, mypy, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## the formatter, and what ruff can mend by itself
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+fixtures: $(READY) ## the Java programs of the tests; the first time Maven brings 300 MB
+	$(BIN)/python -m tests.support.java
+
+clean: ## removes what the targets above have made
+	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt --editable '.[dev]'
+	touch $@
