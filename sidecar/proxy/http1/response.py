@@ -1,55 +1,38 @@
-"""Answer heads: read leniently, framed by the rules, made anew and cleanly for the app."""
+"""Answer heads: read leniently, framed by the rules, made anew and cleanly for the app.
+
+Three readers stand behind `read_response`: the strict grammar; then `parser` with what it may be lenient about;
+then `repair`. Each hands its result to the one before, so whatever is passed on has met the strict grammar.
+"""
 
 import re
 from typing import Final
 
 from sidecar.cluster.policy import Limits
-from sidecar.proxy.http1 import parser, repair
-from sidecar.proxy.http1.message import (
-    FIELD_LINES,
-    MAX_LENGTH_DIGITS,
-    PROTOCOL,
-    VALUE,
-    BadMessage,
-    Framing,
-    first_value,
-    spelled,
-    tokens,
-    without,
-)
+from sidecar.proxy.http1 import parser
+from sidecar.proxy.http1.message import PROTOCOL, VALUE, BadMessage, Framing, first_value, without
+from sidecar.proxy.http1.repair import repair
 from sidecar.proxy.http1.request import RequestHead
+from sidecar.proxy.http1.response_fields import ResponseFields, response_fields
 
 _NONE, _LENGTH, _CHUNKED, _UNTIL_CLOSE = Framing.NONE, Framing.LENGTH, Framing.CHUNKED, Framing.UNTIL_CLOSE
 
-_HEAD: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})( " + VALUE + rb"*+)?(\r\n" + FIELD_LINES + rb")\r\n").match
+_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})( " + VALUE + rb"*+)?\r\n").match
+
+_CHUNKED_LINE: Final = b"Transfer-Encoding: chunked\r\n"
+
+_BODILESS: Final = frozenset({204, 304})
 
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n").search
 
-_NOTED: Final = re.compile(
-    rb"(\n("
-    + b"|".join(
-        spelled(name)
-        for name in (
-            b"connection", b"content-length", b"transfer-encoding", b"keep-alive", b"proxy-connection", b"te",
-            b"trailer", b"upgrade",
-        )
-    )
-    + b"|"
-    + spelled(b"x-sidecar-")
-    + rb"[^:\r\n]*):[ \t]*+([^\r\n]*)\r)"
-).findall  # fmt: skip
-
-_PROTECTED: Final = frozenset({b"host", b"authorization", b"cookie", b"set-cookie", b"cache-control"})
-
 
 class ResponseHead:
-    """One answer (interim or final) as the instance meant it."""
+    """One answer, interim or final, as the instance meant it."""
 
     __slots__ = (
         "_reason",
+        "_tail",
+        "block",
         "closes",
-        "codings",
-        "fields",
         "framing",
         "keep_alive_timeout",
         "length",
@@ -62,21 +45,20 @@ class ResponseHead:
         "upgrade",
     )
 
+    block: bytes
+    """The fields that go on, with a Content-Length that is right."""
     closes: bool
-    """It said `Connection: close`: twice in a row on keep-alive traffic means that the endpoint is leaving."""
-    codings: bytes
-    """Transfer codings other than chunked that the payload still carries, `gzip, ` ready to be emitted."""
-    fields: bytes
-    """The block of field lines to forward; a correct Content-Length is still among them."""
+    """It said `Connection: close`: twice in a row on keep-alive traffic, and the endpoint is leaving."""
     framing: Framing
-    """NONE for HEAD, 1xx, 204 and 304, whatever the fields say."""
+    """Of the payload that follows: NONE for HEAD, 1xx, 204 and 304, whatever the fields say."""
     keep_alive_timeout: int | None
     """Seconds of `Keep-Alive: timeout=N`."""
     length: int
-    """Body bytes with Framing.LENGTH, else 0."""
+    """Body bytes with Framing.LENGTH (then more than none), else 0."""
     minor: int
+    """Of the instance's HTTP/1.x."""
     repaired: bool
-    """It took the second-chance normaliser to read it."""
+    """It took `repair` to read it."""
     reusable: bool
     """The instance's connection may serve again once the body is complete."""
     size: int
@@ -84,27 +66,38 @@ class ResponseHead:
     status: int
     trailers_declared: bool
     upgrade: bytes | None
-    """The protocol switched to, with status 101."""
+    """The protocol that both sides switch to, with status 101."""
 
-    def __init__(self, request: RequestHead, minor: int, status: int, reason: bytes, fields: bytes, size: int) -> None:
-        self.minor = minor
-        self.status = status
-        self._reason = reason
+    def __init__(self, request: RequestHead, line: re.Match[bytes], fields: ResponseFields, size: int) -> None:
+        minor, status, reason = line.groups()
+        self.minor = 1 if minor == b"1" else 0
+        self.status = int(status)
+        self._reason = reason or b" "
         self.size = size
-        self.closes = False
-        self.codings = b""
-        self.framing = _UNTIL_CLOSE
-        self.keep_alive_timeout = None
+        self.block = fields.block
+        self.keep_alive_timeout = fields.keep_alive_timeout
         self.length = 0
         self.repaired = False
-        self.reusable = minor == 1
-        self.trailers_declared = False
+        self.trailers_declared = fields.trailers_declared
         self.upgrade = None
-        self.fields = self._understand(fields, request)
+        self._tail = b""
+        if fields.connection:
+            self.closes = b"close" in fields.connection
+            self.reusable = not self.closes and (self.minor == 1 or b"keep-alive" in fields.connection)
+        else:
+            self.closes = False
+            self.reusable = self.minor == 1
+        if self.status < 200 or self.status in _BODILESS or request.method == b"HEAD":
+            self._frame_bodiless(fields, request)
+        elif fields.chunked or fields.codings or fields.length is None:
+            self._frame_open(fields)
+        else:
+            self.framing = _LENGTH if fields.length else _NONE
+            self.length = fields.length
 
     def __repr__(self) -> str:
-        body = f" {self.length} bytes" if self.length else f" {self.framing.value}"
-        return f"<{self.status}{body}>"
+        body = f"{self.length} bytes" if self.length else self.framing.value
+        return f"<{self.status} {body}>"
 
     @property
     def interim(self) -> bool:
@@ -112,8 +105,8 @@ class ResponseHead:
         return self.status < 200 and self.status != 101
 
     def has(self, name: bytes) -> bool:
-        """Whether the answer carries the end-to-end field `name`, of any value."""
-        return first_value(self.fields, name) is not None
+        """Whether the end-to-end field `name` is there, of any value."""
+        return first_value(self.block, name) is not None
 
     def leaving(self, marker: bytes | None) -> bool:
         """It announces the end of its endpoint: 503 with Retry-After, or the configured field."""
@@ -128,164 +121,108 @@ class ResponseHead:
         return request.keep_alive and (request.minor == 1 or self.framing is _NONE or self.framing is _LENGTH)
 
     def to_app(self, request: RequestHead, *, keep_alive: bool, extra: bytes = b"") -> bytes:
-        """The head as the app gets it. `extra`: further field lines, each with its CRLF (via, debug headers)."""
-        if self.status < 200:
-            switch = b"Connection: upgrade\r\nUpgrade: %b\r\n" % self.upgrade if self.upgrade else b""
-            return b"".join((b"HTTP/1.1 ", b"%d" % self.status, self._reason, self.fields, switch, extra, b"\r\n"))
-        framing = b""
-        if self.framing is _CHUNKED or self.framing is _UNTIL_CLOSE:
-            if request.minor == 1:
-                framing = b"Transfer-Encoding: %bchunked\r\n" % self.codings
-            elif self.codings:
-                raise BadMessage(PROTOCOL, "a transfer coding that HTTP/1.0 cannot carry")
-        if not keep_alive:
-            connection = b"Connection: close\r\n"
-        else:
-            connection = b"" if request.minor == 1 else b"Connection: keep-alive\r\n"
+        """The head as the app gets it; `extra`: whole field lines to add.
+
+        Raises BadMessage when the payload has a transfer coding that HTTP/1.0 cannot carry.
+        """
         return b"".join(
-            (b"HTTP/1.1 ", b"%d" % self.status, self._reason, self.fields, framing, connection, extra, b"\r\n")
+            (
+                b"HTTP/1.1 %d" % self.status,
+                self._reason,
+                self.block,
+                self._connection(request, keep_alive=keep_alive) if self.status >= 200 else self._tail,
+                extra,
+                b"\r\n",
+            )
         )
 
-    def _understand(self, fields: bytes, request: RequestHead) -> bytes:
-        connection: list[bytes] = []
-        codings: list[bytes] | None = None
-        lengths: list[bytes] = []
-        switched = b""
-        for line, name, value in _NOTED(fields):
-            noted = name.lower()
-            if noted == b"content-length":
-                lengths += [part.strip(b" \t") for part in value.split(b",")]
-                if len(lengths) == 1:
-                    continue
-            elif noted == b"connection":
-                connection += tokens(value)
-            elif noted == b"transfer-encoding":
-                codings = (codings or []) + tokens(value)
-            elif noted == b"keep-alive":
-                self.keep_alive_timeout = _timeout(value)
-            elif noted == b"trailer":
-                self.trailers_declared = True
-                continue
-            elif noted == b"upgrade":
-                switched = value.rstrip(b" \t")
-            fields = fields.replace(line, b"", 1)
-        if connection:
-            fields = self._obey_connection(connection, fields)
-        if self.status == 101:
-            return self._switch(switched, request, fields)
-        return self._frame(lengths, codings, request, fields)
+    def _connection(self, request: RequestHead, *, keep_alive: bool) -> bytes:
+        """The lines that hold for the app's connection only."""
+        if request.minor == 1:
+            return self._tail if keep_alive else self._tail + b"Connection: close\r\n"
+        if self._tail not in {b"", _CHUNKED_LINE}:
+            raise BadMessage(PROTOCOL, "a transfer coding that HTTP/1.0 cannot carry")
+        return b"Connection: keep-alive\r\n" if keep_alive else b"Connection: close\r\n"
 
-    def _obey_connection(self, options: list[bytes], fields: bytes) -> bytes:
-        self.closes = b"close" in options
-        self.reusable = not self.closes and (self.minor == 1 or b"keep-alive" in options)
-        for option in options:
-            if option not in _PROTECTED and not option.startswith(b"content-"):
-                fields = without(fields, option)
-        return fields
-
-    def _switch(self, switched: bytes, request: RequestHead, fields: bytes) -> bytes:
-        if not switched or request.upgrade is None:
-            raise BadMessage(PROTOCOL, "a switch of protocols that nobody offered")
-        self.upgrade = switched
+    def _frame_bodiless(self, fields: ResponseFields, request: RequestHead) -> None:
+        """HEAD and 304 may tell a length, 1xx and 204 must not (RFC 9110 §8.6); 101 ends HTTP here."""
         self.framing = _NONE
-        self.reusable = False
-        return without(fields, b"content-length")
-
-    def _frame(self, lengths: list[bytes], codings: list[bytes] | None, request: RequestHead, fields: bytes) -> bytes:
-        """RFC 9112 §6.3, in its order; the payload's end decides whether the connection may be kept."""
-        length = _agreed(lengths)
-        if len(lengths) > 1 and length is not None:
-            fields = without(fields, b"content-length") + b"Content-Length: %d\r\n" % length
-        if codings is not None:
-            codings = [coding for coding in codings if coding != b"identity"]
-        if codings:
-            fields = self._frame_coded(codings, fields, mixed=length is not None)
-        elif length is not None:
-            self.length = length
-            self.framing = _LENGTH if length else _NONE
         if self.status < 200 or self.status == 204:
-            fields = without(fields, b"content-length")
-        if self.status < 200 or self.status in {204, 304} or request.method == b"HEAD":
-            self.framing = _NONE
-            self.length = 0
-        elif self.framing is _UNTIL_CLOSE:
+            self.block = without(self.block, b"content-length")
+        if self.status == 101:
+            if fields.upgrade is None or request.upgrade is None:
+                raise BadMessage(PROTOCOL, "a switch of protocols that nobody offered")
+            self.upgrade = fields.upgrade
             self.reusable = False
-        return fields
+            self._tail = b"Connection: upgrade\r\nUpgrade: %b\r\n" % fields.upgrade
 
-    def _frame_coded(self, codings: list[bytes], fields: bytes, *, mixed: bool) -> bytes:
-        others = [coding for coding in codings if coding != b"chunked"]
-        if codings[-1] == b"chunked":
-            self.framing = _CHUNKED
-        if others and codings[: len(others)] != others:
-            raise BadMessage(PROTOCOL, "chunked is not the last transfer coding")
-        self.codings = b"".join(coding + b", " for coding in others)
-        if mixed or self.minor == 0:
+    def _frame_open(self, fields: ResponseFields) -> None:
+        """A payload of no known length. Codings other than chunked stay on it, so they are stated again."""
+        self.framing = _CHUNKED if fields.chunked else _UNTIL_CLOSE
+        if not fields.chunked or fields.mixed or self.minor == 0:
             self.reusable = False
-        return without(fields, b"content-length")
-
-
-def _agreed(lengths: list[bytes]) -> int | None:
-    """The one Content-Length that all copies state; None: there is none."""
-    if not lengths:
-        return None
-    first = lengths[0]
-    if not first.isdigit() or len(first) > MAX_LENGTH_DIGITS:
-        raise BadMessage(PROTOCOL, "invalid Content-Length")
-    if any(other != first for other in lengths):
-        raise BadMessage(PROTOCOL, "differing Content-Length")
-    return int(first)
-
-
-def _timeout(value: bytes) -> int | None:
-    for part in tokens(value):
-        name, _, number = part.partition(b"=")
-        if name.strip(b" \t") == b"timeout" and number.strip(b' \t"').isdigit():
-            return int(number.strip(b' \t"')[:9])
-    return None
+        codings = b"".join(coding + b", " for coding in fields.codings)
+        self._tail = b"Transfer-Encoding: %bchunked\r\n" % codings if codings else _CHUNKED_LINE
 
 
 def read_response(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead | None:
-    """The head at the start of `data`; None: not complete yet. Raises BadMessage (`protocol`)."""
-    found = _HEAD(data)
-    if found is None:
-        return _read_odd(data, request, limits)
-    size = found.end()
-    if size > 4 * limits.max_headers:
-        _check_size(data[:size], limits)
-    return _build(found, request, size)
+    """The head at the start of `data`; None: more bytes are needed. Raises BadMessage (`protocol`)."""
+    return _read_strict(data, request, limits) or _read_odd(data, request, limits)
 
 
-def _build(found: re.Match[bytes], request: RequestHead, size: int) -> ResponseHead:
-    minor, status, reason, fields = found.groups()
-    return ResponseHead(request, 1 if minor == b"1" else 0, int(status), reason or b" ", fields, size)
+def _read_strict(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead | None:
+    """The head if it is complete and spelled by the book."""
+    line = _LINE(data)
+    if line is None:
+        return None
+    start = line.end() - 2
+    end = data.find(b"\r\n\r\n", start)
+    if end < 0:
+        return None
+    fields = response_fields(data[start : end + 2])
+    if fields is None:
+        return None
+    if end + 4 > limits.max_header_bytes or fields.count > limits.max_headers:
+        raise _over_limits()
+    return ResponseHead(request, line, fields, end + 4)
 
 
 def _read_odd(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead | None:
-    """What the pattern does not accept: incomplete, sloppy (second and third reader), or no HTTP at all."""
+    """Any other head: incomplete, sloppy, or no HTTP at all."""
     start = len(data) - len(data.lstrip(b"\r\n"))
     blank = _BLANK_LINE(data, start)
+    size = blank.end() if blank else len(data)
+    if size > limits.max_header_bytes:
+        raise _over_limits()
     if blank is None:
-        _check_size(data, limits)
-        if len(data) > 4 and not data[start : start + 5].upper().startswith(b"HTTP/"[: len(data) - start]):
-            raise BadMessage(PROTOCOL, "not an HTTP answer")
+        _check_incomplete(data[start:])
         return None
-    raw = data[start : blank.end()]
-    _check_size(raw, limits)
+    head = _read_sloppy(data[start:size], request, limits)
+    head.size = size
+    return head
+
+
+def _read_sloppy(raw: bytes, request: RequestHead, limits: Limits) -> ResponseHead:
+    head = _read_strict(raw, request, limits)
+    if head is not None:
+        return head
     repaired = False
-    found = _HEAD(raw)
-    if found is None:
-        try:
-            found = _HEAD(parser.clean_response(raw))
-        except BadMessage:
-            found = _HEAD(parser.clean_response(repair.repair(raw)))
-            repaired = True
-    if found is None:
+    try:
+        plain = parser.clean_response(raw)
+    except BadMessage:
+        plain = parser.clean_response(repair(raw))
+        repaired = True
+    head = _read_strict(plain, request, limits)
+    if head is None:
         raise BadMessage(PROTOCOL, "malformed response head")
-    head = _build(found, request, blank.end())
     head.repaired = repaired
     return head
 
 
-def _check_size(head: bytes, limits: Limits) -> None:
-    if len(head) > limits.max_header_bytes or head.count(b"\n") - 2 > limits.max_headers:
-        raise BadMessage(PROTOCOL, "the head is over the limits")
+def _check_incomplete(raw: bytes) -> None:
+    if raw[:5].upper() != b"HTTP/"[: len(raw)]:
+        raise BadMessage(PROTOCOL, "this is not HTTP/1")
+
+
+def _over_limits() -> BadMessage:
+    return BadMessage(PROTOCOL, "the head of the answer is over the limits")

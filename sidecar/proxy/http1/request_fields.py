@@ -1,0 +1,208 @@
+"""What the field lines of a request tell a proxy, and which of them go on. Rules: RFC 9110 §7, RFC 9112 §6."""
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sidecar.errors import FAILURES
+from sidecar.proxy.http1.message import (
+    BAD_REQUEST,
+    REMEMBERED,
+    REMEMBERED_BYTES,
+    BadMessage,
+    Framing,
+    first_value,
+    is_length,
+    members,
+    noting,
+    strict_block,
+    without_connection_options,
+)
+
+_TRACE_ID: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-").match
+
+_AUTHORITY: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?").fullmatch
+
+
+class RequestFields:
+    """One understood block; shared by all requests that carry the same bytes, so never changed once it is out."""
+
+    __slots__ = (
+        "authority",
+        "block",
+        "codings",
+        "connection",
+        "count",
+        "expect_continue",
+        "framing",
+        "keep_alive",
+        "length",
+        "minor",
+        "offers",
+        "request_id",
+        "tail",
+        "te_trailers",
+    )
+
+    authority: bytes | None
+    """`Host`; None: HTTP/1.0 without one."""
+    block: bytes
+    """The fields that go on: end-to-end ones, without Host."""
+    count: int
+    """Fields received."""
+    expect_continue: bool
+    framing: Framing
+    keep_alive: bool
+    length: int
+    offers: bytes | None
+    """Protocols offered by `Upgrade`, h2c left out: it would make the peer speak what we do not."""
+    request_id: bytes | None
+    tail: bytes
+    """Field lines that we make anew for the next hop: framing and TE."""
+    te_trailers: bool
+
+    def __init__(self, block: bytes, minor: int) -> None:
+        self.minor = minor
+        self.count = block.count(b"\n") - 1
+        self.authority = None
+        self.codings: list[bytes] = []
+        self.connection: list[bytes] = []
+        self.expect_continue = False
+        self.framing = Framing.NONE
+        self.length = -1
+        self.offers = None
+        self.request_id = None
+        self.te_trailers = False
+        for line, name, value in _NOTED(block):
+            if _RULES[name.lower()](self, value.rstrip(b" \t")):
+                block = block.replace(line, b"", 1)
+        self._check_host()
+        self._frame()
+        self.keep_alive = b"close" not in self.connection and (minor == 1 or b"keep-alive" in self.connection)
+        if minor == 0 or b"upgrade" not in self.connection:
+            self.offers = None
+        self.block = without_connection_options(block, self.connection)
+        self.tail = self._tail()
+
+    def _check_host(self) -> None:
+        if self.authority is None:
+            if self.minor == 1:
+                raise BadMessage(BAD_REQUEST, "no Host")
+        elif _AUTHORITY(self.authority) is None:
+            raise BadMessage(BAD_REQUEST, "invalid Host")
+
+    def _frame(self) -> None:
+        """RFC 9112 §6.3; whatever two readers might understand differently is refused."""
+        codings, length = self.codings, self.length
+        self.length = max(length, 0)
+        if not codings:
+            self.framing = Framing.LENGTH if length > 0 else Framing.NONE
+            return
+        if self.minor == 0:
+            raise BadMessage(BAD_REQUEST, "Transfer-Encoding in HTTP/1.0")
+        if length >= 0:
+            raise BadMessage(BAD_REQUEST, "Content-Length with Transfer-Encoding")
+        if b"" in codings or b"chunked" in codings[:-1]:
+            raise BadMessage(BAD_REQUEST, "chunked twice or not last")
+        if codings != [b"chunked"]:
+            raise BadMessage(FAILURES["unknown_coding"], "a transfer coding other than chunked")
+        self.framing = Framing.CHUNKED
+
+    def _tail(self) -> bytes:
+        chunked = b"Transfer-Encoding: chunked\r\n" if self.framing is Framing.CHUNKED else b""
+        return chunked + b"Connection: TE\r\nTE: trailers\r\n" if self.te_trailers else chunked
+
+
+def _host(seen: RequestFields, value: bytes) -> bool:
+    if seen.authority is not None:
+        raise BadMessage(BAD_REQUEST, "more than one Host")
+    seen.authority = value
+    return True
+
+
+def _content_length(seen: RequestFields, value: bytes) -> bool:
+    if seen.length >= 0 or not is_length(value):
+        raise BadMessage(BAD_REQUEST, "invalid or repeated Content-Length")
+    seen.length = int(value)
+    return False
+
+
+def _transfer_encoding(seen: RequestFields, value: bytes) -> bool:
+    seen.codings += [part.strip(b" \t") for part in value.lower().split(b",")]
+    return True
+
+
+def _connection(seen: RequestFields, value: bytes) -> bool:
+    seen.connection += members(value)
+    return True
+
+
+def _te(seen: RequestFields, value: bytes) -> bool:
+    seen.te_trailers = seen.te_trailers or b"trailers" in members(value)
+    return True
+
+
+def _upgrade(seen: RequestFields, value: bytes) -> bool:
+    offers = [offer for part in value.split(b",") if (offer := part.strip(b" \t")) and offer.lower() != b"h2c"]
+    if offers:
+        seen.offers = b", ".join([seen.offers, *offers] if seen.offers else offers)
+    return True
+
+
+def _expect(seen: RequestFields, value: bytes) -> bool:
+    if seen.minor == 0:
+        return True
+    seen.expect_continue = seen.expect_continue or value.lower() == b"100-continue"
+    return False
+
+
+def _request_id(seen: RequestFields, value: bytes) -> bool:
+    """The first one counts; an empty one is none."""
+    seen.request_id = seen.request_id or value or None
+    return not value
+
+
+def _cut(_seen: RequestFields, _value: bytes) -> bool:
+    return True
+
+
+_RULES: Final[Mapping[bytes, Callable[[RequestFields, bytes], bool]]] = {
+    b"host": _host,
+    b"connection": _connection,
+    b"content-length": _content_length,
+    b"transfer-encoding": _transfer_encoding,
+    b"x-request-id": _request_id,
+    b"expect": _expect,
+    b"te": _te,
+    b"upgrade": _upgrade,
+    b"keep-alive": _cut,
+    b"proxy-connection": _cut,
+    b"http2-settings": _cut,
+}
+"""Field → what it means; the rule returns whether the line ends here."""
+
+_NOTED: Final = noting(*_RULES).findall
+
+
+def _understand(block: bytes, minor: int) -> RequestFields | None:
+    return RequestFields(block, minor) if strict_block(block) else None
+
+
+_remembered: Final = functools.lru_cache(REMEMBERED)(_understand)
+
+
+def request_fields(block: bytes, minor: int) -> RequestFields | None:
+    """What `block` means in a request of HTTP/1.`minor`; None: it breaks the grammar. Raises BadMessage."""
+    return (_remembered if len(block) <= REMEMBERED_BYTES else _understand)(block, minor)
+
+
+def valid_authority(authority: bytes) -> bool:
+    """Whether this may stand in `Host`, or as the host part of an absolute-form target."""
+    return _AUTHORITY(authority) is not None
+
+
+def trace_id(block: bytes) -> bytes | None:
+    """The 32 hex digits of `traceparent` (W3C Trace Context §3.2)."""
+    found = _TRACE_ID(first_value(block, b"traceparent") or b"")
+    return found[1] if found else None
