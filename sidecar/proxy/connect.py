@@ -1,0 +1,118 @@
+"""Dialling an instance; the only place that turns an OSError into a row of `errors.py`.
+
+A failed dial is a promise: nothing was sent, so any request may go elsewhere (http.md D-1).
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+from sidecar.errors import FAILURES, Failure
+
+ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
+
+BLACK_HOLE_MS = 3000
+"""TCP_USER_TIMEOUT towards instances: a host that vanished swallows what a pooled connection sends; without it
+the kernel repeats for a quarter of an hour."""
+
+_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 30, 10, 3
+_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+_OWN_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN})
+"""What says nothing about the instance: our descriptors, ports or memory have run out."""
+
+
+class DialError(Exception):
+    """A dial that did not succeed; `failure` is its row."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The row of what went wrong while connecting."""
+    if isinstance(error, ConnectionRefusedError):
+        return FAILURES["refused"]
+    if isinstance(error, TimeoutError):
+        return FAILURES["connect_timeout"]
+    if isinstance(error, OSError) and error.errno in _OWN_SHORTAGE:
+        return FAILURES["too_many_connections"]
+    return FAILURES["unreachable"]
+
+
+def lost(error: BaseException | None) -> Failure:
+    """The row of an established connection that ended: an error is a reset, none is a FIN."""
+    return FAILURES["closed"] if error is None else FAILURES["reset"]
+
+
+async def dial(host: str, port: int, within: float, factory: Callable[[socket.socket], ProtocolT]) -> ProtocolT:
+    """A connected protocol made by `factory(socket)`, within `within` seconds; raises DialError.
+
+    The factory gets the very socket that the transport uses: peeking and TCP_INFO need no second descriptor.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        # A socket of its own, not create_connection(host): neither loop's transport gives out one that can peek.
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise DialError(failure_of(error)) from error
+    try:
+        sock.setblocking(False)
+        async with asyncio.timeout(within):
+            await loop.sock_connect(sock, (host, port))
+        tune(sock)
+        set_black_hole_limit(sock, BLACK_HOLE_MS)
+        _, protocol = await loop.create_connection(lambda: factory(sock), sock=sock)
+    except OSError as error:
+        sock.close()
+        raise DialError(failure_of(error)) from error
+    except BaseException:
+        sock.close()
+        raise
+    return protocol
+
+
+async def probe(host: str, port: int, within: float) -> Failure | None:
+    """Connects and hangs up; None when somebody listens."""
+    try:
+        protocol = await dial(host, port, within, _Probe)
+    except DialError as error:
+        return error.failure
+    protocol.hang_up()
+    return None
+
+
+class _Probe(asyncio.Protocol):
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def hang_up(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+def tune(sock: socket.socket) -> None:
+    """Small writes at once, and dead peers found while a connection idles. For either side."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", _KEEPALIVE_IDLE),
+        ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL),
+        ("TCP_KEEPCNT", _KEEPALIVE_COUNT),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def set_black_hole_limit(sock: socket.socket, milliseconds: int) -> None:
+    """How long sent bytes may stay unacknowledged; 0 leaves it to the kernel. Linux only."""
+    if _USER_TIMEOUT is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)

@@ -1,0 +1,74 @@
+"""Every connection that an app has open, across all listeners: what drain waits for and finally ends."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from sidecar.errors import Failure
+
+
+class AppSide(Protocol):
+    """What drain asks of a connection of the app."""
+
+    @property
+    def busy(self) -> bool:
+        """A request is in flight."""
+        ...
+
+    def close(self) -> None:
+        """Ends it with FIN."""
+        ...
+
+    def cut(self, failure: Failure) -> None:
+        """Ends it with RST, and its request with this failure."""
+        ...
+
+    def look_for_stall(self, upstream: Any, now: float) -> None:
+        """An endpoint of this service (a proxy.upstream.Upstream) fell silent."""
+        ...
+
+
+class AppConnections:
+    """The open ones; idle ones count, because the app may still use them."""
+
+    __slots__ = ("_now", "_open", "empty_since")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._open: set[AppSide] = set()
+        self.empty_since: float = now()
+        """When the last one went, on the loop's clock; meaningless while any is open."""
+
+    def __repr__(self) -> str:
+        return f"<AppConnections {len(self._open)} open, {sum(c.busy for c in self._open)} busy>"
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[AppSide]:
+        return iter(tuple(self._open))
+
+    def add(self, connection: AppSide) -> None:
+        self._open.add(connection)
+
+    def discard(self, connection: AppSide) -> None:
+        self._open.discard(connection)
+        if not self._open:
+            self.empty_since = self._now()
+
+    def quiet_for(self, now: float) -> float:
+        """Seconds without any app connection; 0 while one is open."""
+        return 0.0 if self._open else now - self.empty_since
+
+    def close_idle(self) -> int:
+        """Ends those without a request with FIN; how many."""
+        idle = [connection for connection in self if not connection.busy]
+        for connection in idle:
+            connection.close()
+        return len(idle)
+
+    def abort_active(self, failure: Failure) -> int:
+        """Ends those with a request with RST; how many requests were cut."""
+        active = [connection for connection in self if connection.busy]
+        for connection in active:
+            connection.cut(failure)
+        return len(active)

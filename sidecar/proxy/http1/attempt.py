@@ -1,0 +1,88 @@
+"""One try of one request at one endpoint, and what a request remembers once a try has gone wrong."""
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+from sidecar.cluster.endpoint import Endpoint
+from sidecar.errors import Failure
+from sidecar.record import AttemptRecord
+
+if TYPE_CHECKING:
+    from sidecar.proxy.http1.exchange import Exchange
+    from sidecar.proxy.http1.upstream import InstanceConnection
+
+AGAIN_FIRST, AGAIN_MOST = 0.1, 1.0
+"""Seconds before an endpoint is tried again, doubling: it just failed, and nobody else is there to ask."""
+
+
+class Attempt:
+    """One try at one endpoint."""
+
+    __slots__ = ("acknowledged", "connection", "endpoint", "exchange", "looks", "owed_since", "reused", "started")
+
+    def __init__(self, exchange: "Exchange", endpoint: Endpoint, started: float) -> None:
+        self.exchange = exchange
+        self.endpoint = endpoint
+        self.started = started
+        self.connection: InstanceConnection | None = None
+        self.reused = False
+        """Its connection had served before."""
+        self.owed_since = math.inf
+        """When the request was written completely: from then on the endpoint owes an answer."""
+        self.acknowledged: int | None = None
+        """Bytes that the peer's kernel had acknowledged before this request (http1.proof)."""
+        self.looks = 0
+        """How often the kernel was asked for a proof."""
+
+    def __repr__(self) -> str:
+        return f"<Attempt at {self.endpoint.address}{', reused connection' if self.reused else ''}>"
+
+    def written(self, now: float) -> None:
+        """The whole request is on its way."""
+        self.owed_since = now
+        self.endpoint.owed += 1
+
+    def settled(self) -> None:
+        """The answer begins, or nobody waits for it any more."""
+        if self.owed_since != math.inf:
+            self.owed_since = math.inf
+            self.endpoint.owed -= 1
+
+    def silent(self, now: float) -> float:
+        """Seconds that the endpoint has owed an answer."""
+        return max(0.0, now - self.owed_since)
+
+
+class Trouble:
+    """The memory of a request that did not go straight; most never have one."""
+
+    __slots__ = ("counted", "delay", "excluded", "fresh_only", "last", "pause", "proven", "tries", "urx", "wait")
+
+    def __init__(self, wait: float) -> None:
+        self.wait = wait
+        """Seconds of waiting that are left."""
+        self.tries: list[AttemptRecord] = []
+        """The attempts that failed."""
+        self.last: Failure | None = None
+        self.excluded: set[Endpoint] = set()
+        self.counted = 0
+        """Counted retries so far."""
+        self.delay = AGAIN_FIRST
+        self.pause: asyncio.TimerHandle | None = None
+        self.fresh_only = False
+        """A reused connection was lost: no second one of that kind."""
+        self.proven = False
+        """A retry was allowed by proof of non-delivery."""
+        self.urx = False
+        """A further attempt was refused by num_retries or the budget."""
+
+    def next_delay(self) -> float:
+        """Seconds until the same endpoints are asked again."""
+        delay, self.delay = self.delay, min(self.delay * 2, AGAIN_MOST)
+        return delay
+
+    def cancel_pause(self) -> None:
+        if self.pause is not None:
+            self.pause.cancel()
+            self.pause = None

@@ -1,0 +1,397 @@
+"""The app's side: one connection, one request at a time, in order (RFC 9112 §9.3.2).
+
+What is read while a request is in flight belongs to its body or to the next request; the latter is kept, within
+a bound. Reading stops while the body has nowhere to go, so that an app that sends faster than an instance reads
+costs no memory.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, cast
+
+from sidecar.cluster.policy import ServicePolicy
+from sidecar.errors import FAILURES, Failure
+from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
+from sidecar.proxy.http1.exchange import Exchange, Phase
+from sidecar.proxy.http1.local import LocalAnswer
+from sidecar.proxy.http1.message import BAD_REQUEST, BadMessage, Framing
+from sidecar.proxy.http1.request import RequestHead, read_request
+from sidecar.proxy.http1.upstream import HIGH_WATER, LOW_WATER
+from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.wheel import Timer
+from sidecar.record import Record
+
+if TYPE_CHECKING:
+    from sidecar.proxy.upstream import Upstream
+
+MAX_PIPELINED = 64 * 1024
+"""Bytes of later requests that are kept while one is in flight."""
+
+LINGER_TIME, LINGER_BYTES = 2.0, 1024 * 1024
+"""After a last answer with request bytes still coming: how long, and how much, is read and thrown away. Without
+that the kernel's RST would destroy the answer in the app's receive buffer (RFC 9112 §9.6)."""
+
+_RESET = struct.pack("ii", 1, 0)
+_NONE, _LENGTH = Framing.NONE, Framing.LENGTH
+
+
+class Entrance(Protocol):
+    """The way in that a connection came through: a service's own listener, or the shared one."""
+
+    policy: ServicePolicy
+    """What holds before a request is routed: limits and the clocks of the app's side."""
+    service: "Upstream | None"
+    """Whose listener it is; None: the shared one."""
+
+    def route(self, authority: bytes | None) -> "Upstream | None":
+        """The service that a request means."""
+        ...
+
+
+_NOTHING, _UNCONNECTED, _INSTANCE_BLOCKED, _PIPELINE = 0, 1, 2, 4
+"""Reasons for which reading from the app is paused; a set of bits."""
+
+
+class AppConnection(asyncio.Protocol):
+    """One connection of the app."""
+
+    __slots__ = (
+        "_body",
+        "_closing",
+        "_entrance",
+        "_held",
+        "_hold",
+        "_lingered",
+        "_lingering",
+        "_runtime",
+        "_sock",
+        "_timer",
+        "_transport",
+        "blocked",
+        "ended",
+        "exchange",
+        "write",
+    )
+
+    write: Callable[[bytes], None]
+    """The transport's own: one call less for each head."""
+
+    def __init__(self, runtime: Runtime, entrance: Callable[[], Entrance], sock: socket.socket) -> None:
+        self._runtime = runtime
+        self._entrance = entrance
+        self._sock = sock
+        self._transport: asyncio.Transport
+        self._timer = Timer(self._expired)
+        self.exchange: Exchange | None = None
+        self._body: Body | None = None
+        """Of the request in flight, as long as it is not complete."""
+        self._held = b""
+        self._hold = _NOTHING
+        self.blocked = False
+        """It takes no more bytes for now."""
+        self.ended = False
+        """FIN has come; what is asked is still answered."""
+        self._closing = False
+        self._lingering = False
+        self._lingered = 0
+
+    def __repr__(self) -> str:
+        return f"<AppConnection {self.exchange!r}>" if self.exchange else "<AppConnection idle>"
+
+    @property
+    def busy(self) -> bool:
+        """A request is in flight."""
+        return self.exchange is not None
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self.write = self._transport.write
+        self._runtime.connections.add(self)
+        entrance = self._entrance()
+        if entrance.service is not None:
+            entrance.service.stats.app_connections += 1
+        self.arm(self._runtime.now() + entrance.policy.keepalive.app_idle_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            if self._closing:
+                self._discard(data)
+            else:
+                self._read(self._held + data if self._held else data)
+        elif self._body is not None:
+            self._read_body(exchange, self._body, data)
+        else:
+            self._held += data
+            if len(self._held) > MAX_PIPELINED:
+                self._pause(_PIPELINE)
+
+    def eof_received(self) -> bool:
+        """FIN: an app may end its side after a complete request and still want the answer (http.md 7.3)."""
+        self.ended = True
+        exchange = self.exchange
+        if exchange is None:
+            return self._lingering
+        if exchange.phase is Phase.TUNNEL:
+            exchange.app_ended_its_side()
+            return True
+        if self._body is not None:
+            exchange.app_left()
+            self.exchange = None
+            return False
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        del error
+        self.ended = self._closing = True
+        self._timer.cancel()
+        self._runtime.connections.discard(self)
+        service = self._entrance().service
+        if service is not None:
+            service.stats.app_connections -= 1
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.app_left()
+
+    def pause_writing(self) -> None:
+        self.blocked = True
+        if self.exchange is not None:
+            self.exchange.app_blocked()
+
+    def resume_writing(self) -> None:
+        self.blocked = False
+        if self.exchange is not None:
+            self.exchange.app_unblocked()
+        elif self._held and not self._closing:
+            self._go_on()
+
+    # What the exchange asks for
+
+    def arm(self, deadline: float) -> None:
+        """Moves the one deadline of this connection."""
+        self._runtime.wheel.arm(self._timer, deadline)
+
+    def hold_body(self) -> None:
+        """No connection to an instance: no more of the body for now."""
+        self._pause(_UNCONNECTED)
+
+    def read_body(self) -> None:
+        self._resume(_UNCONNECTED)
+
+    def instance_blocked(self) -> None:
+        self._pause(_INSTANCE_BLOCKED)
+
+    def instance_unblocked(self) -> None:
+        self._resume(_INSTANCE_BLOCKED)
+
+    def open_tunnel(self) -> None:
+        """After 101: what was read beyond the request is the first of the other protocol."""
+        self._body = RawBody()
+        held, self._held = self._held, b""
+        self._hold = _NOTHING if not self._hold else self._hold
+        self._resume(_PIPELINE)
+        if held:
+            self.data_received(held)
+        if self.ended and self.exchange is not None:
+            self.exchange.app_ended_its_side()
+
+    def write_eof(self) -> None:
+        if not self._transport.is_closing() and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def finished(self, now: float, *, keep_alive: bool) -> None:
+        """The answer is written completely."""
+        self.exchange = None
+        unread = self._body is not None
+        self._body = None
+        if not keep_alive:
+            self._finish(now, unread=unread or bool(self._held))
+            return
+        if self._hold:
+            self._resume(self._hold)
+        if self._held:
+            # Not at once: a run of answers that need no instance would become a recursion.
+            self._runtime.loop.call_soon(self._go_on)
+        elif self.ended:
+            self.close()
+        else:
+            self.arm(now + self._entrance().policy.keepalive.app_idle_timeout)
+
+    def close(self) -> None:
+        """FIN, after what is written."""
+        self._closing = True
+        self.exchange = None
+        self._transport.close()
+
+    def abort(self) -> None:
+        """RST: the app must not take what it got for complete."""
+        self._closing = True
+        self.exchange = None
+        if not self._transport.is_closing():
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.abort()
+
+    def cut(self, failure: Failure) -> None:
+        """Drain is over: the request in flight ends with RST."""
+        if self.exchange is not None:
+            self.exchange.cut(failure)
+
+    def look_for_stall(self, upstream: "Upstream", now: float) -> None:
+        """An endpoint of this service fell silent: does the request in flight wait for it?"""
+        if self.exchange is not None and self.exchange.upstream is upstream:
+            self.exchange.look_for_stall(now)
+
+    # Requests
+
+    def _go_on(self) -> None:
+        """The next pipelined request."""
+        if self.exchange is None and not self._closing and not self.blocked:
+            held, self._held = self._held, b""
+            self._read(held)
+            if self.ended and self.exchange is None and not self._closing:
+                self.close()
+
+    def _read(self, data: bytes) -> None:
+        entrance = self._entrance()
+        try:
+            request = read_request(data, entrance.policy.limits)
+        except BadMessage as error:
+            self._refuse(error.failure, entrance.service)
+            return
+        if request is None:
+            if not self._held:
+                self.arm(self._runtime.now() + entrance.policy.timeouts.request_head)
+            self._held = data
+            return
+        upstream = entrance.route(request.authority)
+        if upstream is None:
+            self._held = data
+            self._refuse(FAILURES["no_service"], None, request)
+            return
+        now = self._runtime.now()
+        exchange = self.exchange = Exchange(self, upstream, request, now)
+        if request.framing is _NONE:
+            self._held = data[request.size :] if request.size < len(data) else b""
+        else:
+            self._held = b""
+            if not self._begin_body(exchange, request, data[request.size :]):
+                return
+        exchange.begin(now)
+
+    def _begin_body(self, exchange: Exchange, request: RequestHead, data: bytes) -> bool:
+        body: Body
+        body = LengthBody(request.length) if request.framing is _LENGTH else ChunkedBody(BAD_REQUEST, padded=False)
+        self._body = body
+        if not data:
+            return True
+        try:
+            wire = body.feed(data)
+        except BadMessage as error:
+            self.exchange = None
+            self._refuse(error.failure, exchange.upstream, request)
+            return False
+        if body.done:
+            self._body = None
+            self._held = body.leftover
+        exchange.keep_first(wire, body.payload, done=body.done)
+        return True
+
+    def _read_body(self, exchange: Exchange, body: Body, data: bytes) -> None:
+        before = body.payload
+        try:
+            wire = body.feed(data)
+        except BadMessage as error:
+            self._body = None
+            self._held = data
+            exchange.bad_body(error.failure)
+            return
+        if body.done:
+            self._body = None
+            self._held = body.leftover
+        exchange.body_part(wire, body.payload - before, self._runtime.now(), done=body.done)
+
+    def _refuse(self, failure: Failure, service: "Upstream | None", request: RequestHead | None = None) -> None:
+        """Answers a request that does not reach any service, and closes."""
+        name = service.cluster.name if service is not None else "-"
+        answer = LocalAnswer(failure, service=name).to_app(request, keep_alive=False, date=self._runtime.date())
+        self.write(answer)
+        key = (failure.status, failure.flag)
+        if service is not None:
+            service.stats.requests[key] += 1
+        else:
+            self._runtime.stats.unrouted_requests[key] += 1
+        if self._runtime.wants_record(notable=True):
+            self._runtime.log(self._refusal(failure, name, request))
+        self._body = None
+        self._finish(self._runtime.now(), unread=True)
+
+    def _refusal(self, failure: Failure, service: str, request: RequestHead | None) -> Record:
+        return Record(
+            started=self._runtime.wall(),
+            service=service,
+            method=request.method.decode("latin-1") if request else None,
+            path=request.target.decode("latin-1") if request else None,
+            protocol=f"HTTP/1.{request.minor}" if request else None,
+            code=failure.status,
+            flags=failure.flag,
+            details=failure.reason,
+            bytes_received=0,
+            bytes_sent=0,
+            duration=0,
+            upstream_time=None,
+            endpoint=None,
+            attempts=0,
+            tries=(),
+            rescued_by=None,
+            authority=request.authority.decode("latin-1") if request and request.authority else None,
+            user_agent=None,
+            request_id=None,
+            forwarded_for=None,
+            trace_id=None,
+        )
+
+    # The end
+
+    def _finish(self, now: float, *, unread: bool) -> None:
+        """The last answer is written: close, but not in the face of an app that is still sending."""
+        self._closing = True
+        self._held = b""
+        if not unread or self.ended:
+            self._transport.close()
+            return
+        self._lingering = True
+        self._resume(self._hold)
+        self.write_eof()
+        self.arm(now + LINGER_TIME)
+
+    def _discard(self, data: bytes) -> None:
+        self._lingered += len(data)
+        if self._lingered > LINGER_BYTES:
+            self._transport.close()
+
+    def _expired(self, now: float) -> None:
+        if self.exchange is not None:
+            self.exchange.expired(now)
+        elif self._held and not self._closing:
+            self._refuse(FAILURES["head_timeout"], self._entrance().service)
+        else:
+            self.close()
+
+    # Flow control
+
+    def _pause(self, why: int) -> None:
+        if not self._hold and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._hold |= why
+
+    def _resume(self, why: int) -> None:
+        if not self._hold:
+            return
+        self._hold &= ~why
+        if not self._hold and not self._transport.is_closing():
+            self._transport.resume_reading()

@@ -1,0 +1,132 @@
+"""The end of a request, told once: counters, the rescue, the record for the access log."""
+
+from typing import TYPE_CHECKING
+
+from sidecar.cluster.endpoint import State
+from sidecar.cluster.events import Rescue
+from sidecar.errors import FLAG_ORDER, Failure
+from sidecar.record import AttemptRecord, Record
+
+if TYPE_CHECKING:
+    from sidecar.proxy.http1.exchange import Exchange
+
+_CLEAN = "-"
+_HELD = State.HELD
+
+
+def end(exchange: "Exchange", code: int, failure: Failure | None, now: float) -> None:
+    """Counts the request; `code` 0: the app saw no head. To be called once a request."""
+    upstream = exchange.upstream
+    stats, runtime = upstream.stats, upstream.runtime
+    trouble = exchange.trouble
+    flags = _CLEAN if failure is None and trouble is None else _flags(exchange, failure)
+    stats.requests_in_flight -= 1
+    stats.requests[code, flags] += 1
+    stats.request_duration.observe(now - exchange.started)
+    stats.bytes_to_instance += exchange.received
+    stats.bytes_to_app += exchange.sent
+    rescued = None
+    if failure is None and code < 500 and (trouble is not None or _by_guard(exchange)):
+        rescued = _rescued_by(exchange)
+        stats.rescued[rescued] += 1
+        runtime.emit((_rescue(exchange, rescued),))
+    if runtime.wants_record(notable=flags != _CLEAN or code >= 500 or rescued is not None):
+        runtime.log(record(exchange, code, flags, failure, rescued, now))
+    if stats.waiting:
+        upstream.wake_soon()
+
+
+def extra_fields(exchange: "Exchange") -> bytes:
+    """Our own fields on a proxied answer, ready to be added to its head; mostly none."""
+    policy = exchange.upstream.policy
+    if not policy.via and not policy.debug_headers:
+        return b""
+    lines = [b"Via: 1.1 nacos-sidecar\r\n"] if policy.via else []
+    attempt = exchange.attempt
+    if policy.debug_headers and attempt is not None:
+        trouble = exchange.trouble
+        by = _rescued_by(exchange) if trouble is not None or _by_guard(exchange) else "-"
+        lines += [
+            b"x-sidecar-endpoint: %b\r\n" % attempt.endpoint.address.encode(),
+            b"x-sidecar-attempts: %d\r\n" % (len(_tries(exchange)) + 1),
+            b"x-sidecar-upstream-time-ms: %d\r\n" % int((exchange.head_at - attempt.started) * 1000),
+            b"x-sidecar-rescued: %b\r\n" % by.encode(),
+        ]
+    return b"".join(lines)
+
+
+def record(
+    exchange: "Exchange", code: int, flags: str, failure: Failure | None, rescued: str | None, now: float
+) -> Record:
+    """What the access log may say about it."""
+    request, attempt, answer = exchange.request, exchange.attempt, exchange.answer
+    tries = _tries(exchange)
+    if answer is not None and attempt is not None and failure is None:
+        tries = (*tries, AttemptRecord(attempt.endpoint.address, "ok", _ms(attempt.started, now)))
+    return Record(
+        started=exchange.upstream.runtime.wall() - (now - exchange.started),
+        service=exchange.upstream.cluster.name,
+        method=request.method.decode("latin-1"),
+        path=request.target.decode("latin-1"),
+        protocol=f"HTTP/1.{request.minor}",
+        code=code,
+        flags=flags,
+        details="via_upstream" if failure is None else failure.reason,
+        bytes_received=exchange.received,
+        bytes_sent=exchange.sent,
+        duration=_ms(exchange.started, now),
+        upstream_time=_ms(attempt.started, exchange.head_at) if answer is not None and attempt is not None else None,
+        endpoint=attempt.endpoint.address if attempt is not None else None,
+        attempts=len(tries),
+        tries=tries if len(tries) > 1 else (),
+        rescued_by=rescued,
+        authority=_text(request.authority),
+        user_agent=_text(request.user_agent),
+        request_id=_text(request.request_id),
+        forwarded_for=_text(request.forwarded_for),
+        trace_id=_text(request.trace_id),
+    )
+
+
+def _flags(exchange: "Exchange", failure: Failure | None) -> str:
+    flags = {failure.flag} if failure is not None else set()
+    if exchange.trouble is not None and exchange.trouble.urx:
+        flags.add("URX")
+    return ",".join(sorted(flags, key=FLAG_ORDER.index)) or _CLEAN
+
+
+def _by_guard(exchange: "Exchange") -> bool:
+    attempt = exchange.attempt
+    return attempt is not None and attempt.endpoint.state is _HELD
+
+
+def _rescued_by(exchange: "Exchange") -> str:
+    """The first that applies, in the order of the contract."""
+    trouble = exchange.trouble
+    if trouble is not None and trouble.proven:
+        return "proof"
+    if trouble is not None and trouble.tries:
+        return "retry"
+    return "wait" if exchange.waited else "guard"
+
+
+def _rescue(exchange: "Exchange", by: str) -> Rescue:
+    attempt = exchange.attempt
+    return Rescue(
+        service=exchange.upstream.cluster.name,
+        endpoint=attempt.endpoint.address if attempt is not None else None,
+        by=by,
+        attempts=len(_tries(exchange)) + 1,
+    )
+
+
+def _tries(exchange: "Exchange") -> tuple[AttemptRecord, ...]:
+    return tuple(exchange.trouble.tries) if exchange.trouble is not None else ()
+
+
+def _ms(since: float, now: float) -> int:
+    return int((now - since) * 1000)
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1") if value is not None else None

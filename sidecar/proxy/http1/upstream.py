@@ -1,0 +1,251 @@
+"""The instance's side: one connection, serving one attempt after another.
+
+Between two attempts it lies in the pool, where any byte and any end is a reason to drop it: bytes nobody asked
+for could be taken for the next answer (RFC 9112 §9.2).
+"""
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, cast
+
+from sidecar.cluster.endpoint import Endpoint
+from sidecar.proxy.connect import BLACK_HOLE_MS, lost, set_black_hole_limit
+from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody, UntilCloseBody
+from sidecar.proxy.http1.message import PROTOCOL, BadMessage, Framing
+from sidecar.proxy.http1.response import ResponseHead, read_response
+
+if TYPE_CHECKING:
+    from sidecar.proxy.http1.attempt import Attempt
+    from sidecar.proxy.upstream import Upstream
+
+HIGH_WATER, LOW_WATER = 64 * 1024, 16 * 1024
+"""Bytes unwritten to one side at which reading from the other stops, and goes on."""
+
+_SLOW_READER = 64 * 1024
+"""Body bytes after which an instance may stop reading for a while without being taken for a black hole: until
+then they fit into the receive window of its kernel, which acknowledges them whatever the program does."""
+
+_NONE, _LENGTH, _CHUNKED = Framing.NONE, Framing.LENGTH, Framing.CHUNKED
+
+
+class InstanceConnection(asyncio.Protocol):
+    """One connection to one endpoint."""
+
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_held",
+        "_patient",
+        "_transport",
+        "_upstream",
+        "_written",
+        "attempt",
+        "blocked",
+        "ended",
+        "endpoint",
+        "gone",
+        "idle_since",
+        "served",
+        "sock",
+    )
+
+    def __init__(self, upstream: "Upstream", endpoint: Endpoint, sock: socket.socket) -> None:
+        self._upstream = upstream
+        self.endpoint = endpoint
+        self.sock = sock
+        self.attempt: Attempt | None = None
+        self.served = 0
+        """Exchanges completed on it."""
+        self.idle_since = 0.0
+        self.blocked = False
+        """It takes no more bytes for now."""
+        self._transport: asyncio.Transport
+        self.ended = False
+        """FIN or worse has come, or we ended it."""
+        self.gone = False
+        """The transport is closed."""
+        self._held = b""
+        self._answer: ResponseHead | None = None
+        self._body: Body | None = None
+        self._written = 0
+        self._patient = False
+
+    def __repr__(self) -> str:
+        state = "ended" if self.ended else "busy" if self.attempt else "idle"
+        return f"<InstanceConnection {self.endpoint.address} {state}, {self.served} served>"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self.idle_since = self._upstream.runtime.now()
+        self._upstream.pool.opened(self.endpoint)
+
+    # What the exchange does with it
+
+    def send(self, attempt: "Attempt", data: bytes) -> None:
+        """Begins an attempt: the request's head with all of the body that is there."""
+        self.attempt = attempt
+        self._answer = None
+        self._body = None
+        self._written = len(data)
+        self._transport.write(data)
+
+    def write(self, data: bytes) -> None:
+        """More of the request's body."""
+        self._written += len(data)
+        if self._written > _SLOW_READER and not self._patient:
+            self._patient = True
+            self._limit_silence(0)
+        self._transport.write(data)
+
+    def release(self) -> None:
+        """The attempt is over and left nothing behind; the connection may serve again."""
+        self.attempt = None
+        self.served += 1
+        if self._patient:
+            self._patient = False
+            self._limit_silence(BLACK_HOLE_MS)
+
+    def pause_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def alive(self) -> bool:
+        """Peeks right before reuse: an end, or bytes nobody asked for, that the loop has not seen yet."""
+        if self.ended or self._transport.is_closing():
+            return False
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Ends it now; whatever was going on there is nobody's any more."""
+        self.attempt = None
+        self.ended = True
+        self._transport.abort()
+
+    def write_eof(self) -> None:
+        """The app ended its side of a tunnel."""
+        if not self._transport.is_closing() and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    # What the loop calls
+
+    def data_received(self, data: bytes) -> None:
+        attempt = self.attempt
+        if attempt is None:
+            self._end_idle()
+            return
+        self.endpoint.heard = True
+        try:
+            if self._body is not None:
+                self._go_on(attempt, self._body, data)
+            else:
+                self._read_heads(attempt, self._held + data if self._held else data)
+        except BadMessage as error:
+            attempt.exchange.attempt_failed(attempt, error.failure)
+
+    def eof_received(self) -> bool:
+        """FIN. The transport stays open for as long as the end is looked into."""
+        attempt = self.attempt
+        if attempt is None:
+            self._end_idle()
+            return False
+        body = self._body
+        if isinstance(body, UntilCloseBody):
+            wire = body.end()
+            attempt.exchange.answer_part(attempt, wire, done=True)
+            return False
+        self.ended = True
+        if isinstance(body, RawBody):
+            attempt.exchange.instance_ended_its_side()
+        else:
+            attempt.exchange.attempt_lost(attempt, lost(None))
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        attempt, self.attempt = self.attempt, None
+        was_ended, self.ended, self.gone = self.ended, True, True
+        if attempt is not None:
+            attempt.exchange.attempt_lost(attempt, lost(error))
+        elif not was_ended:
+            self._upstream.ended_idle(self)
+        self._upstream.pool.closed(self.endpoint)
+
+    def pause_writing(self) -> None:
+        self.blocked = True
+        if self.attempt is not None:
+            self.attempt.exchange.instance_blocked()
+
+    def resume_writing(self) -> None:
+        self.blocked = False
+        if self.attempt is not None:
+            self.attempt.exchange.instance_unblocked()
+
+    def _end_idle(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self._upstream.ended_idle(self)
+            self._transport.abort()
+
+    def _limit_silence(self, milliseconds: int) -> None:
+        if not self._transport.is_closing():
+            set_black_hole_limit(self.sock, milliseconds)
+
+    def _read_heads(self, attempt: "Attempt", data: bytes) -> None:
+        exchange = attempt.exchange
+        while True:
+            answer = read_response(data, exchange.request, self._upstream.policy.limits)
+            if answer is None:
+                self._held = data
+                return
+            data = data[answer.size :]
+            if not answer.interim:
+                break
+            exchange.interim(attempt, answer)
+            if not data or self.attempt is None:
+                self._held = b""
+                return
+        self._held = b""
+        self._answer = answer
+        framing = answer.framing
+        if answer.upgrade is not None:
+            self._body = RawBody()
+            exchange.switched(attempt, answer, data)
+        elif framing is _LENGTH and len(data) == answer.length:
+            exchange.answered(attempt, answer, data, len(data), done=True)
+        elif framing is _NONE:
+            answer.reusable = answer.reusable and not data
+            exchange.answered(attempt, answer, b"", 0, done=True)
+        else:
+            self._begin_body(attempt, answer, data)
+
+    def _begin_body(self, attempt: "Attempt", answer: ResponseHead, data: bytes) -> None:
+        request = attempt.exchange.request
+        body: Body
+        if answer.framing is _LENGTH:
+            body = LengthBody(answer.length)
+        elif answer.framing is _CHUNKED:
+            trailers = request.te_trailers or answer.trailers_declared
+            body = ChunkedBody(PROTOCOL, padded=True, chunks=answer.chunked_to(request), trailers=trailers)
+        else:
+            body = UntilCloseBody(chunks=answer.chunked_to(request))
+        self._body = body
+        wire = body.feed(data) if data else b""
+        answer.reusable = answer.reusable and not body.leftover
+        attempt.exchange.answered(attempt, answer, wire, body.payload, done=body.done)
+
+    def _go_on(self, attempt: "Attempt", body: Body, data: bytes) -> None:
+        before = body.payload
+        wire = body.feed(data)
+        if body.leftover and self._answer is not None:
+            self._answer.reusable = False
+        attempt.exchange.answer_part(attempt, wire, body.payload - before, done=body.done)

@@ -1,0 +1,141 @@
+"""A port that the app connects to: bind, accept, hand each connection to the data path.
+
+Accepting is done here and not by the loop's server, because running out of descriptors must pause it: one loop's
+server would drop the waiting connections, the other's log an error a second.
+"""
+
+import errno
+import socket
+
+from sidecar.cluster.policy import ServicePolicy
+from sidecar.proxy.connect import tune
+from sidecar.proxy.http1.downstream import AppConnection
+from sidecar.proxy.routing import Router
+from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.upstream import Upstream
+from sidecar.tasks import spawn
+
+BACKLOG = 1024
+"""Connections that the kernel accepts for us while the loop is busy."""
+
+_AT_ONCE = 64
+"""Connections accepted in one turn of the loop: requests in flight must have theirs, too."""
+
+_PAUSE = 0.1
+"""Seconds without accepting after descriptors have run out; the kernel keeps whoever knocks."""
+
+_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class OwnEntrance:
+    """A service's own listener: all of it goes there, whatever Host says."""
+
+    __slots__ = ("policy", "service")
+
+    def __init__(self, service: Upstream) -> None:
+        self.service: Upstream | None = service
+        self.policy = service.policy
+
+    def route(self, authority: bytes | None) -> Upstream | None:
+        del authority
+        return self.service
+
+
+class SharedEntrance:
+    """The shared listener: the host names the service."""
+
+    __slots__ = ("_router", "policy", "service")
+
+    def __init__(self, router: Router[Upstream], policy: ServicePolicy) -> None:
+        self._router = router
+        self.service: Upstream | None = None
+        self.policy = policy
+        """Before a request is routed: limits and the clocks of the app's side."""
+
+    def route(self, authority: bytes | None) -> Upstream | None:
+        return None if authority is None else self._router.find(authority)
+
+
+class Listener:
+    """One listening socket. A reload swaps `entrance`; requests in flight end under the old one."""
+
+    __slots__ = ("_runtime", "_sock", "configured", "entrance", "name")
+
+    def __init__(self, name: str, configured: str, entrance: OwnEntrance | SharedEntrance, runtime: Runtime) -> None:
+        self.name = name
+        self.configured = configured
+        self.entrance = entrance
+        self._runtime = runtime
+        self._sock: socket.socket | None = None
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.name} {self.bound or 'closed'}>"
+
+    @property
+    def bound(self) -> str | None:
+        """`ip:port` as the kernel sees it; None while it is not open."""
+        if self._sock is None:
+            return None
+        host, port = self._sock.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def open(self) -> None:
+        """Binds and accepts from now on; raises OSError when the address cannot be had."""
+        host, _, port = self.configured.rpartition(":")
+        found = await self._runtime.loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setblocking(False)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+        except OSError:
+            sock.close()
+            raise
+        self._sock = sock
+        self._runtime.loop.add_reader(sock.fileno(), self._accept)
+
+    def close_listening(self) -> None:
+        """Refuses from now on; open connections finish."""
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._runtime.loop.remove_reader(sock.fileno())
+            sock.close()
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            if self._sock is None:
+                return
+            try:
+                connection, _ = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _SHORTAGE:
+                    raise
+                self._pause(self._sock)
+                return
+            connection.setblocking(False)
+            tune(connection)
+            spawn(self._meet(connection), name="accept")
+
+    async def _meet(self, sock: socket.socket) -> None:
+        try:
+            await self._runtime.loop.connect_accepted_socket(
+                lambda: AppConnection(self._runtime, self._current, sock), sock
+            )
+        except OSError:
+            sock.close()
+
+    def _current(self) -> OwnEntrance | SharedEntrance:
+        return self.entrance
+
+    def _pause(self, sock: socket.socket) -> None:
+        loop = self._runtime.loop
+        loop.remove_reader(sock.fileno())
+        loop.call_later(_PAUSE, self._go_on, sock)
+
+    def _go_on(self, sock: socket.socket) -> None:
+        if self._sock is sock:
+            self._runtime.loop.add_reader(sock.fileno(), self._accept)

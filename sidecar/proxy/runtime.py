@@ -1,0 +1,104 @@
+"""What every part of the data path is handed by the application: clocks, sinks, and the limits of the process."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from typing import Protocol
+
+from sidecar import clock
+from sidecar.cluster.events import Event
+from sidecar.cluster.stats import ProcessStats
+from sidecar.proxy.connections import AppConnections
+from sidecar.proxy.http1.request import format_request_id
+from sidecar.proxy.wheel import Wheel
+from sidecar.record import Record
+
+REPLAY_MEMORY = 64 * 1024 * 1024
+"""Bytes of request bodies kept for another attempt, in the whole process; beyond it requests are not replayable."""
+
+_IDS_AT_ONCE = 64
+_ID_BYTES = 16
+
+
+class WantsRecord(Protocol):
+    """Whether a record of such a request would be written."""
+
+    def __call__(self, *, notable: bool) -> bool: ...
+
+
+def _ignore(_: object) -> None:
+    """A sink for tests and for logs that are switched off."""
+
+
+def _no_record(*, notable: bool) -> bool:
+    """Nobody wants a line."""
+    del notable
+    return False
+
+
+class Runtime:
+    """One a process (and one a test)."""
+
+    __slots__ = (
+        "_date",
+        "_date_at",
+        "_ids",
+        "_random",
+        "connections",
+        "emit",
+        "log",
+        "loop",
+        "now",
+        "replay_bytes",
+        "stats",
+        "wall",
+        "wants_record",
+        "wheel",
+    )
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        emit: Callable[[Sequence[Event]], None] = _ignore,
+        log: Callable[[Record], None] = _ignore,
+        wants_record: WantsRecord = _no_record,
+        stats: ProcessStats | None = None,
+        now: Callable[[], float] = clock.monotonic,
+        wall: Callable[[], float] = clock.wall,
+    ) -> None:
+        self.loop = loop or asyncio.get_running_loop()
+        self.emit = emit
+        """Takes every event that the data path causes."""
+        self.log = log
+        self.wants_record = wants_record
+        """Asked before a record is built; `notable`: it has a flag, a 5xx or a rescue."""
+        self.stats = stats or ProcessStats()
+        self.now = now
+        self.wall = wall
+        self.wheel = Wheel(self.loop.call_later, now)
+        self.connections = AppConnections(now)
+        self.replay_bytes = 0
+        """Of all requests in flight, kept for another attempt."""
+        self._ids = 0
+        self._random = b""
+        self._date = b""
+        self._date_at = -1
+
+    def request_id(self) -> bytes:
+        """A new random UUID; randomness is fetched for many at once, as the system call costs more than the rest."""
+        if not self._ids:
+            self._random = os.urandom(_IDS_AT_ONCE * _ID_BYTES)
+            self._ids = _IDS_AT_ONCE
+        self._ids -= 1
+        at = self._ids * _ID_BYTES
+        return format_request_id(int.from_bytes(self._random[at : at + _ID_BYTES], "big"))
+
+    def date(self) -> bytes:
+        """The wall clock as an IMF-fixdate, for local answers (RFC 9110 §6.6.1)."""
+        second = int(self.wall())
+        if second != self._date_at:
+            self._date_at = second
+            self._date = formatdate(second, usegmt=True).encode()
+        return self._date

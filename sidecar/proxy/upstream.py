@@ -1,0 +1,127 @@
+"""One service as the data path sees it: what the cluster believes, plus the connections, the queue and the budget."""
+
+import socket
+from collections.abc import Sequence
+from typing import cast
+
+from sidecar.cluster.cluster import Cluster
+from sidecar.cluster.endpoint import Endpoint, State
+from sidecar.cluster.events import Event
+from sidecar.cluster.policy import HostHeader
+from sidecar.cluster.retry import RetryBudget
+from sidecar.proxy import connect
+from sidecar.proxy.http1.pool import Pool
+from sidecar.proxy.http1.upstream import InstanceConnection
+from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.waiting import WaitingRoom
+
+_UNUSED = frozenset({State.DRAINING, State.DISABLED, State.UNHEALTHY, State.QUARANTINED})
+"""States whose endpoints get no requests for a while: idle connections to them are closed."""
+
+
+class Upstream:
+    """One service under one policy. A reload makes a new one; requests in flight end under the old."""
+
+    __slots__ = (
+        "_wake_is_due",
+        "budget",
+        "cluster",
+        "endpoint_host",
+        "fixed_host",
+        "name",
+        "policy",
+        "pool",
+        "runtime",
+        "stats",
+        "waiting",
+    )
+
+    def __init__(self, cluster: Cluster, runtime: Runtime) -> None:
+        self.cluster = cluster
+        self.runtime = runtime
+        self.policy = cluster.policy
+        self.name = cluster.name.encode()
+        self.stats = cluster.stats
+        self.pool = Pool(self.policy.keepalive, self.stats, runtime.wheel)
+        self.waiting = WaitingRoom(self.policy.wait_for_instance.max_queued)
+        self.budget = RetryBudget(self.policy.retry.budget)
+        host = self.policy.host_header
+        self.fixed_host = None if isinstance(host, HostHeader) else host.encode("latin-1")
+        """What every instance sees as Host, if that is configured."""
+        self.endpoint_host = host is HostHeader.ENDPOINT
+        self._wake_is_due = False
+
+    def __repr__(self) -> str:
+        return f"<Upstream {self.cluster!r}, {self.pool!r}, {self.waiting!r}>"
+
+    @property
+    def saturated(self) -> bool:
+        """As many requests are at instances as `max_requests` allows."""
+        return self.stats.requests_in_flight - self.stats.waiting >= self.policy.circuit_breakers.max_requests
+
+    def host_for(self, endpoint: Endpoint) -> bytes:
+        """What the instance sees as Host when that is neither fixed nor what the app wrote."""
+        return endpoint.address.encode() if self.endpoint_host else self.name
+
+    async def dial(self, endpoint: Endpoint) -> InstanceConnection:
+        """A new connection, not yet in use; raises connect.DialError."""
+
+        def factory(sock: socket.socket) -> InstanceConnection:
+            return InstanceConnection(self, endpoint, sock)
+
+        return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
+
+    def take(self, endpoint: Endpoint, now: float, *, idempotent: bool) -> InstanceConnection | None:
+        """A pooled connection fit for such a request."""
+        return cast("InstanceConnection | None", self.pool.take(endpoint, now, idempotent=idempotent))
+
+    def has_room(self) -> bool:
+        """Whether one more connection may be opened; an idle one gives way if need be."""
+        if self.stats.instance_connections < self.policy.circuit_breakers.max_connections:
+            return True
+        return self.pool.make_room()
+
+    def ended_idle(self, connection: InstanceConnection) -> None:
+        """An idle connection ended: the instance's idle limit is shorter than we knew, or it goes away."""
+        now = self.runtime.now()
+        self.pool.remove(connection.endpoint, connection)
+        self.pool.closed_at(connection.endpoint, now - connection.idle_since, now)
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Passes on what a report brought about, and looks soon at what it changed."""
+        if events:
+            self.runtime.emit(events)
+            self.wake_soon()
+
+    def wake_soon(self) -> None:
+        """Not at once: who asks is in the middle of its own request."""
+        if not self._wake_is_due:
+            self._wake_is_due = True
+            self.runtime.loop.call_soon(self._wake_now)
+
+    def count_waiting(self) -> None:
+        """The queue has changed; while it is not empty the cluster's probes hurry."""
+        self.cluster.waiting = self.stats.waiting = len(self.waiting)
+
+    def wake(self, now: float) -> None:
+        """After any event of the cluster: waiters go, connections nobody needs close, stalled requests move."""
+        self.pool.keep_only(self._in_use)
+        self._move_stalled(now)
+        if self.waiting:
+            self.waiting.release(now, lambda: self.cluster.usable(now) and not self.saturated)
+
+    def close(self) -> None:
+        """The service is gone from the configuration; requests in flight finish."""
+        self.pool.close()
+
+    def _wake_now(self) -> None:
+        self._wake_is_due = False
+        self.wake(self.runtime.now())
+
+    def _in_use(self, endpoint: Endpoint) -> bool:
+        return endpoint.state not in _UNUSED and self.cluster.endpoints.get(endpoint.address) is endpoint
+
+    def _move_stalled(self, now: float) -> None:
+        if any(endpoint.state is State.STALLED for endpoint in self.cluster.endpoints.values()):
+            for connection in self.runtime.connections:
+                connection.look_for_stall(self, now)

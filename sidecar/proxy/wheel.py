@@ -1,0 +1,113 @@
+"""One coarse timer wheel per process: a deadline of a connection costs an attribute write, not a heap entry.
+
+Why: every request moves its deadlines several times and hardly ever reaches one. `loop.call_later` and its
+cancellation cost as much as reading the request's head.
+
+How: a timer lies in the bucket of the tick at which it should be looked at. Moving the deadline later is only a
+write; when its bucket comes up, a timer whose deadline is still ahead is put into a later bucket. Moving it
+earlier than its bucket files it anew, and the old entry is skipped when it comes up. A timer never fires early,
+and at most one tick late.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+RESOLUTION = 0.1
+"""Seconds a tick: head, response and idle limits are seconds long, nobody notices a tenth."""
+
+_HORIZON = 100
+"""Ticks: nothing is filed further ahead, so that the wheel lets go of a dead connection's timer within 10 s."""
+
+_NOWHERE = 1 << 62
+
+
+class CallLater(Protocol):
+    """`loop.call_later`."""
+
+    def __call__(self, delay: float, callback: Callable[[], None], /) -> object: ...
+
+
+def _forgotten(now: float) -> None:
+    """What a cancelled timer calls."""
+
+
+class Timer:
+    """A deadline that somebody moves; `expired(now)` is called once after it has passed."""
+
+    __slots__ = ("_tick", "deadline", "expired")
+
+    def __init__(self, expired: Callable[[float], None]) -> None:
+        self.deadline = math.inf
+        self.expired = expired
+        self._tick = _NOWHERE
+
+    def disarm(self) -> None:
+        """No deadline for now."""
+        self.deadline = math.inf
+
+    def cancel(self) -> None:
+        """Never again; lets go of the callback's owner at once."""
+        self.deadline = math.inf
+        self.expired = _forgotten
+
+
+class Wheel:
+    """All timers of the process; it ticks only while it holds any."""
+
+    __slots__ = ("_buckets", "_call_later", "_last", "_now", "_ticking")
+
+    def __init__(self, call_later: CallLater, now: Callable[[], float]) -> None:
+        self._call_later = call_later
+        self._now = now
+        self._buckets: dict[int, list[Timer]] = {}
+        self._last = int(now() / RESOLUTION)
+        self._ticking = False
+
+    def __repr__(self) -> str:
+        return f"<Wheel {sum(map(len, self._buckets.values()))} timers>"
+
+    def arm(self, timer: Timer, deadline: float) -> None:
+        """Moves the deadline (seconds of the wheel's clock), earlier or later; `math.inf` is none."""
+        timer.deadline = deadline
+        if deadline < timer._tick * RESOLUTION and deadline != math.inf:  # noqa: SLF001 - the two are one thing
+            self._file(timer)
+
+    def _file(self, timer: Timer) -> None:
+        if not self._ticking:
+            self._last = int(self._now() / RESOLUTION)
+            self._start(self._now())
+        tick = min(max(int(timer.deadline / RESOLUTION), self._last) + 1, self._last + _HORIZON)
+        if tick >= timer._tick:  # noqa: SLF001
+            return
+        timer._tick = tick  # noqa: SLF001
+        self._buckets.setdefault(tick, []).append(timer)
+
+    def _start(self, now: float) -> None:
+        self._ticking = True
+        self._call_later((self._last + 1) * RESOLUTION - now, self._turn)
+
+    def _turn(self) -> None:
+        now = self._now()
+        current = int(now / RESOLUTION)
+        # Filing during the turn must land ahead of it, so the mark moves first.
+        first, self._last = self._last + 1, current
+        for tick in range(max(first, current - _HORIZON - 1), current + 1):
+            bucket = self._buckets.pop(tick, None)
+            if bucket is not None:
+                self._sift(bucket, tick, now)
+        if self._buckets:
+            self._start(now)
+        else:
+            self._ticking = False
+
+    def _sift(self, bucket: list[Timer], tick: int, now: float) -> None:
+        for timer in bucket:
+            if timer._tick != tick:  # noqa: SLF001 - it was filed anew, earlier
+                continue
+            timer._tick = _NOWHERE  # noqa: SLF001
+            if timer.deadline <= now:
+                timer.deadline = math.inf
+                timer.expired(now)
+            elif timer.deadline != math.inf:
+                self._file(timer)

@@ -1,0 +1,136 @@
+"""The wheel is never early, at most a tick late, and forgets what is gone."""
+
+import asyncio
+import gc
+import itertools
+import math
+import weakref
+
+import pytest
+
+from sidecar.proxy.wheel import RESOLUTION, Timer, Wheel
+
+
+class Alarm:
+    def __init__(self) -> None:
+        self.rang: list[float] = []
+        self.timer = Timer(self.rang.append)
+
+
+pytestmark = pytest.mark.virtual_time
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 1.0, 9.97, 10.3, 61.5])
+async def test_a_timer_fires_once_not_early_and_at_most_a_tick_late(delay: float) -> None:
+    """Whatever the distance, within the horizon or far beyond it."""
+    loop = asyncio.get_running_loop()
+    wheel, alarm = Wheel(loop.call_later, loop.time), Alarm()
+    deadline = loop.time() + delay
+    wheel.arm(alarm.timer, deadline)
+    await asyncio.sleep(delay + 5)
+    assert len(alarm.rang) == 1
+    assert deadline <= alarm.rang[0] <= deadline + RESOLUTION + 0.05
+
+
+async def test_a_deadline_that_moves_later_is_only_a_write() -> None:
+    """A timer extended before it is due fires at the last deadline alone."""
+    loop = asyncio.get_running_loop()
+    wheel, alarm = Wheel(loop.call_later, loop.time), Alarm()
+    start = loop.time()
+    for step in range(10):
+        wheel.arm(alarm.timer, start + step + 1)
+        await asyncio.sleep(0.5)
+    assert alarm.rang == []
+    await asyncio.sleep(6)
+    assert [round(rang - start) for rang in alarm.rang] == [10]
+
+
+async def test_a_deadline_that_moves_earlier_fires_then_and_not_again() -> None:
+    """The entry in the later bucket is skipped."""
+    loop = asyncio.get_running_loop()
+    wheel, alarm = Wheel(loop.call_later, loop.time), Alarm()
+    start = loop.time()
+    wheel.arm(alarm.timer, start + 8)
+    wheel.arm(alarm.timer, start + 2)
+    await asyncio.sleep(20)
+    assert [round(rang - start) for rang in alarm.rang] == [2]
+
+
+async def test_a_disarmed_timer_stays_silent_until_it_is_armed_again() -> None:
+    """Disarming is no end."""
+    loop = asyncio.get_running_loop()
+    wheel, alarm = Wheel(loop.call_later, loop.time), Alarm()
+    wheel.arm(alarm.timer, loop.time() + 1)
+    alarm.timer.disarm()
+    await asyncio.sleep(5)
+    assert alarm.rang == []
+    wheel.arm(alarm.timer, loop.time() + 1)
+    await asyncio.sleep(5)
+    assert len(alarm.rang) == 1
+
+
+async def test_a_timer_may_be_armed_again_while_it_fires() -> None:
+    """A callback that arms its own timer is called again, a full delay later."""
+    loop = asyncio.get_running_loop()
+    wheel = Wheel(loop.call_later, loop.time)
+    rang: list[float] = []
+
+    def again(now: float) -> None:
+        rang.append(now)
+        if len(rang) < 3:
+            wheel.arm(timer, now + 1)
+
+    timer = Timer(again)
+    wheel.arm(timer, loop.time() + 1)
+    await asyncio.sleep(10)
+    assert len(rang) == 3
+    assert all(1 <= later - earlier < 1.3 for earlier, later in itertools.pairwise(rang))
+
+
+async def test_the_owner_of_a_cancelled_timer_is_let_go_at_once() -> None:
+    """A connection that closed an hour before its idle limit is not kept alive by it."""
+    loop = asyncio.get_running_loop()
+    wheel = Wheel(loop.call_later, loop.time)
+
+    class Owner:
+        def __init__(self) -> None:
+            self.timer = Timer(self.expired)
+
+        def expired(self, now: float) -> None: ...
+
+    owner = Owner()
+    gone = weakref.ref(owner)
+    wheel.arm(owner.timer, loop.time() + 3600)
+    owner.timer.cancel()
+    del owner
+    gc.collect()
+    assert gone() is None
+
+
+async def test_an_empty_wheel_does_not_tick() -> None:
+    """When the last timer is gone, nothing keeps the loop busy, and the wheel still works afterwards."""
+    loop = asyncio.get_running_loop()
+    calls: list[float] = []
+
+    def call_later(delay: float, callback: object) -> object:
+        calls.append(delay)
+        return loop.call_later(delay, callback)  # type: ignore[arg-type]
+
+    wheel, alarm = Wheel(call_later, loop.time), Alarm()
+    wheel.arm(alarm.timer, loop.time() + 0.2)
+    await asyncio.sleep(5)
+    ticks = len(calls)
+    await asyncio.sleep(60)
+    assert len(calls) == ticks
+    assert repr(wheel) == "<Wheel 0 timers>"
+    wheel.arm(alarm.timer, loop.time() + 1)
+    await asyncio.sleep(5)
+    assert len(alarm.rang) == 2
+
+
+async def test_no_deadline_is_no_work() -> None:
+    """Arming with infinity files nothing."""
+    loop = asyncio.get_running_loop()
+    wheel, alarm = Wheel(loop.call_later, loop.time), Alarm()
+    wheel.arm(alarm.timer, math.inf)
+    assert repr(wheel) == "<Wheel 0 timers>"
