@@ -10,6 +10,7 @@ look idle and attract the traffic that it fails.
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from heapq import heapify, heapreplace
 from itertools import accumulate
 from typing import Protocol
 
@@ -32,7 +33,7 @@ def chooser(policy: Balancing, endpoints: Sequence[Endpoint], rng: Rng) -> Choos
         only = endpoints[0]
         return lambda: only
     if policy is Balancing.ROUND_ROBIN:
-        return _round_robin(endpoints)
+        return _round_robin(endpoints, rng)
     if policy is Balancing.RANDOM:
         return _random(endpoints, rng)
     weights = {endpoint.weight for endpoint in endpoints}
@@ -75,17 +76,15 @@ def _random(endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
     return lambda: endpoints[bisect_right(ends, random() * total, 0, last)]
 
 
-def _round_robin(endpoints: Sequence[Endpoint]) -> Chooser:
-    credit = [0.0] * len(endpoints)
-    total = sum(endpoint.weight for endpoint in endpoints)
+def _round_robin(endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
+    """Each is due again one share after its last turn; the first turns fall at random, so that a restart favours none."""
+    turns = [(rng.random() / endpoint.weight, i) for i, endpoint in enumerate(endpoints)]
+    heapify(turns)
 
     def choose() -> Endpoint:
-        best = 0
-        for i, endpoint in enumerate(endpoints):
-            credit[i] += endpoint.weight
-            if credit[i] > credit[best]:
-                best = i
-        credit[best] -= total
-        return endpoints[best]
+        due, i = turns[0]
+        endpoint = endpoints[i]
+        heapreplace(turns, (due + 1.0 / endpoint.weight, i))
+        return endpoint
 
     return choose

@@ -1,32 +1,61 @@
-"""The whole of one service: lists go in, endpoints come out, and all that happened comes back as events."""
+"""The whole of one service: lists go in, endpoints come out, and all that happened comes back as events.
+
+The parts decide, each in a module of its own; this one asks them in order, keeps the count of states and the tiers
+of choice, and knows when time alone will change something (`next_due`).
+"""
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 
-from sidecar.cluster.balancer import Chooser, chooser
+from sidecar.cluster.choice import ONE_AT_A_TIME, Choice
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State, state_of
 from sidecar.cluster.events import (
-    EndpointAdded,
+    EndpointLeaving,
     EndpointQuarantined,
     EndpointRecovered,
-    EndpointRemoved,
+    EndpointStalled,
     Event,
+    PanicEntered,
+    PanicLeft,
     Probed,
-    SnapshotApplied,
 )
 from sidecar.cluster.instance import Instance, Origin, Push
-from sidecar.cluster.policy import ServicePolicy
+from sidecar.cluster.leaving import LEAVING_FOR, signal
+from sidecar.cluster.membership import Membership
+from sidecar.cluster.outlier import GATEWAY_STATUSES, OutlierDetector
+from sidecar.cluster.policy import Probe, ServicePolicy
 from sidecar.cluster.quarantine import Quarantine, Reach
 from sidecar.cluster.rng import Rng
+from sidecar.cluster.stall import StallWatch, give_up, owed
 from sidecar.cluster.stats import ServiceStats
 from sidecar.errors import Blame, Failure, Sent
+
+PENALTY = 5.0
+"""Seconds for which a failure counts as one more request in flight."""
+
+RAMP_STEP = 0.5
+"""Seconds between two weights of an endpoint that ramps up."""
+
+NEWS = 10.0
+"""Seconds for which a quarantine is news that the registry may know more of."""
+
+PROBES_AT_ONCE = 64
+"""Dials of one service in the air at a time: five hundred dead addresses must not cost a thousand sockets."""
+
+NOTHING: Sequence[Event] = ()
+
+_LOST = frozenset({"reset", "closed"})
+_USED_BEFORE_EJECTED = frozenset({State.AVAILABLE, State.PROBATION, State.HELD, State.LEAVING, State.STALLED})
+_PROBE_WORDS = {"refused": "refused", "connect_timeout": "timeout"}
+"""Failures of a dial in the words of `sidecar_probes_total`; all others are `unreachable`."""
 
 
 class Cluster:
     """One service: which endpoints it has, which of them may be used, and what to ask of them next.
 
-    Every successful `pick` is followed by exactly one `report_answer` or `report_failure` for it.
+    Every successful `pick` is followed by exactly one `report_answer` or `report_failure` for it. `now` is loop
+    time in seconds and never falls.
     """
 
     def __init__(
@@ -35,22 +64,49 @@ class Cluster:
         self.policy = policy
         self.name = policy.name
         self.stats = ServiceStats()
-        self.endpoints: dict[str, Endpoint] = {}
-        self.next_due = now
-        self.has_list = False
-        self.origin: Origin | None = None
-        self.confirmed_at: float | None = None
+        self.panic = False
+        """Only ejected endpoints are left, and they are used."""
+        self.next_due = math.inf
+        """When `tick` and `probes_due` have something to do."""
+        self._members = Membership(policy, stats=self.stats, own=own_addresses, now=now)
+        self.endpoints = self._members.endpoints
+        """By address; those that left stay until nothing of theirs is in flight."""
+        self.guard = self._members.guard
+        self._outliers = OutlierDetector(
+            policy.outlier_detection, name=policy.name, endpoints=self.endpoints, stats=self.stats
+        )
+        self._stalls = StallWatch(self.stats.request_duration, now)
         self._rng = rng
-        self._own = own_addresses
         self._waiting = 0
-        self._dirty = True
-        self._tiers: list[list[Endpoint]] = []
-        self._choose: Chooser | None = None
+        self._probes_out = 0
+        self._penalties: deque[tuple[float, Endpoint]] = deque()
+        self._choice = Choice((), policy.load_balancing, rng=rng, now=now)
+        self._stale = False
+        """A state or a weight changed: the choice has to be made anew."""
+        self._due = math.inf
+        """As `next_due`, the looks for stalls apart: those are many and cheap."""
 
     def __repr__(self) -> str:
-        states = Counter(endpoint.state for endpoint in self.endpoints.values())
+        states = self.states()
         shown = ", ".join(f"{states[state]} {state.value}" for state in reversed(State) if states[state])
         return f"<Cluster {self.name}: {shown or 'no instances'}>"
+
+    # What others read
+
+    @property
+    def has_list(self) -> bool:
+        """The readiness latch: a first list is in."""
+        return self._members.has_list
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the list in force came from."""
+        return self._members.origin
+
+    @property
+    def confirmed_at(self) -> float | None:
+        """When the registry last said anything of this service."""
+        return self._members.confirmed_at
 
     @property
     def waiting(self) -> int:
@@ -60,36 +116,39 @@ class Cluster:
     @waiting.setter
     def waiting(self, count: int) -> None:
         if count and not self._waiting:
-            self.next_due = -math.inf
+            self._remind(-math.inf)
         self._waiting = count
+
+    def states(self) -> Counter[State]:
+        """How many endpoints are in each state."""
+        return Counter(endpoint.state for endpoint in self.endpoints.values())
+
+    def in_force(self) -> tuple[Instance, ...]:
+        """The snapshot: what is listed and what is held."""
+        return self._members.in_force()
+
+    def usable(self, now: float) -> bool:
+        """Whether `pick` has anyone to offer."""
+        if self._stale:
+            self._sort(now)
+        return self._choice.choose is not None
+
+    def doubtful(self, now: float) -> bool:
+        """Whether the registry should be asked each second: something is held, newly out, or nothing is usable."""
+        if self.guard.held or not self.usable(now):
+            return True
+        return any(e.refusing and now - e.quarantine.since < NEWS for e in self.endpoints.values() if e.quarantine)
+
+    def next_hope(self, now: float) -> float | None:
+        """Seconds until the next probe or the end of an ejection; None when neither is to come."""
+        hopes = [until for e in self.endpoints.values() if e.state is not State.LEAVING and (until := e.until())]
+        return max(0.0, min(hopes) - now) if hopes else None
+
+    # The list
 
     def apply(self, push: Push, now: float) -> list[Event]:
         """Judges a list as it arrived and puts in force what is believed of it."""
-        events: list[Event] = []
-        offered = {instance.address: instance for instance in push.instances}
-        first = not self.has_list and push.origin is not Origin.DISK
-        added = [address for address in offered if address not in self.endpoints]
-        for address, instance in offered.items():
-            self._list(address, instance, now, events, dial=not first)
-        gone = [e for e in self.endpoints.values() if e.present and e.address not in offered]
-        for endpoint in gone:
-            endpoint.present = False
-            events.append(EndpointRemoved(service=self.name, endpoint=endpoint.address, in_flight=endpoint.in_flight))
-            self._forget_if_drained(endpoint)
-        self.has_list, self.origin = True, push.origin
-        self.confirmed_at = now if push.origin is Origin.NACOS else None
-        events.append(
-            SnapshotApplied(
-                service=self.name,
-                origin=push.origin.value,
-                instances=len(offered),
-                added=len(added),
-                removed=len(gone),
-                changed=0,
-            )
-        )
-        self._settle(now)
-        return events
+        return self._settle_anew(self._members.apply(push, now), now)
 
     def malformed(self, now: float) -> list[Event]:
         """A list could not be read: what was known stays in force."""
@@ -98,180 +157,317 @@ class Cluster:
         return []
 
     def registry_connected(self, now: float) -> list[Event]:
-        """A registry session is open: lists are doubted for a while."""
-        self._settle(now)
+        """A registry session is open: for a minute whatever its lists miss is doubted."""
+        self.guard.connected(now)
+        self._plan(now)
         return []
 
     def registry_disconnected(self, now: float) -> list[Event]:
         """The registry cannot be asked: nothing changes, and holds do not age."""
-        self._settle(now)
+        self.guard.disconnected(now)
+        self._plan(now)
         return []
 
     def obey(self, now: float) -> list[Event]:
         """The operator believes the registry: all that is held is let go."""
-        self._settle(now)
-        return []
-
-    def in_force(self) -> tuple[Instance, ...]:
-        """The snapshot: what is listed and what is held."""
-        return tuple(endpoint.instance for endpoint in self.endpoints.values() if endpoint.present)
+        return self._settle_anew(self._members.obey(now), now)
 
     def update_policy(self, policy: ServicePolicy, now: float) -> list[Event]:
-        """Another policy with the same discovery; endpoints keep what we saw of them."""
+        """Another policy with the same discovery: endpoints keep what we saw of them."""
         self.policy = policy
-        self._settle(now)
-        return []
+        self._members.update_policy(policy)
+        self._outliers.policy = policy.outlier_detection
+        return self._settle_anew([], now)
+
+    # Requests
 
     def pick(self, now: float, excluded: Collection[Endpoint] = ()) -> Endpoint | None:
-        """An endpoint for one attempt, its `in_flight` counted, or None.
+        """An endpoint for one attempt, counted in its `in_flight`; None when there is none.
 
         `excluded` ones are never returned: None while `usable()` means that only they are left.
         """
-        if self._dirty:
-            self._settle(now)
-        if self._choose is None:
-            return None
-        if not excluded:
-            endpoint = self._choose()
+        if self._stale:
+            self._sort(now)
+        if excluded:
+            endpoint = self._choice.choose_without(excluded)
         else:
-            left = next((t for tier in self._tiers if (t := [e for e in tier if e not in excluded])), None)
-            if left is None:
-                return None
-            endpoint = chooser(self.policy.load_balancing.policy, left, self._rng)()
+            endpoint = choose() if (choose := self._choice.choose) is not None else None
+        if endpoint is None:
+            return None
         endpoint.in_flight += 1
+        if endpoint.state in ONE_AT_A_TIME:
+            endpoint.trial = False
+            self._stale = True
         return endpoint
 
-    def usable(self, now: float) -> bool:
-        """Whether any endpoint may be used now."""
-        if self._dirty:
-            self._settle(now)
-        return self._choose is not None
-
     def report_connected(self, endpoint: Endpoint, seconds: float, now: float) -> Sequence[Event]:
-        """A dial succeeded after so many seconds; the attempt goes on."""
+        """A dial for an attempt succeeded after so many seconds; the attempt goes on."""
         self.stats.connect_duration.observe(seconds)
-        return self._reached(endpoint, now) if endpoint.quarantine else ()
+        if endpoint.quarantine is None and endpoint.hold is None:
+            return NOTHING
+        return self._after(endpoint, self._reached(endpoint, now), now)
 
     def report_answer(
         self, endpoint: Endpoint, status: int, now: float, *, leaving: bool = False, closing: bool = False
     ) -> Sequence[Event]:
-        """A complete answer. `leaving`: it announced its end; `closing`: it said `Connection: close`."""
-        del leaving, closing, now
+        """An attempt ended with a complete answer.
+
+        `leaving`: it came with `Retry-After` (503) or the `leaving_header`; `closing`: with `Connection: close`.
+        """
         endpoint.in_flight -= 1
         endpoint.requests += 1
+        if endpoint.plain and status < 500 and not closing and not leaving:
+            return NOTHING
+        events = self._reached(endpoint, now)
+        if self.policy.outlier_detection.leaving_signals:
+            events += self._heed(endpoint, signal(endpoint, status, announced=leaving, closing=closing), now)
         if status < 500:
-            endpoint.consecutive_failures = 0
+            events += self._outliers.good(endpoint, now)
         else:
-            endpoint.failures += 1
-            endpoint.consecutive_failures += 1
-        self._forget_if_drained(endpoint)
-        return ()
+            self._note_failure(endpoint, str(status), now)
+            events += self._outliers.bad(endpoint, now, gateway=status in GATEWAY_STATUSES)
+        return self._after(endpoint, events, now)
 
     def report_failure(
         self, endpoint: Endpoint, failure: Failure, now: float, *, reused: bool = False, silent: float = 0.0
     ) -> Sequence[Event]:
         """An attempt ended without a complete answer.
 
-        `reused`: on a connection that had served before (a keep-alive race says nothing of the endpoint).
-        `silent`: seconds since the request was written completely without a byte of an answer.
+        `reused`: on a connection that had served before; that it was closed says nothing of the endpoint.
+        `silent`: seconds since the request was written completely without a byte of an answer, else 0.
         """
-        del silent
         endpoint.in_flight -= 1
-        self._forget_if_drained(endpoint)
-        if failure.blame is not Blame.INSTANCE or (reused and failure.sent is not Sent.NOTHING):
-            return ()
         endpoint.requests += 1
-        endpoint.failures += 1
-        endpoint.consecutive_failures += 1
-        endpoint.last_failure = LastFailure(now, failure.reason)
-        return self._refused(endpoint, failure, now) if failure.sent is Sent.NOTHING else ()
+        lost = failure.reason in _LOST
+        stall_after = self.policy.outlier_detection.stall_after
+        if stall_after is not None and silent >= stall_after and not lost:
+            give_up(endpoint, silent=silent, now=now)
+        if failure.blame is not Blame.INSTANCE or (lost and reused and not endpoint.stalled):
+            return self._after(endpoint, [], now)
+        self._note_failure(endpoint, failure.reason, now)
+        if failure.sent is Sent.NOTHING or (lost and endpoint.stalled):
+            events = self._unconnectable(endpoint, failure, now)
+        else:
+            events = self._outliers.bad(endpoint, now, gateway=True)
+        return self._after(endpoint, events, now)
+
+    # Time and probes
 
     def tick(self, now: float) -> list[Event]:
-        """Does what time alone brings about."""
-        self._settle(now)
-        return []
+        """Does what time alone brings about; to be called when `next_due` has come."""
+        events = self._look_for_stalls(now)
+        if now < self._due:
+            self.next_due = min(self._due, self._next_look())
+            return self._with_panic(events, now)
+        events += self._members.tick(now)
+        while self._penalties and self._penalties[0][0] <= now:
+            self._penalties.popleft()[1].penalty -= 1
+        for endpoint in self.endpoints.values():
+            self._outliers.serve(endpoint, now)
+            if endpoint.leaving_until <= now:
+                endpoint.leaving_until = -math.inf
+            endpoint.trial = self._trial_at(endpoint) <= now
+            self._stale = self._stale or endpoint.ramp_from is not None
+        return self._settle_all(events, now)
 
     def probes_due(self, now: float) -> list[Endpoint]:
-        """Endpoints to dial now, longest untried first; each is reported by `probed` once."""
-        due = [
-            e
-            for e in self.endpoints.values()
-            if e.state is State.QUARANTINED
-            and not e.probing
-            and e.quarantine is not None
-            and e.quarantine.due_at(impatient=self._waiting > 0) <= now
-        ]
-        for endpoint in due:
+        """Endpoints to dial now, longest untried first; each is reported by `probed` exactly once."""
+        if now < self._due:
+            return []
+        due = sorted((e for e in self.endpoints.values() if self._probe_at(e) <= now), key=_last_tried)
+        chosen = due[: PROBES_AT_ONCE - self._probes_out]
+        for endpoint in chosen:
             endpoint.probing = True
-        self._settle(now)
-        return sorted(due, key=lambda e: e.quarantine.tried if e.quarantine else 0.0)
+        self._probes_out += len(chosen)
+        self._plan(now)
+        return chosen
 
     def probed(self, endpoint: Endpoint, failure: Failure | None, now: float) -> list[Event]:
         """A probe ended; None is success."""
         endpoint.probing = False
-        result = failure.reason if failure else "ok"
+        self._probes_out -= 1
+        result = _PROBE_WORDS.get(failure.reason, "unreachable") if failure else "ok"
         self.stats.probes[result] += 1
+        if endpoint.hold is not None:
+            endpoint.hold.next_probe = now + self.policy.protection.probe_interval
         events: list[Event] = [Probed(service=self.name, endpoint=endpoint.address, result=result)]
         events += self._refused(endpoint, failure, now) if failure else self._reached(endpoint, now)
-        return events
+        return self._after(endpoint, events, now)
 
-    def doubtful(self, now: float) -> bool:
-        """Whether the registry should be asked each second."""
-        return not self.usable(now)
-
-    def next_hope(self, now: float) -> float | None:
-        """Seconds to the next probe or the end of an ejection; None when neither is to come."""
-        dues = [e.quarantine.next_try for e in self.endpoints.values() if e.quarantine]
-        return max(0.0, min(dues) - now) if dues else None
-
-    def _list(self, address: str, instance: Instance, now: float, events: list[Event], *, dial: bool) -> None:
-        endpoint = self.endpoints.get(address)
-        if endpoint is None:
-            endpoint = self.endpoints[address] = Endpoint(instance, now)
-            endpoint.owns = address in self._own
-            endpoint.quarantine = Quarantine(now) if dial else None
-            events.append(EndpointAdded(service=self.name, endpoint=address, weight=instance.weight))
-        endpoint.instance, endpoint.present, endpoint.weight = instance, True, instance.weight
-
-    def _refused(self, endpoint: Endpoint, failure: Failure, now: float) -> list[Event]:
-        quarantine = endpoint.quarantine or Quarantine(now)
-        fresh = endpoint.quarantine is None
-        endpoint.quarantine = quarantine
-        quarantine.failed(failure.reason, now, backoff=self.policy.outlier_detection.probe_backoff, rng=self._rng)
-        self._settle(now)
-        if not fresh:
-            return []
-        self.stats.quarantines += 1
-        return [
-            EndpointQuarantined(
-                service=self.name,
-                endpoint=endpoint.address,
-                reason=failure.reason,
-                next_probe_s=quarantine.next_try - now,
-            )
-        ]
+    # What an observation does to one endpoint
 
     def _reached(self, endpoint: Endpoint, now: float) -> list[Event]:
+        """A dial succeeded or an answer came."""
+        if endpoint.hold is not None and not endpoint.hold.alive:
+            endpoint.hold.alive = self._stale = True
         quarantine, endpoint.quarantine = endpoint.quarantine, None
-        self._settle(now)
-        if quarantine is None or quarantine.reach is Reach.UNDIALLED:
+        if quarantine is None:
             return []
-        return [EndpointRecovered(service=self.name, endpoint=endpoint.address, after_s=now - quarantine.since)]
+        endpoint.trial = False
+        if quarantine.connected() is Reach.REFUSING:
+            return [EndpointRecovered(service=self.name, endpoint=endpoint.address, after_s=now - quarantine.since)]
+        if self._has_company(endpoint) and self.policy.load_balancing.slow_start:
+            endpoint.ramp_from = now
+        return []
 
-    def _forget_if_drained(self, endpoint: Endpoint) -> None:
-        if not endpoint.present and endpoint.in_flight == 0:
-            self.endpoints.pop(endpoint.address, None)
+    def _unconnectable(self, endpoint: Endpoint, failure: Failure, now: float) -> list[Event]:
+        """An attempt could not be connected."""
+        heeded = self.policy.outlier_detection.quarantine_on_connect_failure
+        if heeded or endpoint.quarantine is not None or endpoint.hold is not None:
+            return self._refused(endpoint, failure, now)
+        return self._outliers.bad(endpoint, now, gateway=True)
 
-    def _settle(self, now: float) -> None:
-        self._dirty = False
+    def _refused(self, endpoint: Endpoint, failure: Failure, now: float) -> list[Event]:
+        """A dial failed: out at once, and for good when the list does not name it."""
+        events = self._members.gone(endpoint, now) if endpoint.hold is not None else []
+        if not endpoint.present:
+            return events
+        if endpoint.quarantine is None:
+            endpoint.quarantine = Quarantine(now)
+            self.stats.quarantines += 1
+        quarantine, known = endpoint.quarantine, endpoint.refusing
+        quarantine.failed(failure.reason, now, backoff=self.policy.outlier_detection.probe_backoff, rng=self._rng)
+        endpoint.forget_announcements()
+        if not known:
+            events.append(
+                EndpointQuarantined(
+                    service=self.name,
+                    endpoint=endpoint.address,
+                    reason=failure.reason,
+                    next_probe_s=quarantine.next_try - now,
+                )
+            )
+        return events
+
+    def _heed(self, endpoint: Endpoint, announcement: str | None, now: float) -> list[Event]:
+        if announcement is None:
+            return []
+        known = endpoint.leaving_until > now
+        endpoint.leaving_until = now + LEAVING_FOR
+        return [] if known else [EndpointLeaving(service=self.name, endpoint=endpoint.address, signal=announcement)]
+
+    def _note_failure(self, endpoint: Endpoint, reason: str, now: float) -> None:
+        endpoint.failures += 1
+        endpoint.last_failure = LastFailure(now, reason)
+        endpoint.penalty += 1
+        self._penalties.append((now + PENALTY, endpoint))
+        self._remind(now + PENALTY)
+
+    def _look_for_stalls(self, now: float) -> list[Event]:
+        stall_after = self.policy.outlier_detection.stall_after
+        if stall_after is None or now < self._stalls.next_look:
+            return []
+        events: list[Event] = []
+        for endpoint in self._stalls.look(self.endpoints.values(), stall_after, now):
+            address, silent = endpoint.address, now - endpoint.heard_at
+            if endpoint.stalled:
+                events.append(
+                    EndpointStalled(service=self.name, endpoint=address, owed=owed(endpoint), silent_s=silent)
+                )
+            else:
+                events.append(EndpointRecovered(service=self.name, endpoint=address, after_s=silent))
+            self._settle(endpoint, now)
+        return events
+
+    def _next_look(self) -> float:
+        watched = self.policy.outlier_detection.stall_after is not None and len(self.endpoints) > 1
+        return self._stalls.next_look if watched else math.inf
+
+    def _has_company(self, endpoint: Endpoint) -> bool:
+        return any(e is not endpoint and e.present for e in self.endpoints.values())
+
+    # Keeping states, choice and plan up to date
+
+    def _after(self, endpoint: Endpoint, events: list[Event], now: float) -> list[Event]:
+        self._settle(endpoint, now)
+        self._members.forget(endpoint)
+        self._remind(self._due_at(endpoint, now))
+        return self._with_panic(events, now)
+
+    def _settle_anew(self, events: list[Event], now: float) -> list[Event]:
+        """The list or the policy changed: weights and members too."""
+        self._stale = True
+        return self._settle_all(events, now)
+
+    def _settle_all(self, events: list[Event], now: float) -> list[Event]:
         for endpoint in self.endpoints.values():
-            endpoint.state = state_of(endpoint)
-        usable = [e for e in self.endpoints.values() if e.state is State.AVAILABLE]
-        self._tiers = [usable] if usable else []
-        self._choose = chooser(self.policy.load_balancing.policy, usable, self._rng) if usable else None
-        dues = [
-            e.quarantine.due_at(impatient=self._waiting > 0)
-            for e in self.endpoints.values()
-            if e.quarantine and not e.probing
-        ]
-        self.next_due = max(now, min(dues)) if dues else math.inf
+            self._settle(endpoint, now)
+        events = self._with_panic(events, now)
+        self._plan(now)
+        return events
+
+    def _settle(self, endpoint: Endpoint, now: float) -> None:
+        before, endpoint.state = endpoint.state, state_of(endpoint)
+        if endpoint.state is not before:
+            if before is State.AVAILABLE and endpoint.ejection is not None:
+                endpoint.ejection.available += now - endpoint.since
+            endpoint.since = now
+            self._stale = True
+        elif endpoint.state in ONE_AT_A_TIME:
+            self._stale = True
+        endpoint.plain = self._is_plain(endpoint)
+
+    def _is_plain(self, endpoint: Endpoint) -> bool:
+        policy = self.policy.outlier_detection
+        return (
+            endpoint.state is State.AVAILABLE
+            and not endpoint.consecutive_failures
+            and not endpoint.closes
+            and (endpoint.keeps_alive or not policy.leaving_signals)
+            and policy.success_rate_threshold is None
+        )
+
+    def _sort(self, now: float) -> None:
+        self._stale = False
+        self._choice = Choice(self.endpoints.values(), self.policy.load_balancing, rng=self._rng, now=now)
+
+    def _with_panic(self, events: list[Event], now: float) -> list[Event]:
+        if not self._stale:
+            return events
+        self._sort(now)
+        states = {endpoint.state for endpoint in self.endpoints.values()}
+        panic = State.EJECTED in states and not states & _USED_BEFORE_EJECTED
+        if panic is not self.panic:
+            self.panic = panic
+            events.append(PanicEntered(service=self.name) if panic else PanicLeft(service=self.name))
+        return events
+
+    def _plan(self, now: float) -> None:
+        self._due = min((self._due_at(e, now) for e in self.endpoints.values()), default=math.inf)
+        self._due = min(self._due, self._members.next_due(now), self._penalties[0][0] if self._penalties else math.inf)
+        self.next_due = min(self._due, self._next_look())
+
+    def _remind(self, at: float) -> None:
+        self._due = min(self._due, at)
+        self.next_due = min(self.next_due, at)
+
+    def _due_at(self, endpoint: Endpoint, now: float) -> float:
+        """When time alone will do something to this endpoint."""
+        due = min(self._probe_at(endpoint), self._trial_at(endpoint) if not endpoint.trial else math.inf)
+        if endpoint.ejected and endpoint.ejection is not None:
+            due = min(due, endpoint.ejection.until)
+        if endpoint.leaving_until > -math.inf:
+            due = min(due, endpoint.leaving_until)
+        return due if endpoint.ramp_from is None else min(due, now + RAMP_STEP)
+
+    def _probe_at(self, endpoint: Endpoint) -> float:
+        if endpoint.probing or self.policy.protection.probe is Probe.NONE:
+            return math.inf
+        if endpoint.state is State.QUARANTINED and endpoint.quarantine is not None:
+            due = endpoint.quarantine.due_at(impatient=self._waiting > 0)
+            return due if endpoint.hold is None else min(due, endpoint.hold.next_probe)
+        if endpoint.hold is not None and endpoint.state not in {State.DRAINING, State.DISABLED}:
+            return endpoint.hold.next_probe
+        return math.inf
+
+    def _trial_at(self, endpoint: Endpoint) -> float:
+        """When one request may try a quarantined endpoint that is never probed."""
+        if endpoint.state is not State.QUARANTINED or endpoint.quarantine is None or endpoint.in_flight:
+            return math.inf
+        if self.policy.protection.probe is not Probe.NONE:
+            return math.inf
+        return endpoint.quarantine.due_at(impatient=self._waiting > 0)
+
+
+def _last_tried(endpoint: Endpoint) -> float:
+    return endpoint.quarantine.tried if endpoint.quarantine is not None else -math.inf

@@ -5,12 +5,20 @@ and the first row that holds names the state.
 """
 
 import enum
+import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from sidecar.cluster.guard import Hold
 from sidecar.cluster.instance import Instance
-from sidecar.cluster.outlier import Ejection, Standing
 from sidecar.cluster.quarantine import Quarantine, Reach
+from sidecar.cluster.slots import SuccessRate
+from sidecar.cluster.standing import Ejection, Standing
+
+ZOMBIE_AFTER = 10.0
+"""Seconds of refusing after which a listed endpoint is no longer merely restarting."""
 
 
 class State(enum.Enum):
@@ -30,45 +38,67 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class LastFailure:
-    """The newest failed attempt: monotonic seconds and a reason of `errors.py` (or `status` for a 5xx)."""
+    """The newest failed attempt: loop time in seconds, and a reason of `errors.py` or the status of the answer."""
 
     at: float
     reason: str
+
+
+class GivenUp(NamedTuple):
+    """An attempt that nobody waits for any more: when it was sent, and until when it counts as owed."""
+
+    sent: float
+    until: float
 
 
 class Endpoint:
     """One `ip:port` of a service: live counts and the facts that make its state. Compared by identity.
 
     The proxy keeps `connections_active`, `connections_idle`, `idle_ceiling`, `owed` and `heard`; all else belongs
-    to the cluster. `owed` goes up by one when a request is written completely and down by one when its answer
+    to the cluster. `owed` goes up by one when a request is written completely, and down by one when its answer
     begins or the attempt ends before that. `heard` is set to True at every byte that comes from the endpoint.
     """
 
     __slots__ = (
         "__weakref__",
         "address",
+        "closes",
         "connections_active",
         "connections_idle",
         "consecutive_failures",
+        "consecutive_gateway",
         "ejection",
         "ejections",
         "failures",
+        "given_up",
         "heard",
+        "heard_at",
+        "hold",
         "host",
         "idle_ceiling",
         "in_flight",
         "instance",
+        "is_self",
+        "keeps_alive",
         "last_failure",
+        "leaving_until",
+        "listed",
         "owed",
-        "owns",
+        "owing_since",
         "penalty",
+        "plain",
         "port",
         "present",
         "probing",
         "quarantine",
+        "ramp_from",
+        "rate",
         "requests",
+        "shunned",
         "since",
+        "stalled",
         "state",
+        "trial",
         "weight",
     )
 
@@ -77,37 +107,107 @@ class Endpoint:
         self.address = instance.address
         self.host = instance.host
         self.port = instance.port
-        self.state = State.AVAILABLE
-        self.since = now
         self.in_flight = 0
         self.requests = 0
         self.failures = 0
-        self.consecutive_failures = 0
-        self.ejections = 0
-        self.last_failure: LastFailure | None = None
         self.connections_active = 0
         self.connections_idle = 0
         self.idle_ceiling: float | None = None
         self.owed = 0
         self.heard = False
-        self.present = True
-        self.owns = False
-        self.probing = False
-        self.quarantine: Quarantine | None = None
-        self.ejection: Ejection | None = None
-        self.weight = instance.weight
         self.penalty = 0
+        self.probing = False
+        self.is_self = False
+        self.begin_anew(now)
+
+    def begin_anew(self, now: float) -> None:
+        """Forgets all that was seen of it but the live counts: another process may answer at this address."""
+        self.state = State.AVAILABLE
+        self.since = now
+        """When it entered its state."""
+        self.present = True
+        self.listed = True
+        self.shunned = False
+        """Left out for the registry's health bit."""
+        self.hold: Hold | None = None
+        self.quarantine: Quarantine | None = None
+        self.trial = False
+        """Quarantined, never probed, and due: one request may try it."""
+        self.ejection: Ejection | None = None
+        self.rate: SuccessRate | None = None
+        self.ejections = 0
+        self.consecutive_failures = 0
+        self.consecutive_gateway = 0
+        self.last_failure: LastFailure | None = None
+        self.leaving_until = -math.inf
+        self.closes = 0
+        """Answers in a row that said `Connection: close`."""
+        self.keeps_alive = False
+        """It has kept a connection open before, so that closing one tells something."""
+        self.stalled = False
+        self.heard_at = now
+        self.owing_since: float | None = None
+        self.given_up: deque[GivenUp] | None = None
+        self.weight = self.instance.weight
+        """What it counts at present: the registry's weight, less while it ramps up."""
+        self.ramp_from: float | None = None
+        self.plain = False
+        """Nothing about it needs attention when it answers well: the straight path."""
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.address} {self.state.value}, {self.in_flight} in flight>"
+        why = f" ({self.quarantine.reason})" if self.state is State.QUARANTINED and self.quarantine else ""
+        return f"<Endpoint {self.address} {self.state.value}{why}, {self.in_flight} in flight>"
+
+    @property
+    def refusing(self) -> bool:
+        """Whether its last dial failed."""
+        return self.quarantine is not None and self.quarantine.reach is Reach.REFUSING
+
+    @property
+    def ejected(self) -> bool:
+        """Whether it serves an ejection at present."""
+        return self.ejection is not None and self.ejection.standing is Standing.EJECTED
+
+    @property
+    def on_probation(self) -> bool:
+        """Whether it has served an ejection and not yet answered well."""
+        return self.ejection is not None and self.ejection.standing is Standing.PROBATION
+
+    def forget_announcements(self) -> None:
+        """Its process is gone: what that one announced or owed says nothing of the next."""
+        self.leaving_until = -math.inf
+        self.closes = 0
+        self.stalled = False
+        self.given_up = None
+
+    def verdict(self, now: float) -> str | None:
+        """`zombie`: listed as healthy, but has refused for 10 s · `ghost`: not listed, but answers."""
+        if self.hold is not None and not self.listed:
+            return "ghost" if self.hold.alive else None
+        quarantine = self.quarantine
+        if not (self.present and self.instance.healthy and self.refusing) or quarantine is None:
+            return None
+        return "zombie" if now - quarantine.since >= ZOMBIE_AFTER else None
+
+    def until(self) -> float | None:
+        """When the state may end by time alone, loop time; None when it does not. A hold's end is the guard's."""
+        if self.state is State.QUARANTINED and self.quarantine is not None:
+            return self.quarantine.next_try
+        if self.state is State.EJECTED and self.ejection is not None:
+            return self.ejection.until
+        return self.leaving_until if self.state is State.LEAVING else None
 
 
 PRECEDENCE: tuple[tuple[State, Callable[[Endpoint], bool]], ...] = (
     (State.DRAINING, lambda e: not e.present),
-    (State.DISABLED, lambda e: e.owns or not e.instance.enabled or e.instance.weight <= 0),
-    (State.QUARANTINED, lambda e: e.quarantine is not None and e.quarantine.reach is not Reach.REACHABLE),
-    (State.EJECTED, lambda e: e.ejection is not None and e.ejection.standing is Standing.EJECTED),
-    (State.PROBATION, lambda e: e.ejection is not None and e.ejection.standing is Standing.PROBATION),
+    (State.DISABLED, lambda e: e.is_self or not e.instance.enabled or e.instance.weight <= 0),
+    (State.UNHEALTHY, lambda e: e.shunned and e.hold is None),
+    (State.QUARANTINED, lambda e: e.quarantine is not None),
+    (State.EJECTED, lambda e: e.ejected),
+    (State.PROBATION, lambda e: e.on_probation),
+    (State.HELD, lambda e: e.hold is not None),
+    (State.LEAVING, lambda e: e.leaving_until > -math.inf),
+    (State.STALLED, lambda e: e.stalled),
     (State.AVAILABLE, lambda _: True),
 )
 """The first row that holds names the state."""

@@ -14,74 +14,98 @@ next multiple. The multiple falls by one for each `base_ejection_time` spent ava
 On first start: nobody is ejected, and success rates count from ten answers on.
 """
 
-import enum
 from collections.abc import Mapping
-from types import MappingProxyType
 
+from sidecar.cluster.endpoint import Endpoint, State
+from sidecar.cluster.events import EjectionSuppressed, EndpointEjected, EndpointRestored, Event
 from sidecar.cluster.policy import AllButOne, OutlierDetection, Share
+from sidecar.cluster.slots import SuccessRate
+from sidecar.cluster.standing import Ejection, Standing, Verdict
+from sidecar.cluster.stats import ServiceStats
 
 GATEWAY_STATUSES = frozenset({502, 503, 504})
 
-
-class Standing(enum.Enum):
-    """What an endpoint's answers have earned it."""
-
-    GOOD = "good"
-    EJECTED = "ejected"
-    PROBATION = "probation"
+_OUT_OF_SERVICE = frozenset({State.DRAINING, State.DISABLED, State.UNHEALTHY})
+_UNUSABLE = _OUT_OF_SERVICE | {State.QUARANTINED}
 
 
-class Verdict(enum.Enum):
-    """What happened to an endpoint, as far as its standing goes."""
+class OutlierDetector:
+    """Counts the answers of one service's endpoints and ejects those that are worse than the rest."""
 
-    TRIPPED = "a threshold tripped, or a request on probation failed"
-    SUPPRESSED = "the same, but an ejection would help nobody"
-    SERVED = "the ejection time is over"
-    ANSWERED = "a good answer"
+    def __init__(
+        self, policy: OutlierDetection, *, name: str, endpoints: Mapping[str, Endpoint], stats: ServiceStats
+    ) -> None:
+        self.policy = policy
+        self._name = name
+        self._endpoints = endpoints
+        self._stats = stats
 
+    def good(self, endpoint: Endpoint, now: float) -> list[Event]:
+        """An answer below 500."""
+        endpoint.consecutive_failures = endpoint.consecutive_gateway = 0
+        if self.policy.success_rate_threshold is not None:
+            self._count(endpoint, now, good=True)
+        if endpoint.ejection is None or not endpoint.ejection.move(Verdict.ANSWERED):
+            return []
+        endpoint.ramp_from = now
+        return [EndpointRestored(service=self._name, endpoint=endpoint.address)]
 
-_G, _E, _P = Standing.GOOD, Standing.EJECTED, Standing.PROBATION
+    def bad(self, endpoint: Endpoint, now: float, *, gateway: bool) -> list[Event]:
+        """An answer of 500 or more, or (`gateway`) one that a gateway would give or that never came."""
+        endpoint.consecutive_failures += 1
+        endpoint.consecutive_gateway = endpoint.consecutive_gateway + 1 if gateway else 0
+        reason = self._reason(endpoint, now, gateway=gateway)
+        if reason is None or endpoint.ejected:
+            return []
+        suppressed = self._suppression(endpoint)
+        if suppressed is not None:
+            self._stats.ejections_suppressed[suppressed] += 1
+            return [EjectionSuppressed(service=self._name, endpoint=endpoint.address, reason=suppressed)]
+        return [self._eject(endpoint, reason, now)]
 
-TRANSITIONS: Mapping[tuple[Standing, Verdict], Standing] = MappingProxyType(
-    {
-        (_G, Verdict.TRIPPED): _E,
-        (_G, Verdict.SUPPRESSED): _G,
-        (_G, Verdict.ANSWERED): _G,
-        (_E, Verdict.TRIPPED): _E,  # used in panic: it serves its time, no more
-        (_E, Verdict.SUPPRESSED): _E,
-        (_E, Verdict.ANSWERED): _E,  # a good answer in panic does not shorten it
-        (_E, Verdict.SERVED): _P,
-        (_P, Verdict.TRIPPED): _E,
-        (_P, Verdict.SUPPRESSED): _P,
-        (_P, Verdict.ANSWERED): _G,
-    }
-)
+    def serve(self, endpoint: Endpoint, now: float) -> None:
+        """Puts an endpoint on probation when its time is over."""
+        ejection = endpoint.ejection
+        if ejection is not None and ejection.standing is Standing.EJECTED and ejection.until <= now:
+            ejection.move(Verdict.SERVED)
+            endpoint.consecutive_failures = endpoint.consecutive_gateway = 0
 
+    def _eject(self, endpoint: Endpoint, reason: str, now: float) -> Event:
+        ejection = endpoint.ejection = endpoint.ejection or Ejection()
+        ejection.move(Verdict.TRIPPED)
+        seconds = ejection.eject(now, self.policy)
+        endpoint.ejections += 1
+        endpoint.rate = None
+        self._stats.ejections[reason] += 1
+        return EndpointEjected(
+            service=self._name, endpoint=endpoint.address, reason=reason, for_s=seconds, times=ejection.multiple
+        )
 
-class Ejection:
-    """How often one endpoint was ejected in a row, and until when."""
+    def _reason(self, endpoint: Endpoint, now: float, *, gateway: bool) -> str | None:
+        threshold = self.policy.success_rate_threshold
+        if threshold is not None:
+            self._count(endpoint, now, good=False)
+        if endpoint.on_probation:
+            return "gateway_failure" if gateway else "consecutive_5xx"
+        reason = tripped(endpoint.consecutive_failures, endpoint.consecutive_gateway, self.policy)
+        if reason is None and threshold is not None and endpoint.rate is not None:
+            reason = "success_rate" if endpoint.rate.below(threshold, now) else None
+            endpoint.rate = None if reason else endpoint.rate  # suppressed or not, the next verdict counts anew
+        return reason
 
-    __slots__ = ("multiple", "standing", "until")
+    def _suppression(self, endpoint: Endpoint) -> str | None:
+        """Why an ejection would help nobody, if so."""
+        serving = [e for e in self._endpoints.values() if e.state not in _OUT_OF_SERVICE]
+        if sum(e.ejected for e in serving) >= most_ejected(self.policy.max_ejected, len(serving)):
+            return "max_ejected"
+        others = [e for e in serving if e is not endpoint and e.state not in _UNUSABLE]
+        return "peers_fail_too" if all(e.consecutive_failures for e in others) else None
 
-    def __init__(self) -> None:
-        self.standing = Standing.GOOD
-        self.multiple = 0
-        self.until = 0.0
-
-    def __repr__(self) -> str:
-        return f"<Ejection {self.standing.value}, {self.multiple} in a row>"
-
-    def move(self, verdict: Verdict) -> bool:
-        """Takes one step of the table; True when the standing changed."""
-        before, self.standing = self.standing, TRANSITIONS[self.standing, verdict]
-        return self.standing is not before
-
-    def eject(self, now: float, *, earned: int, policy: OutlierDetection) -> float:
-        """Notes an ejection; `earned` multiples are forgiven first. Returns for how many seconds."""
-        self.multiple = max(0, self.multiple - earned) + 1
-        seconds = min(policy.base_ejection_time * self.multiple, policy.max_ejection_time)
-        self.until = now + seconds
-        return seconds
+    @staticmethod
+    def _count(endpoint: Endpoint, now: float, *, good: bool) -> None:
+        if endpoint.rate is None:
+            endpoint.rate = SuccessRate()
+        endpoint.rate.count(now, good=good)
 
 
 def tripped(consecutive: int, gateway: int, policy: OutlierDetection) -> str | None:

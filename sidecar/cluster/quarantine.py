@@ -82,3 +82,8 @@ class Quarantine:
     def due_at(self, *, impatient: bool) -> float:
         """When it is to be tried again."""
         return min(self.next_try, self.tried + IMPATIENT) if impatient else self.next_try
+
+    def connected(self) -> Reach:
+        """Notes a dial that succeeded; returns what was known before it."""
+        before, self.reach = self.reach, TRANSITIONS[self.reach, Dial.CONNECTED]
+        return before

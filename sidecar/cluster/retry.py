@@ -92,7 +92,7 @@ class Action(enum.Enum):
 
     RETRY_FREE = "another attempt, unbounded by num_retries and budget"
     RETRY_COUNTED = "another attempt, taken out of both"
-    PASS_ON = "the instance's answer goes to the app"
+    PASS_ON = "the instance's answer goes to the app"  # noqa: S105 - no password
     FAIL = "a local answer, as the failure's row says"
     AMBIGUOUS = "on_ambiguous decides"
     ABORT = "the app's connection is reset, so that truncation shows"
@@ -193,7 +193,7 @@ def decide(attempt: Attempt, policy: Retry, budget: RetryBudget, now: float) -> 
     kind = kind_of(attempt)
     rule = RULES[kind, attempt.idempotent]
     named = bool(rule.words & policy.retry_on)
-    if attempt.responded and rule.otherwise is not Action.DROP:
+    if attempt.responded and attempt.failure is not None and rule.otherwise is not Action.DROP:
         return Decision(Action.ABORT, denied="response_started" if named else None)
     if not named:
         return Decision(rule.otherwise)

@@ -6,6 +6,9 @@ in the seconds `s` to `s + 9` and of none after that.
 
 SLOTS = 10
 
+ENOUGH = 10
+"""Answers before a success rate means anything."""
+
 
 class Slots:
     """A sum over the last ten whole seconds, the present one included."""
@@ -32,3 +35,24 @@ class Slots:
         for passed in range(max(self._newest + 1, second - SLOTS + 1), second + 1):
             self._counts[passed % SLOTS] = 0.0
         self._newest = second
+
+
+class SuccessRate:
+    """Good and bad answers of one endpoint over ten exact seconds."""
+
+    __slots__ = ("_all", "_good")
+
+    def __init__(self) -> None:
+        self._all = Slots()
+        self._good = Slots()
+
+    def count(self, now: float, *, good: bool) -> None:
+        """Adds one answer."""
+        self._all.add(now)
+        if good:
+            self._good.add(now)
+
+    def below(self, threshold: float, now: float) -> bool:
+        """Whether ten answers or more were good less often than `threshold`."""
+        total = self._all.total(now)
+        return total >= ENOUGH and self._good.total(now) < threshold * total

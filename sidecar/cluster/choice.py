@@ -1,0 +1,102 @@
+"""The order of choice: who is asked first, and who only when those are all gone.
+
+An endpoint that may be used stands in one tier, for its state; the first tier that has anyone is chosen from. With a
+preferred cluster its members come before the rest of the first tier. All of this is made anew only when a state or a
+weight has changed, so that a choice costs the same among three and among five hundred.
+"""
+
+import enum
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+
+from sidecar.cluster.balancer import Chooser, chooser
+from sidecar.cluster.endpoint import Endpoint, State
+from sidecar.cluster.policy import LoadBalancing
+from sidecar.cluster.rng import Rng
+
+RAMP_START = 0.1
+"""Share of its weight that an endpoint starts with: enough to warm up, too little to hurt."""
+
+
+ONE_AT_A_TIME = frozenset({State.PROBATION, State.QUARANTINED})
+"""States in which one request tries whether the endpoint is well again."""
+
+
+class Tier(enum.IntEnum):
+    """In this order."""
+
+    PREFERRED = 0
+    FIRST = 1
+    LEAVING = 2
+    STALLED = 3
+    UNPROVEN = 4
+    EJECTED = 5
+
+
+_TIERS: Mapping[State, Tier] = MappingProxyType(
+    {
+        State.AVAILABLE: Tier.FIRST,
+        State.HELD: Tier.UNPROVEN,
+        State.PROBATION: Tier.FIRST,
+        State.QUARANTINED: Tier.FIRST,
+        State.LEAVING: Tier.LEAVING,
+        State.STALLED: Tier.STALLED,
+        State.EJECTED: Tier.EJECTED,
+    }
+)
+
+
+def tier_of(endpoint: Endpoint) -> Tier | None:
+    """Where an endpoint stands; None: it may not be used."""
+    state = endpoint.state
+    if state is State.HELD and endpoint.hold is not None and endpoint.hold.alive:
+        return Tier.FIRST
+    if state is State.QUARANTINED and not endpoint.trial:
+        return None
+    if state in ONE_AT_A_TIME and endpoint.in_flight:
+        return None
+    return _TIERS.get(state)
+
+
+def ramped(endpoint: Endpoint, slow_start: float, now: float) -> float:
+    """What an endpoint counts now: its weight, from 10 % on growing evenly for `slow_start` seconds."""
+    if endpoint.ramp_from is None:
+        return endpoint.instance.weight
+    passed = now - endpoint.ramp_from
+    if passed >= slow_start:
+        endpoint.ramp_from = None
+        return endpoint.instance.weight
+    return endpoint.instance.weight * (RAMP_START + (1.0 - RAMP_START) * passed / slow_start)
+
+
+class Choice:
+    """The tiers as they stand, and the chooser over the first of them."""
+
+    __slots__ = ("_policy", "_rng", "_tiers", "choose")
+
+    def __init__(self, endpoints: Iterable[Endpoint], policy: LoadBalancing, *, rng: Rng, now: float) -> None:
+        tiers: dict[Tier, list[Endpoint]] = {}
+        for endpoint in endpoints:
+            if (tier := tier_of(endpoint)) is None:
+                continue
+            endpoint.weight = ramped(endpoint, policy.slow_start, now)
+            tiers.setdefault(tier, []).append(endpoint)
+            if tier is Tier.FIRST and policy.prefer_cluster == endpoint.instance.cluster:
+                tiers.setdefault(Tier.PREFERRED, []).append(endpoint)
+        self._policy = policy
+        self._rng = rng
+        self._tiers = [tiers[tier] for tier in sorted(tiers)]
+        self.choose: Chooser | None = chooser(policy.policy, self._tiers[0], rng) if tiers else None
+        """Draws from the first tier; None when nobody may be used."""
+
+    def choose_without(self, excluded: Collection[Endpoint]) -> Endpoint | None:
+        """One that is not `excluded`, of the first tier that has one."""
+        if self.choose is None:
+            return None
+        endpoint = self.choose()
+        if endpoint not in excluded:
+            return endpoint
+        for tier in self._tiers:
+            if left := [e for e in tier if e not in excluded]:
+                return chooser(self._policy.policy, left, self._rng)()
+        return None

@@ -1,0 +1,304 @@
+"""Which absences to believe.
+
+Why: a restarted Nacos says "no instances" first, every time, and then returns them one by one. An app that believes
+it has nobody left to call, while every provider is up. The opposite, holding on for ever, calls machines that are
+gone. So a doubtful absence is *held*: the endpoint stays in use while a connect proves that it is there, and each
+hold has an end.
+
+Trip conditions: an empty list (`on_empty: hold`) · a list that gives us fewer addresses than were in use when the
+doubt began, by more than `shrink_threshold` (absent and called unhealthy count alike; ten exchanged for ten others is
+no shrink) · anything missing within 60 s of a (re)connect. A threshold of 1.0 switches the last two off.
+
+Recovery, endpoint by endpoint: it is listed again (restored) · a connect fails (gone) · the registry has said the
+same for `confirm`, in two answers or more (confirmed; never for an empty list, where one node's word is not enough,
+nor for what a partial list after it still misses) · `max_hold` is over, on a clock that stands still while the
+registry cannot be asked (expired) · the operator says so (obeyed).
+
+On first start: the list on disk is in force first and the first push is judged against it, within the 60 s. Where
+there is nothing to lose, nothing is doubted.
+"""
+
+import enum
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sidecar.cluster.policy import OnEmpty, Protection
+
+RECONNECT_DOUBT = 60.0
+"""Seconds of doubt after a (re)connect: providers re-register with a restarted server within 2 to 20 s (measured with
+Java and Python clients), or on their next 30 s round when they miss the first."""
+
+ANSWERS_TO_CONFIRM = 2
+"""A single answer, however old, may be the false one."""
+
+
+class Doubt(enum.Enum):
+    """What the guard thinks of the list; the value is the `why` that operators read."""
+
+    TRUSTING = "none"
+    SHRUNK = "shrink"
+    EMPTY = "empty"
+
+
+class Input(enum.Enum):
+    """What happens to the guard."""
+
+    PLAUSIBLE = "a list that keeps enough"
+    SHRUNK = "a list that lost too much, or anything right after a connect"
+    EMPTY = "an empty list"
+    CONFIRMED = "the same word for long enough"
+    EXPIRED = "max_hold is over for some"
+    OBEYED = "the operator believes the registry"
+    RELEASED = "the last held one was listed again or is gone"
+
+
+class Action(enum.Enum):
+    """What becomes of those that the list misses."""
+
+    APPLY = "they leave; those held before stay held"
+    HOLD = "they are held"
+    LET_GO = "all that is held leaves"
+    LET_GO_OVERDUE = "those over max_hold leave"
+    KEEP = "nothing changes"
+
+
+_T, _S, _E = Doubt.TRUSTING, Doubt.SHRUNK, Doubt.EMPTY
+
+TRANSITIONS: Mapping[tuple[Doubt, Input], tuple[Doubt, Action]] = MappingProxyType(
+    {
+        (_T, Input.PLAUSIBLE): (_T, Action.APPLY),
+        (_T, Input.SHRUNK): (_S, Action.HOLD),
+        (_T, Input.EMPTY): (_E, Action.HOLD),
+        (_S, Input.PLAUSIBLE): (_S, Action.APPLY),
+        (_S, Input.SHRUNK): (_S, Action.HOLD),
+        (_S, Input.EMPTY): (_E, Action.HOLD),
+        (_S, Input.CONFIRMED): (_T, Action.LET_GO),
+        (_S, Input.EXPIRED): (_S, Action.LET_GO_OVERDUE),
+        (_S, Input.OBEYED): (_T, Action.LET_GO),
+        (_S, Input.RELEASED): (_T, Action.KEEP),
+        (_E, Input.PLAUSIBLE): (_E, Action.APPLY),
+        (_E, Input.SHRUNK): (_E, Action.HOLD),  # a partial list after an empty one
+        (_E, Input.EMPTY): (_E, Action.HOLD),
+        (_E, Input.CONFIRMED): (_E, Action.KEEP),  # one node's word is not enough for "nobody"
+        (_E, Input.EXPIRED): (_E, Action.LET_GO_OVERDUE),
+        (_E, Input.OBEYED): (_T, Action.LET_GO),
+        (_E, Input.RELEASED): (_T, Action.KEEP),
+    }
+)
+
+IMPOSSIBLE = frozenset((_T, i) for i in (Input.CONFIRMED, Input.EXPIRED, Input.OBEYED, Input.RELEASED))
+"""While trusting nothing is held that could end."""
+
+
+class End(enum.Enum):
+    """How a hold ends; the words of `sidecar_registry_holds_ended_total`."""
+
+    RESTORED = "restored"
+    GONE = "gone"
+    CONFIRMED = "confirmed"
+    EXPIRED = "expired"
+    OBEYED = "obeyed"
+
+
+class Hold:
+    """One endpoint kept against the list. `alive`: a probe or an answer since then has shown that it is there."""
+
+    __slots__ = ("alive", "began", "next_probe", "started")
+
+    def __init__(self, *, began: float, started: float) -> None:
+        self.began = began
+        """Loop time, seconds."""
+        self.started = started
+        """Seconds on the guard's own clock, which stands still while the registry cannot be asked."""
+        self.next_probe = began
+        self.alive = False
+
+    def __repr__(self) -> str:
+        return f"<Hold {'alive' if self.alive else 'unproven'}>"
+
+
+class StoppableClock:
+    """Seconds for which it has been running."""
+
+    __slots__ = ("_elapsed", "_since")
+
+    def __init__(self, now: float) -> None:
+        self._elapsed = 0.0
+        self._since: float | None = now
+
+    @property
+    def running(self) -> bool:
+        """Whether time counts at present."""
+        return self._since is not None
+
+    def start(self, now: float) -> None:
+        """Time counts from now on."""
+        if self._since is None:
+            self._since = now
+
+    def stop(self, now: float) -> None:
+        """Time counts no longer."""
+        self._elapsed, self._since = self.read(now), None
+
+    def read(self, now: float) -> float:
+        """All seconds counted so far."""
+        return self._elapsed + (now - self._since if self._since is not None else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One list seen from the addresses in use (held ones among them)."""
+
+    listed: frozenset[str]
+    """Every address on it."""
+    offered: frozenset[str]
+    """Those of them that it gives us for use."""
+    in_use: frozenset[str]
+    """Addresses in use so far."""
+    off: frozenset[str] = frozenset()
+    """Listed and switched off, which is an order: never doubted."""
+    refusing: frozenset[str] = frozenset()
+    """In use so far, but their last connect failed: their absence is no matter of doubt."""
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """In use so far and, as far as the list goes, no more: absent, or called unhealthy."""
+        return self.in_use - self.offered - self.off - self.refusing
+
+
+class Guard:
+    """Judges one service's lists and keeps the holds: `{address: Hold}`."""
+
+    def __init__(self, policy: Protection, now: float) -> None:
+        self.policy = policy
+        self.doubt = Doubt.TRUSTING
+        self.held: dict[str, Hold] = {}
+        self.since: float | None = None
+        self._clock = StoppableClock(now)
+        self._doubt_until = -math.inf
+        self._baseline = 0
+        self._answers = 0
+        self._changed_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Guard {self.doubt.value}, {len(self.held)} held>"
+
+    def connected(self, now: float) -> None:
+        """A registry session opened: its first lists may be partial."""
+        self._clock.start(now)
+        self._doubt_until = now + RECONNECT_DOUBT
+
+    def disconnected(self, now: float) -> None:
+        """The registry cannot be asked: holds do not age."""
+        self._clock.stop(now)
+
+    def judge(self, offer: Offer, now: float) -> tuple[Input, dict[str, End]]:
+        """Takes a list that differs from the last one: what it is, and which holds it ends.
+
+        Afterwards `held` names all that the list misses and that stays; what it misses besides has left.
+        """
+        ended: dict[str, End] = {}
+        verdict = self._classify(offer, now)
+        if verdict is Input.PLAUSIBLE and not offer.listed and self.held:
+            ended |= self.obey(now)  # on_empty: obey
+        if self.doubt is _T:
+            self._baseline = len(offer.in_use)
+        action = self._move(verdict, now)
+        believed = offer.offered | offer.off if action is Action.HOLD else offer.listed
+        ended |= self._end(self.held.keys() & believed, End.RESTORED)
+        if action is Action.HOLD:
+            self._hold(offer.missing, now)
+        self._answers, self._changed_at = 1, self._clock.read(now)
+        self._release_if_empty(now)
+        return verdict, ended
+
+    def same_answer(self) -> None:
+        """The registry said once more what it said last."""
+        self._answers += 1
+
+    def gone(self, address: str, now: float) -> dict[str, End]:
+        """A connect to a held endpoint failed."""
+        ended = self._end({address} & self.held.keys(), End.GONE)
+        self._release_if_empty(now)
+        return ended
+
+    def obey(self, now: float) -> dict[str, End]:
+        """Lets go of everything that is held."""
+        if not self.held:
+            return {}
+        self._move(Input.OBEYED, now)
+        return self._end(self.held.keys(), End.OBEYED)
+
+    def tick(self, now: float) -> dict[str, End]:
+        """Ends the holds whose time is over."""
+        if not self.held:
+            return {}
+        if self._confirm_in(now) <= 0 and self._move(Input.CONFIRMED, now) is Action.LET_GO:
+            return self._end(self.held.keys(), End.CONFIRMED)
+        overdue = {address for address, hold in self.held.items() if self._expires_in(hold, now) <= 0}
+        if not overdue:
+            return {}
+        self._move(Input.EXPIRED, now)
+        ended = self._end(overdue, End.EXPIRED)
+        self._release_if_empty(now)
+        return ended
+
+    def next_due(self, now: float) -> float:
+        """When `tick` will have something to do; infinite when nothing is held or the clock stands still."""
+        if not self.held or not self._clock.running:
+            return math.inf
+        soonest = min(self._expires_in(hold, now) for hold in self.held.values())
+        if TRANSITIONS[self.doubt, Input.CONFIRMED][1] is Action.LET_GO:
+            soonest = min(soonest, self._confirm_in(now))
+        return now + max(0.0, soonest)
+
+    def until(self, hold: Hold, now: float) -> float | None:
+        """When `max_hold` ends this hold; None while the clock stands still."""
+        return now + self._expires_in(hold, now) if self._clock.running else None
+
+    def _classify(self, offer: Offer, now: float) -> Input:
+        threshold = self.policy.shrink_threshold
+        if not offer.missing:
+            return Input.PLAUSIBLE
+        if not offer.listed:
+            return Input.EMPTY if self.policy.on_empty is OnEmpty.HOLD else Input.PLAUSIBLE
+        before = self._baseline if self.held else len(offer.in_use)
+        if before - len(offer.offered) > threshold * before:
+            return Input.SHRUNK
+        fresh = threshold < 1.0 and now < self._doubt_until
+        return Input.SHRUNK if fresh and offer.missing - offer.listed else Input.PLAUSIBLE
+
+    def _move(self, happened: Input, now: float) -> Action:
+        before = self.doubt
+        self.doubt, action = TRANSITIONS[before, happened]
+        if self.doubt is _T:
+            self.since = None
+        elif before is _T:
+            self.since = now
+        return action
+
+    def _hold(self, addresses: Iterable[str], now: float) -> None:
+        for address in addresses:
+            if address not in self.held:
+                self.held[address] = Hold(began=now, started=self._clock.read(now))
+
+    def _end(self, addresses: Iterable[str], end: End) -> dict[str, End]:
+        ended = dict.fromkeys(addresses, end)
+        for address in ended:
+            del self.held[address]
+        return ended
+
+    def _release_if_empty(self, now: float) -> None:
+        if not self.held and self.doubt is not _T:
+            self._move(Input.RELEASED, now)
+
+    def _confirm_in(self, now: float) -> float:
+        """Seconds until the same word has stood for `confirm`; infinite before the second answer."""
+        if self._answers < ANSWERS_TO_CONFIRM:
+            return math.inf
+        return self.policy.confirm - (self._clock.read(now) - self._changed_at)
+
+    def _expires_in(self, hold: Hold, now: float) -> float:
+        return self.policy.max_hold - (self._clock.read(now) - hold.started)

@@ -1,0 +1,226 @@
+"""Who belongs to a service: takes lists as they arrive, asks the guard, and keeps the endpoints.
+
+On first start: a list from disk is in force at once, each of its endpoints dialled before use. The first list that
+comes from the registry or is static needs no such dial: there is nothing better to use meanwhile, and a refused
+connect moves on. An empty first list counts only when it is still empty 5 s later, for a restarted registry says
+empty first.
+"""
+
+import math
+from collections.abc import Mapping
+
+from sidecar.cluster.endpoint import Endpoint
+from sidecar.cluster.events import (
+    EndpointAdded,
+    EndpointIsSelf,
+    EndpointRemoved,
+    Event,
+    HoldEnded,
+    PushArrived,
+    PushRefused,
+    SnapshotApplied,
+)
+from sidecar.cluster.guard import End, Guard, Input, Offer
+from sidecar.cluster.instance import Instance, Origin, Push, Via
+from sidecar.cluster.policy import ServicePolicy
+from sidecar.cluster.quarantine import Quarantine, Reach
+from sidecar.cluster.snapshot import EMPTY, Difference, Snapshot, difference, is_on, read
+from sidecar.cluster.stats import ServiceStats
+
+EMPTY_BELIEVED = 5.0
+"""Seconds after which an empty first list is a list: a restarted server fills up within 2 to 3 s as a rule."""
+
+SHOWN = 50
+"""Instances named in the event of a push; a timeline of 4096 events has to stay small."""
+
+RESULTS: Mapping[Input, str] = {
+    Input.PLAUSIBLE: "applied",
+    Input.SHRUNK: "shrink_refused",
+    Input.EMPTY: "empty_refused",
+}
+
+
+class Membership:
+    """The endpoints of one service by address, the list in force, and the guard over it."""
+
+    def __init__(self, policy: ServicePolicy, *, stats: ServiceStats, own: frozenset[str], now: float) -> None:
+        self.policy = policy
+        self.endpoints: dict[str, Endpoint] = {}
+        self.guard = Guard(policy.protection, now)
+        self.has_list = False
+        self.origin: Origin | None = None
+        self.confirmed_at: float | None = None
+        self._stats = stats
+        self._own = own
+        self._latest = EMPTY
+        self._order: tuple[int, int] | None = None
+        self._empty_until = math.inf
+        self._started = False
+
+    def update_policy(self, policy: ServicePolicy) -> None:
+        """Another policy with the same discovery."""
+        self.policy = policy
+        self.guard.policy = policy.protection
+
+    def apply(self, push: Push, now: float) -> list[Event]:
+        """Takes a list: counts it, judges it when it says something new, and puts in force what is believed."""
+        if self._order is not None and (push.epoch, push.sequence) < self._order:
+            return [self._arrived(push, "stale")]
+        self._order = push.epoch, push.sequence
+        news = read(push, self.policy.discovery)
+        change = difference(self._latest, news)
+        first = self.origin is None
+        self.origin = push.origin
+        if push.origin is Origin.NACOS:
+            self.confirmed_at = now
+        if not (change or first):
+            self.guard.same_answer()
+            self._notice_list(now)
+            arrived = self._arrived(push, "unchanged")
+            return [arrived] if push.via is Via.PUSH else []
+        return self._take(push, news, change, now)
+
+    def gone(self, endpoint: Endpoint, now: float) -> list[Event]:
+        """A connect to a held endpoint failed."""
+        return self._let_go(self.guard.gone(endpoint.address, now))
+
+    def obey(self, now: float) -> list[Event]:
+        """The operator believes the registry."""
+        return self._let_go(self.guard.obey(now))
+
+    def tick(self, now: float) -> list[Event]:
+        """Ends holds whose time is over; believes in an empty first list."""
+        self._notice_list(now)
+        ended = self.guard.tick(now)
+        return self._let_go(ended) if ended else []
+
+    def next_due(self, now: float) -> float:
+        """When `tick` will have something to do."""
+        return min(self.guard.next_due(now), math.inf if self.has_list else self._empty_until)
+
+    def in_force(self) -> tuple[Instance, ...]:
+        """What is listed and what is held."""
+        return tuple(endpoint.instance for endpoint in self.endpoints.values() if endpoint.present)
+
+    def forget(self, endpoint: Endpoint) -> None:
+        """Drops an endpoint that has left and has nothing in flight."""
+        if not endpoint.present and not endpoint.in_flight and self.endpoints.get(endpoint.address) is endpoint:
+            del self.endpoints[endpoint.address]
+
+    def _take(self, push: Push, news: Snapshot, change: Difference, now: float) -> list[Event]:
+        before, self._latest = self._latest, news
+        verdict, ended = self.guard.judge(self._offer(news), now)
+        events: list[Event] = [self._arrived(push, RESULTS[verdict])]
+        if verdict is not Input.PLAUSIBLE:
+            events.append(self._refused(len(news.instances)))
+        fresh = self._list(news, before, push.origin, now, events)
+        for address, hold in self.guard.held.items():
+            self.endpoints[address].hold = hold
+        departures = [*self._let_go(ended), *self._remove_unlisted()]
+        events += departures
+        removed = sum(isinstance(event, EndpointRemoved) for event in departures)
+        if fresh or removed or change.changed:
+            events.append(
+                SnapshotApplied(
+                    service=self.policy.name,
+                    origin=push.origin.value,
+                    instances=sum(endpoint.present for endpoint in self.endpoints.values()),
+                    added=fresh,
+                    removed=removed,
+                    changed=len(change.changed),
+                )
+            )
+        self._notice_list(now)
+        return events
+
+    def _offer(self, news: Snapshot) -> Offer:
+        used = [e for e in self.endpoints.values() if e.present and is_on(e.instance)]
+        listed = frozenset(news.instances)
+        return Offer(
+            listed=listed,
+            offered=news.offered(),
+            off=frozenset(address for address, one in news.instances.items() if not is_on(one)),
+            in_use=frozenset(e.address for e in used if not e.shunned or e.hold is not None),
+            refusing=frozenset(e.address for e in used if e.refusing and e.hold is None),
+        )
+
+    def _list(self, news: Snapshot, before: Snapshot, origin: Origin, now: float, events: list[Event]) -> int:
+        """Puts listed instances in force; returns how many endpoints are new."""
+        trusted = not self._started and origin is not Origin.DISK
+        fresh = 0
+        for address, instance in news.instances.items():
+            endpoint = self.endpoints.get(address)
+            if endpoint is None or not endpoint.present:
+                fresh += 1
+                endpoint = self._add(address, instance, now, events)
+                endpoint.quarantine = None if trusted else Quarantine(now)
+            elif trusted and endpoint.quarantine is not None and endpoint.quarantine.reach is Reach.UNDIALLED:
+                endpoint.quarantine = None
+            endpoint.instance, endpoint.listed = instance, True
+            endpoint.shunned = address in news.shunned
+        for address in before.instances.keys() - news.instances.keys():
+            if (endpoint := self.endpoints.get(address)) is not None:
+                endpoint.listed = False
+        return fresh
+
+    def _add(self, address: str, instance: Instance, now: float, events: list[Event]) -> Endpoint:
+        endpoint = self.endpoints.get(address)
+        if endpoint is None:
+            endpoint = self.endpoints[address] = Endpoint(instance, now)
+        else:
+            endpoint.begin_anew(now)
+        events.append(EndpointAdded(service=self.policy.name, endpoint=address, weight=instance.weight))
+        if address in self._own:
+            endpoint.is_self = True
+            events.append(EndpointIsSelf(service=self.policy.name, endpoint=address))
+        return endpoint
+
+    def _let_go(self, ended: Mapping[str, End]) -> list[Event]:
+        events: list[Event] = []
+        for left, (address, end) in zip(range(len(ended) - 1, -1, -1), ended.items(), strict=True):
+            self._stats.holds_ended[end.value] += 1
+            still = len(self.guard.held) + left
+            events.append(HoldEnded(service=self.policy.name, endpoint=address, by=end.value, left=still))
+            endpoint = self.endpoints[address]
+            endpoint.hold = None
+            if not endpoint.listed:
+                events.append(self._remove(endpoint))
+        return events
+
+    def _remove_unlisted(self) -> list[Event]:
+        unlisted = [e for e in self.endpoints.values() if e.present and not e.listed and e.hold is None]
+        return [self._remove(endpoint) for endpoint in unlisted]
+
+    def _remove(self, endpoint: Endpoint) -> Event:
+        endpoint.present = False
+        self.forget(endpoint)
+        return EndpointRemoved(service=self.policy.name, endpoint=endpoint.address, in_flight=endpoint.in_flight)
+
+    def _notice_list(self, now: float) -> None:
+        if self._latest.instances and self.origin is not Origin.DISK:
+            self._started = True
+        if self.has_list or self.origin is None:
+            return
+        if self._latest.instances:
+            self.has_list = True
+        elif self._empty_until == math.inf:
+            self._empty_until = now + EMPTY_BELIEVED
+        elif now >= self._empty_until:
+            self.has_list = self._started = True
+
+    def _refused(self, offered: int) -> Event:
+        return PushRefused(
+            service=self.policy.name, why=self.guard.doubt.value, kept=len(self.guard.held), offered=offered
+        )
+
+    def _arrived(self, push: Push, result: str) -> Event:
+        self._stats.pushes[result] += 1
+        return PushArrived(
+            service=self.policy.name,
+            origin=push.origin.value,
+            via=push.via.value,
+            epoch=push.epoch,
+            offered=len(push.instances),
+            result=result,
+            instances=tuple(f"{one.address}*{one.weight:g}" for one in push.instances[:SHOWN]),
+        )

@@ -1,0 +1,144 @@
+"""Stalled: an endpoint that accepts everything and says nothing.
+
+Why: a frozen process does not refuse. Its kernel accepts connections and takes requests, so nothing fails until a
+time-out does, and by then every caller has a request stuck in it.
+
+Trip conditions: it owes two answers or more (one slow call proves nothing), has been silent for `stall_after` or four
+times the service's p99 of the last minute, whichever is longer, and another endpoint was heard meanwhile (else the
+network or the load is to blame). A request that was given up after `stall_after` without a byte counts as owed for
+10 s more, so that impatient callers, who take their evidence with them, do not hide it.
+
+Recovery: its next byte, on any connection; or it owes less than two answers again. Connections lost while it is
+stalled count as a failed connect.
+"""
+
+import math
+from collections import deque
+from collections.abc import Collection, Iterable
+
+from sidecar.cluster.endpoint import Endpoint, GivenUp
+from sidecar.cluster.stats import Histogram
+
+SUSPECTS = 2
+"""Owed answers that make a suspicion."""
+
+PATIENCE = 4.0
+"""Times the service's p99: a slow service is not a frozen one."""
+
+EVIDENCE = 10.0
+"""Seconds for which an attempt that was given up counts as owed."""
+
+LOOK_EVERY = 0.25
+"""Seconds between two looks; a quarter of the default `stall_after`."""
+
+LISTEN_EVERY = 1.0
+"""Seconds between two looks at who was heard while nobody is suspected: what is older need not be known exactly."""
+
+
+class Percentile:
+    """The p99 of a histogram's last minute, from copies of its counts taken every five seconds: no cost a request."""
+
+    __slots__ = ("_copies", "_histogram")
+
+    KEPT = 12
+    EVERY = 5.0
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._copies: deque[tuple[float, list[int]]] = deque(maxlen=self.KEPT + 1)
+
+    def value(self, now: float) -> float:
+        """The upper bound of the bucket that the 99th of a hundred falls into; 0 when nothing was counted."""
+        if not self._copies or now - self._copies[-1][0] >= self.EVERY:
+            self._copies.append((now, list(self._histogram.counts)))
+        oldest = self._copies[0][1]
+        counts = [new - old for new, old in zip(self._histogram.counts, oldest, strict=True)]
+        return _quantile(0.99, counts, self._histogram.bounds)
+
+
+def _quantile(share: float, counts: list[int], bounds: tuple[float, ...]) -> float:
+    total = sum(counts)
+    if not total:
+        return 0.0
+    seen = 0
+    for count, bound in zip(counts, (*bounds, math.inf), strict=True):
+        seen += count
+        if seen >= share * total:
+            return bound
+    return math.inf
+
+
+class StallWatch:
+    """Looks at a service's endpoints every quarter of a second and finds those that have fallen silent."""
+
+    __slots__ = ("_listened", "_p99", "next_look")
+
+    def __init__(self, durations: Histogram, now: float) -> None:
+        self._p99 = Percentile(durations)
+        self._listened = now
+        self.next_look = now
+
+    def look(self, endpoints: Collection[Endpoint], stall_after: float, now: float) -> list[Endpoint]:
+        """Sets `stalled` of each endpoint by what was heard since the last look; returns those that changed."""
+        self.next_look = now + min(LOOK_EVERY, stall_after / 4)
+        suspected = any(e.owed >= SUSPECTS or e.given_up or e.stalled for e in endpoints)
+        if not suspected and now - self._listened < LISTEN_EVERY:
+            return []
+        self._listened = now
+        for endpoint in endpoints:
+            _listen(endpoint, now)
+        patience = max(stall_after, PATIENCE * self._p99.value(now))
+        return self._judge(endpoints, patience, now) if suspected else []
+
+    @staticmethod
+    def _judge(endpoints: Collection[Endpoint], patience: float, now: float) -> list[Endpoint]:
+        first, second = _latest_two(endpoint.heard_at for endpoint in endpoints)
+        changed = []
+        for endpoint in endpoints:
+            others = second if endpoint.heard_at == first else first
+            silent = _is_silent(endpoint, others, patience, now)
+            if silent is not endpoint.stalled:
+                endpoint.stalled = silent
+                changed.append(endpoint)
+        return changed
+
+
+def give_up(endpoint: Endpoint, *, silent: float, now: float) -> None:
+    """An attempt ended after `silent` seconds of waiting for its first byte: it counts as owed for a while."""
+    if endpoint.given_up is None:
+        endpoint.given_up = deque()
+    endpoint.given_up.append(GivenUp(now - silent, now + EVIDENCE))
+
+
+def owed(endpoint: Endpoint) -> int:
+    """Answers owed, those included that nobody waits for any more."""
+    return endpoint.owed + len(endpoint.given_up or ())
+
+
+def _listen(endpoint: Endpoint, now: float) -> None:
+    if endpoint.heard:
+        endpoint.heard, endpoint.heard_at = False, now
+        endpoint.owing_since = endpoint.given_up = None
+    while endpoint.given_up and endpoint.given_up[0].until <= now:
+        endpoint.given_up.popleft()
+    if endpoint.owed < SUSPECTS:
+        endpoint.owing_since = None
+    elif endpoint.owing_since is None:
+        endpoint.owing_since = now
+
+
+def _is_silent(endpoint: Endpoint, others_heard: float, patience: float, now: float) -> bool:
+    if owed(endpoint) < SUSPECTS:
+        return False
+    since = endpoint.given_up[0].sent if endpoint.given_up else endpoint.owing_since
+    return since is not None and now - since >= patience and others_heard > since
+
+
+def _latest_two(times: Iterable[float]) -> tuple[float, float]:
+    first = second = -math.inf
+    for time in times:
+        if time > first:
+            first, second = time, first
+        elif time > second:
+            second = time
+    return first, second
