@@ -7,7 +7,7 @@ from typing import cast
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint, State
 from sidecar.cluster.events import Event
-from sidecar.cluster.policy import HostHeader
+from sidecar.cluster.policy import HostHeader, ServicePolicy
 from sidecar.cluster.retry import RetryBudget
 from sidecar.proxy import connect
 from sidecar.proxy.http1.pool import Pool
@@ -36,10 +36,11 @@ class Upstream:
         "waiting",
     )
 
-    def __init__(self, cluster: Cluster, runtime: Runtime) -> None:
+    def __init__(self, cluster: Cluster, runtime: Runtime, policy: ServicePolicy | None = None) -> None:
+        """`policy`: that of a configuration which is not in force yet; default: the cluster's."""
         self.cluster = cluster
         self.runtime = runtime
-        self.policy = cluster.policy
+        self.policy = policy or cluster.policy
         self.name = cluster.name.encode()
         self.stats = cluster.stats
         self.pool = Pool(self.policy.keepalive, self.stats, runtime.wheel)
