@@ -140,6 +140,7 @@ class Life:
         """A list came by itself and could not be read: what was known stays, and it is asked for soon."""
         if key in self._keys:
             self._planner.pushed(key, self._loop.time())
+            self._woken.set()
             self._deliver(key, Unreadable(error))
 
     def troubled(self, trouble: Trouble) -> None:

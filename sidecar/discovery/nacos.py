@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 import uuid
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -34,7 +35,7 @@ from sidecar.discovery.session import (
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is loaded: it writes GOAWAY lines to stderr otherwise
 
-with absent():
+with absent(), warnings.catch_warnings(action="ignore"):  # of things deprecated in it
     import grpc
     import grpc.aio
     from v2.nacos.common.client_config import ClientConfig, GRPCConfig

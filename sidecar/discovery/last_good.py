@@ -1,0 +1,170 @@
+"""The lists in force, on disk: what a sidecar starts from when the registry is down.
+
+One file a service: written aside, flushed to the disk, renamed, so that a reader finds the old list or the new one
+and never a part. Writing happens off the loop's thread, one file at a time a service.
+A file is believed only if it is whole, of this format, young enough, and about the same instances of the registry:
+it carries the discovery section it was made under. Whatever is not believed is ignored with a reason; a missing
+file needs none.
+"""
+
+import asyncio
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+from sidecar import clock
+from sidecar.cluster.instance import Instance, Origin, Push
+from sidecar.cluster.policy import NO_METADATA, Discovery
+from sidecar.discovery.source import SEQUENCES
+
+FORMAT = 1
+REFRESH = 600.0
+"""An unchanged list is written again after this many seconds: its age counts from the last write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A file that is there and not believed."""
+
+    path: Path
+    reason: str
+
+
+class LastGood:
+    """The folder of all lists. Ages are wall-clock seconds: only that clock goes on over a restart."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        namespace: str = "public",
+        max_age: float = 24 * 3600.0,
+        wall: Callable[[], float] = clock.wall,
+    ) -> None:
+        self._folder = folder
+        self._namespace = namespace
+        self._max_age = max_age
+        self._wall = wall
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._written: dict[str, tuple[float, bytes]] = {}
+
+    def path(self, service: str) -> Path:
+        """The service's file; no name leads out of the folder."""
+        return self._folder / f"{quote(service, safe='')}.json"
+
+    def load(self, service: str, discovery: Discovery) -> Push | Ignored | None:
+        """The list kept for `service`, or why its file is ignored; None where none is kept, or an empty one.
+
+        Blocks for a small read: meant for the start of the process.
+        """
+        path = self.path(service)
+        try:
+            instances = self._believe(json.loads(path.read_bytes()), self._subject(service, discovery))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return Ignored(path, f"cannot be read: {error.strerror}")
+        except _UnbelievableError as error:
+            return Ignored(path, str(error))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return Ignored(path, "damaged")
+        return Push(service, instances, Origin.DISK, sequence=next(SEQUENCES)) if instances else None
+
+    async def save(self, service: str, discovery: Discovery, instances: Sequence[Instance]) -> None:
+        """Keeps `instances` for the next start; raises OSError, and then the old file is still whole.
+
+        Cheap to call often: an unchanged list is written only every `REFRESH` seconds.
+        """
+        async with self._locks[service]:
+            subject = self._subject(service, discovery)
+            body = json.dumps({"format": FORMAT, "of": subject, "instances": [_raw(i) for i in instances]})[1:].encode()
+            now = self._wall()
+            at, written = self._written.get(service, (-math.inf, b""))
+            if written == body and now - at < REFRESH:
+                return
+            await asyncio.to_thread(_write, self.path(service), b'{"saved_at": %d, ' % now + body)
+            self._written[service] = (now, body)
+
+    def _subject(self, service: str, discovery: Discovery) -> dict[str, Any]:
+        """What a list is about; the filters count, because what is kept has passed them."""
+        return {
+            "namespace": self._namespace,
+            "service": discovery.service or service,
+            "group": discovery.group,
+            "clusters": list(discovery.clusters),
+            "healthy_only": discovery.healthy_only,
+            "metadata": dict(discovery.metadata),
+        }
+
+    def _believe(self, document: Any, subject: dict[str, Any]) -> tuple[Instance, ...]:
+        if document["format"] != FORMAT:
+            raise _UnbelievableError(f"format {document['format']} is not {FORMAT}")
+        if document["of"] != subject:
+            raise _UnbelievableError("about another service, group, namespace or filter")
+        age = self._wall() - document["saved_at"]
+        if age > self._max_age:
+            raise _UnbelievableError(f"{age:.0f} s old, older than {self._max_age:.0f} s")
+        return tuple(_instance(raw) for raw in document["instances"])
+
+
+class _UnbelievableError(Exception):
+    """A whole file that must not be used."""
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All or nothing, also when the power goes: the aside file is on the disk before it gets the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, opened for its mode
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _raw(instance: Instance) -> dict[str, Any]:
+    return {
+        "host": instance.host,
+        "port": instance.port,
+        "weight": instance.weight,
+        "healthy": instance.healthy,
+        "enabled": instance.enabled,
+        "cluster": instance.cluster,
+        "metadata": dict(instance.metadata),
+    }
+
+
+def _instance(raw: Any) -> Instance:
+    """Every type is checked: the file may have been edited, or be somebody else's."""
+    if not isinstance(raw["port"], int) or not 0 < raw["port"] <= 65535:
+        raise ValueError(raw["port"])
+    if not math.isfinite(weight := float(raw["weight"])):
+        raise ValueError(weight)
+    return Instance(
+        host=_text(raw["host"]),
+        port=raw["port"],
+        weight=weight,
+        healthy=raw["healthy"] is True,
+        enabled=raw["enabled"] is True,
+        cluster=_text(raw["cluster"]),
+        metadata=MappingProxyType({_text(k): _text(v) for k, v in raw["metadata"].items()}) or NO_METADATA,
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value

@@ -1,0 +1,76 @@
+"""The client library's lists in our words."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sidecar.cluster.instance import Instance
+from sidecar.discovery.listing import HEAVIEST, key, listing
+from sidecar.discovery.session import ServiceKey
+
+
+def host(**changes: Any) -> SimpleNamespace:
+    usual = {
+        "ip": "10.0.0.1",
+        "port": 80,
+        "weight": 1.0,
+        "healthy": True,
+        "enabled": True,
+        "clusterName": "DEFAULT",
+        "metadata": {},
+    }
+    return SimpleNamespace(**(usual | changes))
+
+
+def info(*hosts: SimpleNamespace, protect: bool = False) -> SimpleNamespace:
+    return SimpleNamespace(name="orders", groupName="G", hosts=list(hosts), reachProtectionThreshold=protect)
+
+
+def test_every_field_arrives() -> None:
+    """Address, weight, both health words, cluster and metadata are those of the registry."""
+    told = listing(
+        info(host(weight=0.5, healthy=False, enabled=False, clusterName="A", metadata={"v": "1"}), protect=True)
+    )
+    wanted = Instance("10.0.0.1", 80, weight=0.5, healthy=False, enabled=False, cluster="A", metadata={"v": "1"})
+    assert told.instances == (wanted,)
+    assert told.protect
+
+
+def test_a_host_that_nobody_can_dial_is_left_out_and_the_others_stay() -> None:
+    """A port outside 1..65535 or an empty address costs that entry, not the list."""
+    told = listing(info(host(port=-1), host(port=0), host(port=65536), host(ip=""), host(port=81)))
+    assert [instance.address for instance in told.instances] == ["10.0.0.1:81"]
+
+
+@pytest.mark.parametrize(
+    ("weight", "used"), [(0.0, 0.0), (-1.0, 0.0), (math.nan, 0.0), (math.inf, HEAVIEST), (2.5, 2.5)]
+)
+def test_weights_are_brought_into_range(weight: float, used: float) -> None:
+    """Whatever float comes, the balancer gets one from 0 to 10 000."""
+    assert listing(info(host(weight=weight))).instances[0].weight == used
+
+
+def test_an_instance_without_a_cluster_is_in_the_default_one() -> None:
+    """An empty cluster name means DEFAULT."""
+    assert listing(info(host(clusterName=""))).instances[0].cluster == "DEFAULT"
+
+
+def test_metadata_is_text_and_cannot_be_changed() -> None:
+    """Numbers that some provider put in arrive as text, behind a read-only view."""
+    metadata = listing(info(host(metadata={"n": 1}))).instances[0].metadata
+    assert dict(metadata) == {"n": "1"}
+    with pytest.raises(TypeError):
+        metadata["n"] = "2"  # type: ignore[index]
+
+
+def test_lists_in_another_order_have_the_same_members() -> None:
+    """The registry promises no order, so comparing lists must not see one."""
+    a, b = host(port=1), host(port=2)
+    assert listing(info(a, b)).members == listing(info(b, a)).members
+
+
+def test_the_group_may_stand_in_the_name() -> None:
+    """`group@@name` and `name` are the same service."""
+    assert key("G@@orders", "G") == key("orders", "G") == ServiceKey("orders", "G")
