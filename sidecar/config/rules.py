@@ -1,0 +1,174 @@
+"""What one key alone cannot show: rules over several keys, each a small function, all in one table.
+
+A rule yields findings about the configuration in force; `written` is the same before `defaults` were merged in, for
+what only the service's own keys can get wrong.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from sidecar.cluster.policy import Protocol
+from sidecar.config.address import Address
+from sidecar.config.locate import Locator
+from sidecar.config.model import Config
+from sidecar.config.report import Finding, Level, Loc, path_text
+from sidecar.config.section import Section, leaves
+from sidecar.config.units import duration_text
+
+Rule = Callable[[Config, Config, Locator], Iterator[Finding]]
+
+
+def one_address_one_listener(config: Config, _written: Config, locator: Locator) -> Iterator[Finding]:
+    """Two listeners cannot share a port of one interface."""
+    seen: list[tuple[Loc, Address]] = []
+    for loc, address in sorted(_listeners(config), key=lambda one: locator.order(one[0])):
+        taken = next((other for other, bound in seen if bound.collides(address)), None)
+        if taken is not None:
+            yield Finding(loc, f"{address} is taken by {path_text(taken)}: choose another port", related=(taken,))
+        seen.append((loc, address))
+
+
+def one_name_one_service(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """Names label metrics and stand in admin paths; case does not part two."""
+    owners: dict[str, int] = {}
+    for index, service in enumerate(config.services):
+        first = owners.setdefault(service.name.lower(), index)
+        if first != index:
+            message = f"name '{service.name}' belongs to services[{first}] already: choose another"
+            yield Finding(("services", index, "name"), message, related=(("services", first, "name"),))
+
+
+def one_host_one_service(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """On the shared listener a host leads to one service; without that listener hosts mean nothing."""
+    owners: dict[str, int] = {}
+    for index, service in enumerate(config.services if config.listen else ()):
+        for place, host in enumerate(service.hosts or ()):
+            first = owners.setdefault(host.lower(), index)
+            if first != index:
+                message = f"host '{host}' belongs to services[{first}] already: give this one other hosts, or hosts: []"
+                mine: Loc = ("services", index)
+                yield Finding(
+                    (*mine, "hosts", place), message, related=((*mine, "discovery", "service"), (*mine, "name"))
+                )
+
+
+def every_service_has_a_way_in(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """A service that no listener leads to is a mistake."""
+    for index, service in enumerate(config.services):
+        loc: Loc = ("services", index)
+        if service.listen is not None:
+            continue
+        related: tuple[Loc, ...] = ((*loc, "listen"), loc)
+        if service.protocol is Protocol.TCP:
+            yield Finding(
+                (*loc, "protocol"), "a tcp service needs a listener of its own: set 'listen'", related=related
+            )
+        elif config.listen is None:
+            message = "no way in: set 'listen' here, or the shared 'listen' at the top"
+            yield Finding((*loc, "listen"), message, related=(loc, ("listen",)))
+        elif not service.hosts:
+            yield Finding((*loc, "hosts"), "no way in: name 'hosts', or set 'listen'", related=related)
+
+
+def static_stands_alone(_config: Config, written: Config, _locator: Locator) -> Iterator[Finding]:
+    """A fixed list has no group, no clusters, no registry name."""
+    for index, service in enumerate(written.services):
+        others = sorted(service.discovery.model_fields_set - {"static"})
+        if service.discovery.static is not None and others:
+            loc: Loc = ("services", index, "discovery")
+            yield Finding((*loc, "static"), f"'static' excludes {_names(others)}: keep one or the other")
+
+
+def one_source_a_secret(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """A secret stands in the file or in a file of its own."""
+    for name in ("password", "secret_key"):
+        if getattr(config.nacos, name) is not None and getattr(config.nacos, f"{name}_file") is not None:
+            message = f"'{name}_file' excludes '{name}': keep one or the other"
+            yield Finding(("nacos", f"{name}_file"), message, related=(("nacos", name),))
+
+
+def shorter_fits_into_longer(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """Durations that bound one another."""
+    for index, service in enumerate(config.services):
+        protection, outliers = service.protection, service.outlier_detection
+        for section, (short, low), (long, high) in (
+            ("protection", ("confirm", protection.confirm), ("max_hold", protection.max_hold)),
+            (
+                "outlier_detection",
+                ("base_ejection_time", outliers.base_ejection_time),
+                ("max_ejection_time", outliers.max_ejection_time),
+            ),
+        ):
+            if low > high:
+                yield _too_long(("services", index, section, short), low, ("services", index, section, long), high)
+        attempt, whole = service.retry.per_try_timeout, service.timeouts.response
+        if attempt is not None and whole is not None and attempt > whole:
+            yield _too_long(
+                ("services", index, "retry", "per_try_timeout"),
+                attempt,
+                ("services", index, "timeouts", "response"),
+                whole,
+            )
+
+
+def listeners_stay_on_loopback(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """Whoever can reach a listener can call the providers."""
+    for loc, address in _listeners(config):
+        if loc != ("admin", "listen") and not address.is_loopback:
+            message = f"{address} can be reached from other hosts: use 127.0.0.1 unless that is wanted"
+            yield Finding(loc, message, level=Level.WARNING)
+
+
+def secrets_stand_elsewhere(config: Config, _written: Config, locator: Locator) -> Iterator[Finding]:
+    """A secret in a file that gets copied, mounted and reviewed is none."""
+    for name in ("password", "secret_key"):
+        loc: Loc = ("nacos", name)
+        if getattr(config.nacos, name) is not None and locator.is_in_clear(loc):
+            message = f"a secret in clear: use '{name}_file', or a variable"
+            yield Finding(loc, message, level=Level.WARNING)
+
+
+def files_are_readable(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """Only asked for by `check --files`: the machine that checks may not be the one that runs."""
+    sections: list[tuple[Section, Loc]] = [(config, ())]
+    sections += [(service, ("services", index)) for index, service in enumerate(config.services)]
+    for section, start in sections:
+        for loc, _shape, value in leaves(section, start):
+            if (
+                str(loc[-1]).endswith("_file")
+                and value is not None
+                and not (value.is_file() and os.access(value, os.R_OK))
+            ):
+                yield Finding(loc, f"cannot be read: {value}")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    one_address_one_listener,
+    one_name_one_service,
+    one_host_one_service,
+    every_service_has_a_way_in,
+    static_stands_alone,
+    one_source_a_secret,
+    shorter_fits_into_longer,
+    listeners_stay_on_loopback,
+    secrets_stand_elsewhere,
+)
+
+
+def _listeners(config: Config) -> Iterator[tuple[Loc, Address]]:
+    if config.listen is not None:
+        yield ("listen",), config.listen
+    yield ("admin", "listen"), config.admin.listen
+    for index, service in enumerate(config.services):
+        if service.listen is not None:
+            yield ("services", index, "listen"), service.listen
+
+
+def _too_long(short: Loc, low: float, long: Loc, high: float) -> Finding:
+    message = f"{short[-1]} {duration_text(low)} is longer than {long[-1]} {duration_text(high)}: lower it, or raise {long[-1]}"
+    return Finding(short, message, related=(long,))
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
