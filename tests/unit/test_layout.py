@@ -30,3 +30,9 @@ def test_every_module_has_a_test_file() -> None:
 def test_no_test_file_is_an_orphan() -> None:
     """A mirror of nothing outlived its module; tests of the whole belong under `tests/e2e`."""
     assert not sorted(map(str, mirrored() - modules()))
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    """Two test files may then share a name, as the modules they mirror do."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    assert not sorted(str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists())
