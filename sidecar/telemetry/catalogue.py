@@ -30,14 +30,16 @@ class Kind(enum.Enum):
 class Service:
     """One cluster at one scrape."""
 
-    __slots__ = ("cluster", "now", "states", "stats")
+    __slots__ = ("cluster", "now", "states", "stats", "verdicts")
 
     def __init__(self, cluster: Cluster, now: float) -> None:
         self.cluster = cluster
         self.stats: ServiceStats = cluster.stats
         self.now = now
-        states = Counter([endpoint.state for endpoint in cluster.endpoints.values()])
+        endpoints = cluster.endpoints.values()
+        states = Counter([endpoint.state for endpoint in endpoints])
         self.states = {state.value: states[state] for state in reversed(State)}
+        self.verdicts = Counter([endpoint.verdict(now) for endpoint in endpoints])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +124,6 @@ def _snapshot_age(service: Service) -> float | None:
 def _snapshot_source(service: Service) -> dict[str, int]:
     origin = service.cluster.origin
     return {} if origin is None else {origin.value: 1}
-
-
-def _panic(service: Service) -> int:
-    ejected = service.states[State.EJECTED.value]
-    return int(ejected > 0 and not any(service.states[state.value] for state in _USED_BEFORE_EJECTED))
-
-
-_USED_BEFORE_EJECTED = (State.AVAILABLE, State.HELD, State.PROBATION, State.LEAVING, State.STALLED)
 
 
 PER_SERVICE: tuple[Family[Service], ...] = (
@@ -240,7 +234,12 @@ PER_SERVICE: tuple[Family[Service], ...] = (
         ("reason",),
         ("max_ejected", "peers_fail_too"),
     ),
-    Family("sidecar_panic_mode", _G, "1 while ejected endpoints are used for want of others", _panic),
+    Family(
+        "sidecar_panic_mode",
+        _G,
+        "1 while ejected endpoints are used for want of others",
+        lambda s: int(s.cluster.panic),
+    ),
     Family(
         "sidecar_probes_total",
         _C,
@@ -249,6 +248,8 @@ PER_SERVICE: tuple[Family[Service], ...] = (
         ("result",),
         ("ok", "refused", "timeout", "unreachable"),
     ),
+    Family("sidecar_registry_zombies", _G, "Instances listed as healthy that refuse", lambda s: s.verdicts["zombie"]),
+    Family("sidecar_registry_ghosts", _G, "Instances that answer but are not listed", lambda s: s.verdicts["ghost"]),
     Family(
         "sidecar_registry_pushes_total",
         _C,
@@ -275,7 +276,7 @@ PER_SERVICE: tuple[Family[Service], ...] = (
         "sidecar_registry_protection_active",
         _G,
         "1 while the registry lists less than is in force: something is held",
-        lambda s: int(s.states[State.HELD.value] > 0),
+        lambda s: int(bool(s.cluster.guard.held)),
     ),
     Family(
         "sidecar_registry_holds_ended_total",
