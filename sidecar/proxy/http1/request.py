@@ -191,6 +191,8 @@ def _read_strict(data: bytes, limits: Limits) -> RequestHead | None:
     if end < 0:
         return None
     method, target, digit = line.groups()
+    if method not in parser.METHODS:
+        raise BadMessage(FAILURES["unknown_method"], "unknown method")
     minor = 1 if digit == b"1" else 0
     fields = request_fields(data[start : end + 2], minor)
     if fields is None:
@@ -198,8 +200,6 @@ def _read_strict(data: bytes, limits: Limits) -> RequestHead | None:
     size = end + 4
     if size > limits.max_header_bytes or fields.count > limits.max_headers:
         raise _over_limits(data[:size], limits)
-    if method not in parser.METHODS:
-        raise BadMessage(FAILURES["unknown_method"], "unknown method")
     return RequestHead(method, target, minor, fields, size)
 
 
