@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sidecar.embedded.faults import EndStreams
@@ -98,7 +98,7 @@ class Connection:
         self.ending = ending
         self._wake.set()
 
-    async def outgoing(self) -> AsyncIterator[Payload | Subscription]:
+    async def outgoing(self) -> AsyncGenerator[Payload | Subscription, None]:
         """What to write next, until the stream is to end."""
         while self.ending is None:
             if self._outbox:

@@ -259,10 +259,10 @@ def _checked(where: str, value: Any, wanted: Any) -> Any:
             return None
         wanted = next(kind for kind in get_args(wanted) if kind is not types.NoneType)
     if isinstance(wanted, enum.EnumType):
-        choices = {member.value: member for member in cast("type[enum.Enum]", wanted)}
-        if value in choices:
-            return choices[value]
-        raise FaultError(f"{where}: {value!r} is none of {', '.join(choices)}")
+        members = list(cast("type[enum.Enum]", wanted))
+        if (member := next((m for m in members if m.value == value), None)) is not None:
+            return member
+        raise FaultError(f"{where}: {value!r} is none of {', '.join(m.value for m in members)}")
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:

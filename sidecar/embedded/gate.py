@@ -50,6 +50,12 @@ class Link:
         if not self._frozen:
             self._client.close()
 
+    def drop(self) -> None:
+        """What the kernel does for a process that ends: unwritten bytes are lost."""
+        for transport in (self._client, self._server):
+            if transport is not None:
+                transport.abort()
+
     def reset(self) -> None:
         """RST, at once."""
         if not self._client.is_closing():
@@ -109,13 +115,14 @@ class Link:
 class Gate:
     """Accepts on a socket of ours and relays to the gRPC server on `server_port` of loopback."""
 
-    __slots__ = ("_by_port", "_frozen", "_links", "_listener", "_server_port")
+    __slots__ = ("_by_port", "_empty", "_frozen", "_links", "_listener", "_server_port")
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
         self._listener: asyncio.Server | None = None
         self._links: set[Link] = set()
         self._by_port: dict[int, Link] = {}
+        self._empty = asyncio.Event()
         self._frozen = False
 
     def __repr__(self) -> str:
@@ -126,14 +133,16 @@ class Gate:
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(lambda: _ClientSide(self), sock=listening)
 
-    def close(self) -> None:
-        """Stops to accept and closes every link, as the end of a process does."""
+    async def close(self) -> None:
+        """Stops to accept and drops every link, as the end of a process does; returns when all are gone."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        self.thaw()
+        self._frozen = False
         for link in tuple(self._links):
-            link.close()
+            link.drop()
+        if self._links:
+            await self._empty.wait()
 
     def link(self, server_side_port: int) -> Link | None:
         """The link whose connection the gRPC server sees coming from that port."""
@@ -158,6 +167,7 @@ class Gate:
         """A client connected; the way to the gRPC server is made in the background."""
         link = Link(client, frozen=self._frozen)
         self._links.add(link)
+        self._empty.clear()
         spawn(self._bridge(link, side, client), name="registry-gate")
         return link
 
@@ -167,6 +177,8 @@ class Gate:
         link.lost()
         if server_side_port is not None:
             self._by_port.pop(server_side_port, None)
+        if not self._links:
+            self._empty.set()
 
     async def _bridge(self, link: Link, side: "_ClientSide", client: asyncio.Transport) -> None:
         loop = asyncio.get_running_loop()

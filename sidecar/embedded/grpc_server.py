@@ -76,7 +76,7 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self) -> None:
-        self.gate.close()
+        await self.gate.close()
         await self._server.stop(grace=None)
 
     async def _unary(self, data: bytes, context: Context) -> bytes:

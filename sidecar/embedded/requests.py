@@ -42,6 +42,8 @@ class Requests:
             return self._answer(connection, payload)
         except RequestError as error:
             return messages.error(error.code, str(error))
+        except (KeyError, TypeError, ValueError) as error:
+            return messages.error(FAILED, f"{payload.type} is not readable: {error!r}")
 
     def _answer(self, connection: Connection | None, payload: Payload) -> Payload:
         handler = self._table.get(payload.type)
@@ -121,20 +123,17 @@ def service_of(connection: Connection, body: Body) -> ServiceName:
 
 
 def instance_of(body: Body, *, ephemeral: bool) -> Instance:
-    """One instance from its JSON; raises `RequestError` without an address."""
-    try:
-        return Instance(
-            ip=body["ip"],
-            port=int(body["port"]),
-            weight=float(body.get("weight", 1.0)),
-            healthy=bool(body.get("healthy", True)),
-            enabled=bool(body.get("enabled", True)),
-            ephemeral=ephemeral,
-            cluster=body.get("clusterName") or DEFAULT_CLUSTER,
-            metadata=dict(body.get("metadata") or {}),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RequestError(FAILED, f"instance is not readable: {error!r}") from error
+    """One instance from its JSON; raises KeyError, TypeError or ValueError where that is unreadable."""
+    return Instance(
+        ip=body["ip"],
+        port=int(body["port"]),
+        weight=float(body.get("weight", 1.0)),
+        healthy=bool(body.get("healthy", True)),
+        enabled=bool(body.get("enabled", True)),
+        ephemeral=ephemeral,
+        cluster=body.get("clusterName") or DEFAULT_CLUSTER,
+        metadata=dict(body.get("metadata") or {}),
+    )
 
 
 def client_by_address(instance: Instance) -> str:

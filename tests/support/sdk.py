@@ -12,7 +12,11 @@ from typing import Any
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what its import prints is not ours to fix
     from v2 import nacos
+    from v2.nacos.transport.grpcauto import nacos_grpc_service_pb2
     from v2.nacos.utils.net_util import NetUtils
+
+__all__ = ["Subscriber", "connection_id", "deregister", "nacos", "nacos_grpc_service_pb2", "query", "register"]
+__all__ += ["sdk_client", "subscribe"]
 
 _SDK = str(Path(nacos.__file__).parent)
 
@@ -60,9 +64,7 @@ async def sdk_client(address: str, folder: Path, *, keep_empty: bool = True) -> 
 async def subscribe(client: Any, service: str) -> Subscriber:
     """Subscribes in DEFAULT_GROUP."""
     subscriber = Subscriber()
-    await client.subscribe(
-        nacos.SubscribeServiceParam(service_name=service, subscribe_callback=subscriber.callback)
-    )
+    await client.subscribe(nacos.SubscribeServiceParam(service_name=service, subscribe_callback=subscriber.callback))
     return subscriber
 
 
@@ -77,7 +79,7 @@ async def deregister(client: Any, service: str, ip: str, port: int) -> None:
 
 async def query(client: Any, service: str) -> set[str]:
     """The list past the client's cache, as `ip:port`."""
-    answer = await client.grpc_client_proxy.query_instance_of_service(service, "DEFAULT_GROUP", "", False)  # noqa: FBT003
+    answer = await client.grpc_client_proxy.query_instance_of_service(service, "DEFAULT_GROUP", "", False)
     return {f"{host.ip}:{host.port}" for host in answer.hosts}
 
 

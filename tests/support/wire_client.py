@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import json
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import grpc.aio
 
 from sidecar.embedded.wire import Payload, decode, dump, encode
 from sidecar.tasks import spawn
+
+_END_OF_STREAM: Any = grpc.aio.EOF  # type: ignore[attr-defined] # missing in the stubs
 
 SETUP = {
     "clientVersion": "Test-Client:v1",
@@ -26,7 +28,7 @@ class WireClient:
     def __init__(self, port: int, *, acks: bool = True) -> None:
         # A pool of its own: otherwise the library shares one connection among clients of one address.
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port + 1000}", options=options)
+        self._channel = cast("Any", grpc.aio.insecure_channel(f"127.0.0.1:{port + 1000}", options=options))
         self._unary = self._channel.unary_unary("/Request/request")
         self._stream: Any = self._channel.stream_stream("/BiRequestStream/requestBiStream")()
         self._told: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -95,11 +97,10 @@ class WireClient:
         _, body = await self.ask("ServiceQueryRequest", serviceName=service)
         return hosts(body)
 
-
     async def _read(self) -> None:
         """A task of its own, since a cancelled read cancels the whole stream in this library."""
         with contextlib.suppress(grpc.aio.AioRpcError):
-            while (data := await self._stream.read()) is not grpc.aio.EOF:
+            while (data := await self._stream.read()) is not _END_OF_STREAM:
                 self._told.put_nowait(data)
         self._told.put_nowait(None)
 

@@ -179,9 +179,7 @@ def _error(code: int) -> dict[str, Any]:
 
 
 async def _register(client: WireClient, ip: str) -> None:
-    await client.ask(
-        "InstanceRequest", serviceName="orders", type="registerInstance", instance={"ip": ip, "port": 80}
-    )
+    await client.ask("InstanceRequest", serviceName="orders", type="registerInstance", instance={"ip": ip, "port": 80})
 
 
 async def _no_clients(registry: EmbeddedRegistry) -> bool:

@@ -35,7 +35,10 @@ async def test_curl_can_register_list_and_deregister(call: Call) -> None:
     """Instances registered over v1 are listed by v1 and leave it again."""
     assert await call("POST", "/nacos/v1/ns/instance", **ADDRESS, metadata='{"zone":"a"}') == (200, "ok")
     _, listed = await call("GET", "/nacos/v1/ns/instance/list", serviceName="orders")
-    assert [(host["ip"], host["metadata"]) for host in listed["hosts"]] == [("10.0.0.1", {}), ("10.0.0.2", {"zone": "a"})]
+    assert [(host["ip"], host["metadata"]) for host in listed["hosts"]] == [
+        ("10.0.0.1", {}),
+        ("10.0.0.2", {"zone": "a"}),
+    ]
     assert await call("DELETE", "/nacos/v1/ns/instance", **ADDRESS) == (200, "ok")
     _, services = await call("GET", "/nacos/v1/ns/service/list")
     assert services == {"count": 1, "doms": ["orders"]}

@@ -32,7 +32,10 @@ async def registry() -> AsyncIterator[EmbeddedRegistry]:
 
 async def test_the_sdk_registers_subscribes_and_deregisters(registry: EmbeddedRegistry, tmp_path: Path) -> None:
     """A provider that registers and deregisters with the SDK appears in and leaves a subscriber's list."""
-    async with sdk.sdk_client(registry.address, tmp_path) as provider, sdk.sdk_client(registry.address, tmp_path) as app:
+    async with (
+        sdk.sdk_client(registry.address, tmp_path) as provider,
+        sdk.sdk_client(registry.address, tmp_path) as app,
+    ):
         lists = await sdk.subscribe(app, "orders")
         assert await lists.next() == {ONE}
         await sdk.register(provider, "orders", "127.0.0.1", 8082)
