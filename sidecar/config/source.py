@@ -9,7 +9,7 @@ YAML 1.1 (`yes` and `on` are booleans), except that octal and sexagesimal number
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,11 +25,15 @@ MAX_DEPTH: Final = 64
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_NULL: Final = re.compile(r"~|null|Null|NULL|")
-_TRUE: Final = re.compile(r"true|True|TRUE|yes|Yes|YES|on|On|ON")
-_FALSE: Final = re.compile(r"false|False|FALSE|no|No|NO|off|Off|OFF")
-_INT: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_FLOAT: Final = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]{1,3})")
+_PLAIN: Final = re.compile(
+    r"(?P<int>[-+]?(?:0|[1-9][0-9]{0,17}))"
+    r"|(?P<float>[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]{1,3}))"
+    r"|(?P<true>true|True|TRUE|yes|Yes|YES|on|On|ON)"
+    r"|(?P<false>false|False|FALSE|no|No|NO|off|Off|OFF)"
+    r"|(?P<null>~|null|Null|NULL|)"
+)
+
+_WORDS: Final[Mapping[str | None, bool | None]] = {"true": True, "false": False, "null": None}
 
 _HINTS: Final = {
     "'\\t'": "indent with spaces",
@@ -96,8 +100,11 @@ class Source:
 
 def parse(text: str, environ: Mapping[str, str]) -> Source:
     """Raises `YamlError` for what is no single, bounded YAML document."""
-    builder = _Builder(text, environ)
-    return Source(builder.document(), tuple(builder.findings))
+    try:
+        builder = _Builder(text, environ)
+        return Source(builder.document(), tuple(builder.findings))
+    except yaml.YAMLError as error:
+        raise _syntax_error(error, text) from error
 
 
 class _Builder:
@@ -105,30 +112,25 @@ class _Builder:
 
     def __init__(self, text: str, environ: Mapping[str, str]) -> None:
         self.findings: list[tuple[Finding, Position]] = []
-        self._text = text
         self._environ = environ
         self._anchors: dict[str, Node] = {}
         self._size = 0
-        self._events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
+        self._loader = _LOADER(text)
 
     def document(self) -> Node:
         """The root; an empty file is an empty mapping."""
-        try:
-            self._next()
-            event = self._next()
-            if isinstance(event, yaml.StreamEndEvent):
-                return Node((1, 1), {})
-            root = self._node(self._next(), ())
-            self._next()
-            event = self._next()
-        except yaml.YAMLError as error:
-            raise self._syntax(error) from error
+        self._next()
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return Node((1, 1), {})
+        root = self._node(self._next(), ())
+        self._next()
+        event = self._next()
         if not isinstance(event, yaml.StreamEndEvent):
             raise YamlError("several documents in one file: keep one, without a second '---'", _mark(event))
         return root
 
     def _next(self) -> Any:
-        return next(self._events)
+        return self._loader.get_event()
 
     def _node(self, event: Any, loc: Loc) -> Node:
         if isinstance(event, yaml.AliasEvent):
@@ -218,20 +220,22 @@ class _Builder:
     def _report(self, loc: Loc, message: str, position: Position, at: At = At.VALUE) -> None:
         self.findings.append((Finding(loc, message, at), position))
 
-    def _syntax(self, error: yaml.YAMLError) -> YamlError:
-        mark = getattr(error, "problem_mark", None)
-        if mark is None:
-            before = self._text[: getattr(error, "position", 0)]
-            position = before.count("\n") + 1, len(before) - before.rfind("\n")
-            return YamlError(f"not valid YAML: {getattr(error, 'reason', error)}", position)
-        problem = str(getattr(error, "problem", error))
-        return YamlError(f"not valid YAML: {problem}{self._hint(problem, mark.line)}", (mark.line + 1, mark.column + 1))
 
-    def _hint(self, problem: str, line: int) -> str:
-        lines = self._text.splitlines()
-        if line < len(lines) and "${" in lines[line]:
-            return ' (inside […] and {…} a variable needs quotes: "${NAME}")'
-        return next((f" ({hint})" for sign, hint in _HINTS.items() if sign in problem), "")
+def _syntax_error(error: yaml.YAMLError, text: str) -> YamlError:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        before = text[: getattr(error, "position", 0)]
+        position = before.count("\n") + 1, len(before) - before.rfind("\n")
+        return YamlError(f"not valid YAML: {getattr(error, 'reason', error)}", position)
+    problem = str(getattr(error, "problem", error))
+    hint = _hint(problem, text.splitlines(), mark.line)
+    return YamlError(f"not valid YAML: {problem}{hint}", (mark.line + 1, mark.column + 1))
+
+
+def _hint(problem: str, lines: list[str], line: int) -> str:
+    if line < len(lines) and "${" in lines[line]:
+        return ' (inside […] and {…} a variable needs quotes: "${NAME}")'
+    return next((f" ({hint})" for sign, hint in _HINTS.items() if sign in problem), "")
 
 
 def _mark(event: Any) -> Position:
@@ -240,12 +244,9 @@ def _mark(event: Any) -> Position:
 
 def _plain(text: str) -> Any:
     """The value of an unquoted scalar."""
-    if _INT.fullmatch(text):
+    match = _PLAIN.fullmatch(text)
+    if match is None:
+        return text
+    if match.lastgroup == "int":
         return int(text)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    if _NULL.fullmatch(text):
-        return None
-    if _TRUE.fullmatch(text):
-        return True
-    return False if _FALSE.fullmatch(text) else text
+    return float(text) if match.lastgroup == "float" else _WORDS[match.lastgroup]
