@@ -26,7 +26,7 @@ _GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?P<q>[01](?:\.[0-9]*)?)\s
 
 
 class AdminServer:
-    """Serves one address; `allow_remote` may be replaced while it does."""
+    """Serves one address; made on the running loop. `allow_remote` may be replaced while it serves."""
 
     def __init__(self, backend: Backend, *, allow_remote: Collection[str]) -> None:
         self.allow_remote = allow_remote
@@ -38,7 +38,7 @@ class AdminServer:
     async def open(self, host: str, port: int) -> str:
         """Binds and accepts; returns `ip:port` as bound, raises OSError when that cannot be."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, shutdown_timeout=_SHUTDOWN)
+        site = web.TCPSite(self._runner, host, port)
         await site.start()
         bound = self._runner.addresses[0]
         return f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def _log(
     emit: list[Event] | None = None,
     stats: ProcessStats | None = None,
     draw: float = 0.5,
-    **rest: object,
+    **rest: Any,
 ) -> AccessLog:
     heard: list[Event] = [] if emit is None else emit
 
@@ -89,7 +90,7 @@ def _log(
         rng=Always(draw),
         stats=stats or ProcessStats(),
         emit=hear,
-        **rest,  # type: ignore[arg-type]
+        **rest,
     )
 
 
@@ -167,7 +168,7 @@ def test_json_gives_back_what_was_sent() -> None:
         ({"only_errors": True}, [False, True]),
     ],
 )
-async def test_only_clean_lines_are_left_out(options: dict[str, object], wanted: list[bool], tmp_path: Path) -> None:
+async def test_only_clean_lines_are_left_out(options: dict[str, Any], wanted: list[bool], tmp_path: Path) -> None:
     """Sampling and `only_errors` never lose a line with a flag, a 5xx or a rescue."""
     sink = Sink(tmp_path / "log")
     log = _log(sink, **options)

@@ -2,15 +2,16 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.stats import Histogram
-from sidecar.telemetry.catalogue import LEFT_OUT, PER_ENDPOINT, PER_SERVICE, PROCESS, Kind, Service, reference
+from sidecar.telemetry.catalogue import LEFT_OUT, PER_ENDPOINT, PER_SERVICE, PROCESS, Family, Kind, Service, reference
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
-FAMILIES = (*PER_SERVICE, *PER_ENDPOINT, LEFT_OUT, *PROCESS)
+FAMILIES: tuple[Family[Any], ...] = (*PER_SERVICE, *PER_ENDPOINT, LEFT_OUT, *PROCESS)
 
 
 def _orders(origin: Origin) -> Cluster:

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
+from typing import Any
 
 import pytest
 from prometheus_client import Metric
@@ -16,7 +17,7 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.stats import ProcessStats
-from sidecar.telemetry.catalogue import FROM_LIBRARY, LEFT_OUT, PER_ENDPOINT, PER_SERVICE, PROCESS, Facts
+from sidecar.telemetry.catalogue import FROM_LIBRARY, LEFT_OUT, PER_ENDPOINT, PER_SERVICE, PROCESS, Facts, Family
 from sidecar.telemetry.exposition import Exposition
 
 FACTS = Facts(
@@ -100,7 +101,8 @@ async def test_every_family_is_in_the_catalogue_and_every_row_is_exported(orders
     """Nothing is exported that no page names, and nothing is named that no scrape shows."""
     text = await _scrape([orders], replace(FACTS, per_endpoint=True))
     exported = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
-    named = {family.name for family in (*PER_SERVICE, *PER_ENDPOINT, LEFT_OUT, *PROCESS)}
+    rows: tuple[Family[Any], ...] = (*PER_SERVICE, *PER_ENDPOINT, LEFT_OUT, *PROCESS)
+    named = {family.name for family in rows}
     patterns = [pattern for pattern, _ in FROM_LIBRARY]
     assert named <= exported
     assert not [name for name in exported - named if not any(fnmatch(name, pattern) for pattern in patterns)]
