@@ -139,10 +139,14 @@ class GrpcServer:
         return connection
 
     async def _write(self, connection: Connection, context: Context) -> None:
+        async def write(payload: Payload) -> None:
+            await context.write(encode(payload))
+
         async for item in connection.outgoing():
-            payload = item if isinstance(item, Payload) else self._pushes.message(connection, item)
-            if payload is not None:
-                await context.write(encode(payload))
+            if isinstance(item, Payload):
+                await write(item)
+            else:
+                await self._pushes.deliver(connection, item, write)
 
     async def _read(self, requests: AsyncIterator[bytes], connection: Connection) -> None:
         """Books the answers of a client until it ends its side of the stream."""
