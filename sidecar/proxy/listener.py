@@ -117,11 +117,11 @@ class Listener:
                 self._pause(self._sock)
                 return
             connection.setblocking(False)
-            tune(connection)
             spawn(self._meet(connection), name="accept")
 
     async def _meet(self, sock: socket.socket) -> None:
         try:
+            tune(sock)
             await self._runtime.loop.connect_accepted_socket(
                 lambda: AppConnection(self._runtime, self._current, sock), sock
             )

@@ -23,6 +23,8 @@ class Upstream:
     """One service under one policy. A reload makes a new one; requests in flight end under the old."""
 
     __slots__ = (
+        "_dialling",
+        "_older",
         "_wake_is_due",
         "budget",
         "cluster",
@@ -51,6 +53,8 @@ class Upstream:
         """What every instance sees as Host, if that is configured."""
         self.endpoint_host = host is HostHeader.ENDPOINT
         self._wake_is_due = False
+        self._dialling = 0
+        self._older: Upstream | None = None
 
     def __repr__(self) -> str:
         return f"<Upstream {self.cluster!r}, {self.pool!r}, {self.waiting!r}>"
@@ -70,7 +74,11 @@ class Upstream:
         def factory(sock: socket.socket) -> InstanceConnection:
             return InstanceConnection(self, endpoint, sock)
 
-        return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
+        self._dialling += 1
+        try:
+            return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
+        finally:
+            self._dialling -= 1
 
     def take(self, endpoint: Endpoint, now: float, *, idempotent: bool) -> InstanceConnection | None:
         """A pooled connection fit for such a request."""
@@ -78,7 +86,7 @@ class Upstream:
 
     def has_room(self) -> bool:
         """Whether one more connection may be opened; an idle one gives way if need be."""
-        if self.stats.instance_connections < self.policy.circuit_breakers.max_connections:
+        if self.stats.instance_connections + self._dialling < self.policy.circuit_breakers.max_connections:
             return True
         return self.pool.make_room()
 
@@ -94,18 +102,28 @@ class Upstream:
             self.runtime.emit(events)
             self.wake_soon()
 
+    def succeed(self, older: "Upstream") -> None:
+        """A reload puts this one in the place of `older`, of the same cluster; who waits there is woken from here."""
+        self._older = older
+        older.pool.close()
+
     def wake_soon(self) -> None:
         """Not at once: who asks is in the middle of its own request."""
         if not self._wake_is_due:
             self._wake_is_due = True
             self.runtime.loop.call_soon(self._wake_now)
 
-    def count_waiting(self) -> None:
-        """The queue has changed; while it is not empty the cluster's probes hurry."""
-        self.cluster.waiting = self.stats.waiting = len(self.waiting)
+    def count_waiting(self, more: int) -> None:
+        """Somebody entered the queue (1) or left it (-1); while anybody waits the cluster's probes hurry."""
+        self.stats.waiting += more
+        self.cluster.waiting = self.stats.waiting
 
     def wake(self, now: float) -> None:
         """After any event of the cluster: waiters go, connections nobody needs close, stalled requests move."""
+        if self._older is not None:
+            self._older.wake(now)
+            if not self._older.waiting:
+                self._older = None
         self.pool.keep_only(self._in_use)
         self._move_stalled(now)
         if self.waiting:

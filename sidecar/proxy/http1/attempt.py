@@ -19,7 +19,18 @@ AGAIN_FIRST, AGAIN_MOST = 0.1, 1.0
 class Attempt:
     """One try at one endpoint."""
 
-    __slots__ = ("acknowledged", "connection", "endpoint", "exchange", "looks", "owed_since", "reused", "started")
+    __slots__ = (
+        "acknowledged",
+        "connection",
+        "endpoint",
+        "exchange",
+        "heard",
+        "looks",
+        "over",
+        "owed_since",
+        "reused",
+        "started",
+    )
 
     def __init__(self, exchange: "Exchange", endpoint: Endpoint, started: float) -> None:
         self.exchange = exchange
@@ -32,6 +43,10 @@ class Attempt:
         """When the request was written completely: from then on the endpoint owes an answer."""
         self.acknowledged: int | None = None
         """Bytes that the peer's kernel had acknowledged before this request (http1.proof)."""
+        self.heard = False
+        """A byte of an answer has come."""
+        self.over = False
+        """It is reported, once."""
         self.looks = 0
         """How often the kernel was asked for a proof."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
 from sidecar.cluster.policy import ServicePolicy
+from sidecar.cluster.stats import ServiceStats
 from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
 from sidecar.proxy.http1.exchange import Exchange, Phase
@@ -61,12 +62,14 @@ class AppConnection(asyncio.Protocol):
         "_body",
         "_closing",
         "_entrance",
+        "_follows",
         "_held",
         "_hold",
         "_lingered",
         "_lingering",
         "_runtime",
         "_sock",
+        "_stats",
         "_timer",
         "_transport",
         "blocked",
@@ -89,6 +92,9 @@ class AppConnection(asyncio.Protocol):
         """Of the request in flight, as long as it is not complete."""
         self._held = b""
         self._hold = _NOTHING
+        self._follows = False
+        """A pipelined request is about to be read."""
+        self._stats: ServiceStats | None = None
         self.blocked = False
         """It takes no more bytes for now."""
         self.ended = False
@@ -114,7 +120,8 @@ class AppConnection(asyncio.Protocol):
         self._runtime.connections.add(self)
         entrance = self._entrance()
         if entrance.service is not None:
-            entrance.service.stats.app_connections += 1
+            self._stats = entrance.service.stats
+            self._stats.app_connections += 1
         self.arm(self._runtime.now() + entrance.policy.keepalive.app_idle_timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -136,7 +143,7 @@ class AppConnection(asyncio.Protocol):
         self.ended = True
         exchange = self.exchange
         if exchange is None:
-            return self._lingering
+            return self._follows or (self.blocked and bool(self._held))
         if exchange.phase is Phase.TUNNEL:
             exchange.app_ended_its_side()
             return True
@@ -151,9 +158,8 @@ class AppConnection(asyncio.Protocol):
         self.ended = self._closing = True
         self._timer.cancel()
         self._runtime.connections.discard(self)
-        service = self._entrance().service
-        if service is not None:
-            service.stats.app_connections -= 1
+        if self._stats is not None:
+            self._stats.app_connections -= 1
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.app_left()
@@ -167,7 +173,7 @@ class AppConnection(asyncio.Protocol):
         self.blocked = False
         if self.exchange is not None:
             self.exchange.app_unblocked()
-        elif self._held and not self._closing:
+        else:
             self._go_on()
 
     # What the exchange asks for
@@ -216,6 +222,7 @@ class AppConnection(asyncio.Protocol):
             self._resume(self._hold)
         if self._held:
             # Not at once: a run of answers that need no instance would become a recursion.
+            self._follows = True
             self._runtime.loop.call_soon(self._go_on)
         elif self.ended:
             self.close()
@@ -249,12 +256,19 @@ class AppConnection(asyncio.Protocol):
     # Requests
 
     def _go_on(self) -> None:
-        """The next pipelined request."""
-        if self.exchange is None and not self._closing and not self.blocked:
-            held, self._held = self._held, b""
+        """The next pipelined request; without one, an app that has ended its side is let go."""
+        self._follows = False
+        if self.busy or self._closing or self.blocked:
+            return
+        held, self._held = self._held, b""
+        if held:
             self._read(held)
-            if self.ended and self.exchange is None and not self._closing:
-                self.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """FIN has come and nothing is asked any more."""
+        if self.ended and not self.busy and not self._closing:
+            self.close()
 
     def _read(self, data: bytes) -> None:
         entrance = self._entrance()

@@ -28,6 +28,7 @@ def end(exchange: "Exchange", code: int, failure: Failure | None, now: float) ->
     rescued = None
     if failure is None and code < 500 and (trouble is not None or _by_guard(exchange)):
         rescued = _rescued_by(exchange)
+    if rescued is not None:
         stats.rescued[rescued] += 1
         runtime.emit((_rescue(exchange, rescued),))
     if runtime.wants_record(notable=flags != _CLEAN or code >= 500 or rescued is not None):
@@ -44,13 +45,11 @@ def extra_fields(exchange: "Exchange") -> bytes:
     lines = [b"Via: 1.1 nacos-sidecar\r\n"] if policy.via else []
     attempt = exchange.attempt
     if policy.debug_headers and attempt is not None:
-        trouble = exchange.trouble
-        by = _rescued_by(exchange) if trouble is not None or _by_guard(exchange) else "-"
         lines += [
             b"x-sidecar-endpoint: %b\r\n" % attempt.endpoint.address.encode(),
             b"x-sidecar-attempts: %d\r\n" % (len(_tries(exchange)) + 1),
             b"x-sidecar-upstream-time-ms: %d\r\n" % int((exchange.head_at - attempt.started) * 1000),
-            b"x-sidecar-rescued: %b\r\n" % by.encode(),
+            b"x-sidecar-rescued: %b\r\n" % (_rescued_by(exchange) or "-").encode(),
         ]
     return b"".join(lines)
 
@@ -100,14 +99,16 @@ def _by_guard(exchange: "Exchange") -> bool:
     return attempt is not None and attempt.endpoint.state is _HELD
 
 
-def _rescued_by(exchange: "Exchange") -> str:
-    """The first that applies, in the order of the contract."""
+def _rescued_by(exchange: "Exchange") -> str | None:
+    """The first that applies, in the order of the contract; None: a direct call would have gone as well."""
     trouble = exchange.trouble
     if trouble is not None and trouble.proven:
         return "proof"
     if trouble is not None and trouble.tries:
         return "retry"
-    return "wait" if exchange.waited else "guard"
+    if exchange.waited:
+        return "wait"
+    return "guard" if _by_guard(exchange) else None
 
 
 def _rescue(exchange: "Exchange", by: str) -> Rescue:

@@ -175,9 +175,11 @@ class Exchange:
             self.attempt.connection.resume_reading()
 
     def app_ended_its_side(self) -> None:
-        """FIN from the app inside a tunnel: passed on."""
+        """FIN from the app inside a tunnel: passed on; with both ended it is over."""
         if self.attempt is not None and self.attempt.connection is not None:
             self.attempt.connection.write_eof()
+            if self.attempt.connection.ended:
+                self.tunnel_over()
 
     def app_left(self) -> None:
         """The app's connection is gone, or its body ended too early: whatever is under way is cancelled."""
@@ -243,12 +245,17 @@ class Exchange:
 
     def _connect(self, attempt: Attempt, now: float) -> None:
         if not self.upstream.has_room():
-            self._report(attempt, _APP_LEFT, now)
+            self._put_back(attempt, now)
             self._fail(FAILURES["too_many_connections"], now)
             return
         self.phase = _CONNECTING
         self._hold_body()
         self._dialling = spawn(self._dial(attempt), name="dial")
+
+    def _put_back(self, attempt: Attempt, now: float) -> None:
+        """Nothing was tried: the endpoint is neither praised nor blamed."""
+        attempt.over = True
+        self.upstream.tell(self.upstream.cluster.report_failure(attempt.endpoint, _APP_LEFT, now))
 
     async def _dial(self, attempt: Attempt) -> None:
         upstream = self.upstream
@@ -272,7 +279,7 @@ class Exchange:
         now = self.upstream.runtime.now()
         if failure.reason == "too_many_connections":
             # Our own shortage of descriptors or ports: no endpoint is to blame, and the next dial would fail as well.
-            self._report(attempt, _APP_LEFT, now)
+            self._put_back(attempt, now)
             if self._witness is not None:
                 self._back_to_witness()
             elif self.upstream.pool.make_room():
@@ -287,6 +294,7 @@ class Exchange:
         upstream, request = self.upstream, self.request
         attempt.connection = connection
         self.phase = _AWAITING
+        self.app.instance_unblocked()
         host = upstream.fixed_host
         if host is None and (upstream.endpoint_host or request.authority is None):
             host = upstream.host_for(attempt.endpoint)
@@ -368,7 +376,7 @@ class Exchange:
         self.waited = True
         self._wait_began = now
         self._hold_body()
-        upstream.count_waiting()
+        upstream.count_waiting(1)
         trouble.pause = upstream.runtime.loop.call_later(trouble.wait, self._wait_over)
 
     def released(self, now: float) -> None:
@@ -389,7 +397,7 @@ class Exchange:
         trouble.cancel_pause()
         trouble.wait -= now - self._wait_began
         upstream.waiting.leave(self)
-        upstream.count_waiting()
+        upstream.count_waiting(-1)
         upstream.stats.waits[result] += 1
 
     @staticmethod
@@ -407,11 +415,13 @@ class Exchange:
 
     def attempt_lost(self, attempt: Attempt, failure: Failure) -> None:
         """Its connection ended before the answer was complete."""
+        if attempt.over:
+            return
         if self.phase is _TUNNEL:
             self._tunnel_lost(failure)
         elif self.phase is _ANSWERING:
             self._truncate(attempt, failure)
-        elif attempt.looks or (attempt.acknowledged is not None and failure.reason == "closed"):
+        elif attempt.looks or (attempt.acknowledged is not None and failure.reason == "closed" and not attempt.heard):
             self._look_for_proof(attempt, failure)
         else:
             self.attempt_failed(attempt, failure)
@@ -419,7 +429,7 @@ class Exchange:
     def _look_for_proof(self, attempt: Attempt, failure: Failure) -> None:
         """FIN came instead of an answer: a RST behind it may prove that the request was never read."""
         connection = attempt.connection
-        if self.phase is _DONE or connection is None:
+        if attempt.over or connection is None:
             return
         if proof.undelivered(connection.sock, attempt.acknowledged):
             self.attempt_failed(attempt, failure, proven=True)
@@ -432,6 +442,8 @@ class Exchange:
 
     def attempt_failed(self, attempt: Attempt, failure: Failure, *, proven: bool = False) -> None:
         """No answer will come of it: try elsewhere, or tell the app."""
+        if attempt.over:
+            return
         if self.phase is _ANSWERING:
             self._truncate(attempt, failure)
             return
@@ -470,7 +482,7 @@ class Exchange:
             stalled=stalled,
             idempotent=self.request.idempotent,
             replayable=self._replay is None or self._replay.whole,
-            reused=attempt is not None and attempt.reused,
+            reused=attempt is not None and attempt.reused and not attempt.heard,
             proven_undelivered=proven,
             responded=self.responded,
             retries=trouble.counted if trouble is not None else 0,
@@ -496,7 +508,7 @@ class Exchange:
             trouble.proven = True
         if attempt is not None:
             trouble.excluded.add(attempt.endpoint)
-            if attempt.reused:
+            if attempt.reused and trouble.last is not None:
                 trouble.fresh_only = True
         self.phase = _CHOOSING
         self._choose(now)
@@ -519,8 +531,7 @@ class Exchange:
         """Ends an attempt without an answer."""
         connection = attempt.connection
         if connection is not None:
-            lost_idle = attempt.reused and failure.reason in {"reset", "closed"} and self.answer is None
-            if lost_idle:
+            if attempt.reused and not attempt.heard and failure.reason in {"reset", "closed"}:
                 self.upstream.pool.flush(attempt.endpoint, connection.idle_since)
                 self.upstream.pool.closed_at(attempt.endpoint, attempt.started - connection.idle_since, now)
             connection.close()
@@ -530,12 +541,14 @@ class Exchange:
         upstream = self.upstream
         silent = attempt.silent(now) if attempt.owed_since != math.inf else 0.0
         attempt.settled()
+        attempt.over = True
+        reused = attempt.reused and not attempt.heard
         outcome = outcome or failure
         upstream.stats.attempts[outcome.reason] += 1
         tries = self._ensure_trouble().tries
         tries.append(AttemptRecord(attempt.endpoint.address, outcome.reason, int((now - attempt.started) * 1000)))
         cluster = upstream.cluster
-        upstream.tell(cluster.report_failure(attempt.endpoint, failure, now, reused=attempt.reused, silent=silent))
+        upstream.tell(cluster.report_failure(attempt.endpoint, failure, now, reused=reused, silent=silent))
 
     # A stalled endpoint
 
@@ -589,6 +602,8 @@ class Exchange:
             self._settle_race(attempt, now)
         attempt.settled()
         self.head_at = now
+        if not self._uploaded:
+            answer.reusable = False
         status = answer.status
         if status >= 502 and status <= 504 and self._another(attempt, answer, now, done=done):
             return
@@ -650,6 +665,7 @@ class Exchange:
     def _leave(self, attempt: Attempt, answer: ResponseHead, now: float, *, clean: bool) -> None:
         """An attempt ends with an answer: its connection goes back to the pool if nothing speaks against it."""
         upstream, endpoint, connection = self.upstream, attempt.endpoint, attempt.connection
+        attempt.over = True
         upstream.stats.attempts["ok"] += 1
         status = answer.status
         marker = upstream.policy.outlier_detection.leaving_header
@@ -658,9 +674,11 @@ class Exchange:
         if connection is not None:
             if answer.keep_alive_timeout is not None:
                 upstream.pool.said(endpoint, answer.keep_alive_timeout, now)
-            if clean and answer.reusable and self._uploaded:
+            if clean and answer.reusable:
                 connection.release()
                 upstream.pool.put(endpoint, connection, now)
+            elif answer.upgrade is not None:
+                connection.finish()
             else:
                 connection.close()
         if events:

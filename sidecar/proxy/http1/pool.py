@@ -72,7 +72,7 @@ class _Shelf:
 class Pool:
     """All idle connections of one service."""
 
-    __slots__ = ("_keepalive", "_shelves", "_stats", "_sweeper", "_wheel")
+    __slots__ = ("_keepalive", "_shelves", "_shut", "_stats", "_sweeper", "_wheel")
 
     def __init__(self, keepalive: Keepalive, stats: ServiceStats, wheel: Wheel) -> None:
         self._keepalive = keepalive
@@ -80,6 +80,7 @@ class Pool:
         self._wheel = wheel
         self._shelves: dict[Endpoint, _Shelf] = {}
         self._sweeper = Timer(self.sweep)
+        self._shut = False
 
     def __repr__(self) -> str:
         idle = sum(len(shelf.idle) for shelf in self._shelves.values())
@@ -109,7 +110,7 @@ class Pool:
     def put(self, endpoint: Endpoint, connection: Pooled, now: float) -> None:
         """Keeps a connection for the next request, or closes it where it must not be kept."""
         shelf = self._shelves.get(endpoint)
-        if shelf is None or shelf.ceiling(self._keepalive.idle_timeout, now) <= 0:
+        if self._shut or shelf is None or shelf.ceiling(self._keepalive.idle_timeout, now) <= 0:
             connection.close()
             return
         connection.idle_since = now
@@ -144,8 +145,9 @@ class Pool:
     def said(self, endpoint: Endpoint, seconds: float, now: float) -> None:
         """The endpoint advertised `Keep-Alive: timeout=seconds`."""
         shelf = self._shelves.get(endpoint)
-        if shelf is not None:
-            shelf.said_limit = 0.0 if seconds <= _NOT_POOLED else seconds * MARGIN
+        limit = 0.0 if seconds <= _NOT_POOLED else seconds * MARGIN
+        if shelf is not None and shelf.said_limit != limit:
+            shelf.said_limit = limit
             self._show(shelf, now)
 
     def closed_at(self, endpoint: Endpoint, age: float, now: float) -> None:
@@ -200,6 +202,7 @@ class Pool:
 
     def close(self) -> None:
         """Closes all that idles, and keeps nothing from now on."""
+        self._shut = True
         self._sweeper.cancel()
         self.keep_only(lambda _: False)
 

@@ -36,6 +36,7 @@ class InstanceConnection(asyncio.Protocol):
         "_body",
         "_held",
         "_patient",
+        "_paused",
         "_transport",
         "_upstream",
         "_written",
@@ -69,6 +70,7 @@ class InstanceConnection(asyncio.Protocol):
         self._body: Body | None = None
         self._written = 0
         self._patient = False
+        self._paused = False
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "busy" if self.attempt else "idle"
@@ -105,12 +107,16 @@ class InstanceConnection(asyncio.Protocol):
         if self._patient:
             self._patient = False
             self._limit_silence(BLACK_HOLE_MS)
+        if self._paused:
+            self.resume_reading()
 
     def pause_reading(self) -> None:
+        self._paused = True
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
+        self._paused = False
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -131,6 +137,12 @@ class InstanceConnection(asyncio.Protocol):
         self.attempt = None
         self.ended = True
         self._transport.abort()
+
+    def finish(self) -> None:
+        """Ends it after what is written."""
+        self.attempt = None
+        self.ended = True
+        self._transport.close()
 
     def write_eof(self) -> None:
         """The app ended its side of a tunnel."""
@@ -206,7 +218,9 @@ class InstanceConnection(asyncio.Protocol):
             answer = read_response(data, exchange.request, self._upstream.policy.limits)
             if answer is None:
                 self._held = data
+                attempt.heard = attempt.heard or bool(data)
                 return
+            attempt.heard = True
             data = data[answer.size :]
             if not answer.interim:
                 break
