@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from sidecar.admin.views import status_table
+from sidecar.admin.tables import status_table
 from sidecar.clock import monotonic
 
 OK, USAGE, UNAVAILABLE = 0, 2, 69

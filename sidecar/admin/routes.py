@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sidecar.admin import views
 from sidecar.admin.health import Latch, complaint, is_ready
+from sidecar.admin.tables import table
 from sidecar.clock import monotonic, wall
 from sidecar.cluster.cluster import Cluster
 
@@ -177,7 +178,7 @@ async def _server_info(backend: Backend, _: Asked) -> Answer:
 
 
 async def _help(_: Backend, __: Asked) -> Answer:
-    return text(views.table((" ".join(route.paths), " ".join(route.methods), route.does) for route in ROUTES))
+    return text(table((" ".join(route.paths), " ".join(route.methods), route.does) for route in ROUTES))
 
 
 async def _logging(backend: Backend, asked: Asked) -> Answer:

@@ -9,13 +9,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:  # `status` starts quicker without the core
-    from sidecar.admin.health import Latch
-    from sidecar.cluster.cluster import Cluster
-    from sidecar.cluster.endpoint import Endpoint
-    from sidecar.cluster.events import Event
+from sidecar.admin.health import Latch
+from sidecar.cluster.cluster import Cluster
+from sidecar.cluster.endpoint import Endpoint, State
+from sidecar.cluster.events import Event
 
 Document = dict[str, Any]
 
@@ -100,18 +99,28 @@ class Change(Protocol):
 class Problem(Protocol):
     """One thing wrong with a configuration."""
 
-    @property
-    def file(self) -> str: ...
-    @property
-    def line(self) -> int: ...
-    @property
-    def column(self) -> int: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def level(self) -> str: ...
-    @property
-    def message(self) -> str: ...
+    def as_json(self) -> dict[str, Any]:
+        """`file`, `line`, `column`, `path`, `level`, `message`; null where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """The problem of an address that cannot be bound: the file is not to blame, only the machine knows."""
+
+    path: str
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As other problems."""
+        return {
+            "file": None,
+            "line": None,
+            "column": None,
+            "path": self.path,
+            "level": "error",
+            "message": self.message,
+        }
 
 
 class Result(enum.Enum):
@@ -143,7 +152,7 @@ class Entry(Protocol):
     @property
     def mono(self) -> float: ...
     @property
-    def event(self) -> "Event": ...
+    def event(self) -> Event: ...
 
 
 class Selection(Protocol):
@@ -179,7 +188,7 @@ def stamp(wall: float) -> str:
 # --- clusters
 
 
-def clusters_json(clusters: Sequence["Cluster"], moment: Moment) -> Iterator[str]:
+def clusters_json(clusters: Sequence[Cluster], moment: Moment) -> Iterator[str]:
     """The body of /clusters?format=json, a piece an endpoint."""
     yield '{"clusters": ['
     for number, cluster in enumerate(clusters):
@@ -190,7 +199,7 @@ def clusters_json(clusters: Sequence["Cluster"], moment: Moment) -> Iterator[str
     yield "]}\n"
 
 
-def clusters_document(clusters: Sequence["Cluster"], moment: Moment) -> Document:
+def clusters_document(clusters: Sequence[Cluster], moment: Moment) -> Document:
     """The same in one piece, for the event `state_dump`."""
     return {
         "clusters": [
@@ -201,7 +210,7 @@ def clusters_document(clusters: Sequence["Cluster"], moment: Moment) -> Document
     }
 
 
-def clusters_text(clusters: Sequence["Cluster"]) -> Iterator[str]:
+def clusters_text(clusters: Sequence[Cluster]) -> Iterator[str]:
     """`service::ip:port::key::value` lines, a piece an endpoint."""
     for cluster in clusters:
         for endpoint in list(cluster.endpoints.values()):
@@ -209,7 +218,7 @@ def clusters_text(clusters: Sequence["Cluster"]) -> Iterator[str]:
             yield "".join([f"{start}{key}::{value}\n" for key, value in _line_values(endpoint).items()])
 
 
-def _cluster(cluster: "Cluster", moment: Moment) -> Document:
+def _cluster(cluster: Cluster, moment: Moment) -> Document:
     policy, discovery, registry = cluster.policy, cluster.policy.discovery, moment.info.registry
     bound = {listener.name: listener.bound for listener in moment.info.listeners}
     static, confirmed = bool(discovery.static), cluster.confirmed_at
@@ -233,7 +242,7 @@ def _cluster(cluster: "Cluster", moment: Moment) -> Document:
     }
 
 
-def _protection(cluster: "Cluster", moment: Moment) -> Document:
+def _protection(cluster: Cluster, moment: Moment) -> Document:
     guard = cluster.guard
     ends = [until for hold in guard.held.values() if (until := guard.until(hold, moment.now)) is not None]
     return {
@@ -245,7 +254,7 @@ def _protection(cluster: "Cluster", moment: Moment) -> Document:
     }
 
 
-def _endpoint(cluster: "Cluster", endpoint: "Endpoint", moment: Moment) -> Document:
+def _endpoint(cluster: Cluster, endpoint: Endpoint, moment: Moment) -> Document:
     failure = endpoint.last_failure
     return {
         "address": endpoint.address,
@@ -264,14 +273,14 @@ def _endpoint(cluster: "Cluster", endpoint: "Endpoint", moment: Moment) -> Docum
     }
 
 
-def _until(cluster: "Cluster", endpoint: "Endpoint", now: float) -> float | None:
+def _until(cluster: Cluster, endpoint: Endpoint, now: float) -> float | None:
     """When time alone will end the endpoint's state; a hold's end is the guard's to tell."""
-    if endpoint.state.value == "held" and endpoint.hold is not None:
+    if endpoint.state is State.HELD and endpoint.hold is not None:
         return cluster.guard.until(endpoint.hold, now)
     return endpoint.until()
 
 
-def _registry(endpoint: "Endpoint") -> Document:
+def _registry(endpoint: Endpoint) -> Document:
     instance = endpoint.instance
     return {
         "healthy": instance.healthy,
@@ -284,22 +293,22 @@ def _registry(endpoint: "Endpoint") -> Document:
 
 _PENDING_REMOVAL = "/pending_dynamic_removal"
 
-HEALTH_FLAGS: Mapping[str, str] = {
-    "available": "healthy",
-    "probation": "healthy",
-    "ejected": "/failed_outlier_check",
-    "quarantined": "/failed_active_hc",
-    "unhealthy": "/failed_eds_health",
-    "disabled": "/failed_eds_health",
-    "held": _PENDING_REMOVAL,
-    "leaving": _PENDING_REMOVAL,
-    "stalled": _PENDING_REMOVAL,
-    "draining": _PENDING_REMOVAL,
+HEALTH_FLAGS: Mapping[State, str] = {
+    State.AVAILABLE: "healthy",
+    State.PROBATION: "healthy",
+    State.EJECTED: "/failed_outlier_check",
+    State.QUARANTINED: "/failed_active_hc",
+    State.UNHEALTHY: "/failed_eds_health",
+    State.DISABLED: "/failed_eds_health",
+    State.HELD: _PENDING_REMOVAL,
+    State.LEAVING: _PENDING_REMOVAL,
+    State.STALLED: _PENDING_REMOVAL,
+    State.DRAINING: _PENDING_REMOVAL,
 }
 """Envoy's words for our states."""
 
 
-def _line_values(endpoint: "Endpoint") -> Document:
+def _line_values(endpoint: Endpoint) -> Document:
     return {
         "state": endpoint.state.value,
         "weight": f"{endpoint.instance.weight:g}",
@@ -308,7 +317,7 @@ def _line_values(endpoint: "Endpoint") -> Document:
         "rq_active": endpoint.in_flight,
         "rq_total": endpoint.requests,
         "rq_error": endpoint.failures,
-        "health_flags": HEALTH_FLAGS[endpoint.state.value],
+        "health_flags": HEALTH_FLAGS[endpoint.state],
     }
 
 
@@ -362,46 +371,21 @@ def config_dump_json(dump: ConfigDump) -> str:
 def reload_json(reloaded: Reloaded) -> str:
     """The body of /reload."""
     if reloaded.result in {Result.INVALID, Result.UNBOUND}:
-        fields = ("file", "line", "column", "path", "level", "message")
-        problems = [{name: getattr(problem, name) for name in fields} for problem in reloaded.problems]
+        problems = [problem.as_json() for problem in reloaded.problems]
         return f"{_dumped({'result': 'rejected', 'problems': problems})}\n"
     changes = [{"op": change.op, "path": change.path} for change in reloaded.changes]
     return f"{_dumped({'result': reloaded.result.value, 'sha256': reloaded.sha256, 'changes': changes})}\n"
 
 
-def latches_text(latches: Iterable["Latch"]) -> str:
+def latches_text(latches: Iterable[Latch]) -> str:
     """A line a latch: `[+] listeners`, `[-] service/orders: no instance list yet`."""
     return "".join([f"[{'+' if x.open else '-'}] {x.name}{'' if x.open else f': {x.why}'}\n" for x in latches])
 
 
-def latches_json(latches: Iterable["Latch"], *, ready: bool) -> str:
+def latches_json(latches: Iterable[Latch], *, ready: bool) -> str:
     """The same as JSON."""
     listed = [{"name": latch.name, "open": latch.open, "why": latch.why} for latch in latches]
     return f"{_dumped({'ready': ready, 'latches': listed})}\n"
-
-
-_COLUMNS = ("SERVICE", "ENDPOINT", "STATE", "IN-FLIGHT", "REQUESTS", "FAILURES", "UNTIL")
-
-
-def status_table(clusters: Document) -> str:
-    """The body of /clusters?format=json as columns for people; a service without endpoints has one row too."""
-    rows = [
-        (cluster["name"], e["address"], e["state"], e["in_flight"], e["requests"], e["failures"], e["until"] or "-")
-        for cluster in clusters["clusters"]
-        for e in cluster["endpoints"] or [_NO_ENDPOINT]
-    ]
-    return table((_COLUMNS, *rows))
-
-
-_NO_ENDPOINT = {"address": "-", "state": "-", "in_flight": "-", "requests": "-", "failures": "-", "until": None}
-
-
-def table(rows: Iterable[tuple[object, ...]]) -> str:
-    """Left-aligned columns, two spaces apart, a line a row."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "".join([f"{line}\n" for line in lines])
 
 
 def _dumped(document: object) -> str:

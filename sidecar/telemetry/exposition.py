@@ -31,6 +31,8 @@ from sidecar.telemetry.catalogue import (
     Service,
 )
 
+__all__ = ["Exposition", "Facts"]
+
 _OPENMETRICS = "application/openmetrics-text"
 
 
