@@ -1,0 +1,90 @@
+"""Carries what one source learns to the clusters, the clusters' doubts back, and last-good lists to disk."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from sidecar import clock
+from sidecar.app.services import Service
+from sidecar.cluster.events import Event, RegistryConnected, RegistryDisconnected, SnapshotApplied
+from sidecar.cluster.instance import Push
+from sidecar.discovery.source import Connected, Disconnected, InstanceSource, Malformed, Update
+from sidecar.tasks import spawn
+
+
+class Feed:
+    """One source and the services that live on it; the services may be replaced under their names by a reload."""
+
+    def __init__(
+        self,
+        source: InstanceSource,
+        names: Collection[str],
+        services: Mapping[str, Service],
+        *,
+        emit: Callable[[Sequence[Event]], None],
+        keep: Callable[[Service], None],
+        now: Callable[[], float],
+    ) -> None:
+        self.names = frozenset(names)
+        self.session: Connected | None = None
+        self.since: float | None = None
+        """Wall time of the last change between connected and not."""
+        self.connected = asyncio.Event()
+        """Set by the first session and never cleared: this source works at all."""
+        self._source = source
+        self._services = services
+        self._emit = emit
+        self._keep = keep
+        self._now = now
+        self._doubted: frozenset[str] = frozenset()
+        self._pump = spawn(self._run(), name="instance feed")
+
+    def doubt(self, now: float) -> None:
+        """Tells the source which lists are in doubt, when that has changed."""
+        doubted = frozenset(one.name for one in self._fed() if one.cluster.doubtful(now))
+        if doubted != self._doubted:
+            self._doubted = doubted
+            self._source.doubt(doubted)
+
+    async def close(self) -> None:
+        """Lets go of the source; what it said stays in force."""
+        self._pump.cancel()
+        await asyncio.gather(self._pump, return_exceptions=True)
+        await self._source.close()
+
+    async def _run(self) -> None:
+        async for update in self._source.updates():
+            self._take(update, self._now())
+
+    def _take(self, update: Update, now: float) -> None:
+        match update:
+            case Push():
+                self._pushed(update, now)
+            case Connected(epoch=epoch, server=server, version=version):
+                self.session, self.since = update, clock.wall()
+                self.connected.set()
+                self._emit([RegistryConnected(server=server, epoch=epoch, version=version)])
+                for service in self._fed():
+                    self._emit(service.cluster.registry_connected(now))
+            case Disconnected(epoch=epoch, server=server, reason=reason):
+                self.session, self.since = None, clock.wall()
+                self._emit([RegistryDisconnected(server=server, epoch=epoch, reason=reason)])
+                for service in self._fed():
+                    self._emit(service.cluster.registry_disconnected(now))
+            case Malformed(service=name):
+                if known := self._serving(name):
+                    self._emit(known.cluster.malformed(now))
+
+    def _pushed(self, push: Push, now: float) -> None:
+        service = self._serving(push.service)
+        if service is None:
+            return
+        events = service.cluster.apply(push, now)
+        self._emit(events)
+        if any(isinstance(event, SnapshotApplied) for event in events):
+            self._keep(service)
+
+    def _serving(self, name: str) -> Service | None:
+        return self._services.get(name) if name in self.names else None
+
+    def _fed(self) -> list[Service]:
+        return [service for name, service in self._services.items() if name in self.names]

@@ -1,0 +1,31 @@
+"""Where every event goes: the event log for people, the timeline for /events."""
+
+import traceback
+from collections.abc import Callable, Sequence
+
+from sidecar import clock
+from sidecar.cluster.events import Crash, Event
+from sidecar.telemetry.logs import EventLog
+from sidecar.telemetry.timeline import Timeline
+
+
+class Journal:
+    """Takes events in the order in which they happened."""
+
+    def __init__(self, log: EventLog, timeline: Timeline, now: Callable[[], float]) -> None:
+        self.log = log
+        self.timeline = timeline
+        self._now = now
+
+    def emit(self, events: Sequence[Event]) -> None:
+        """Keeps and prints each event, stamped with both clocks."""
+        if events:
+            wall, mono = clock.wall(), self._now()
+            for event in events:
+                self.timeline.append(event, wall, mono)
+                self.log.write(event)
+
+    def crash(self, error: BaseException) -> None:
+        """Tells of an error of ours, with its traceback."""
+        told = "".join(traceback.format_exception(error))
+        self.emit([Crash(error=f"{type(error).__name__}: {error}", traceback=told)])

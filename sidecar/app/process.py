@@ -1,0 +1,138 @@
+"""The operating system's view of `nacos-sidecar run`: event loop, signals, file limit, and how it ended."""
+
+import asyncio
+import enum
+import faulthandler
+import gc
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from sidecar.app.backend import AppBackend
+from sidecar.app.listeners import CannotBindError
+from sidecar.app.logs import CannotOpenLogError
+from sidecar.app.reloading import Reloader
+from sidecar.app.sidecar import Sidecar
+from sidecar.config import ConfigError, Loaded, load
+from sidecar.tasks import spawn
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+class Ending(enum.Enum):
+    """How the process came to its end."""
+
+    DRAINED = "drained"
+    INVALID = "the configuration is missing or invalid"
+    UNBOUND = "a listener cannot be bound"
+    INTERRUPTED = "stopped at once by a second SIGINT"
+    TERMINATED = "stopped at once by a second SIGTERM"
+    CRASHED = "an internal error"
+
+
+def run(config: Path | None, overrides: Mapping[str, str]) -> Ending:
+    """Runs one sidecar until it is drained, stopped or fails; problems are told on stderr.
+
+    `overrides` are the texts of flags by key. Raises config.FlagError on bad usage.
+    """
+    reload = partial(load, config, environ=os.environ, overrides=overrides)
+    try:
+        loaded = reload()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return Ending.INVALID
+    _raise_file_limit()
+    factory, loop_name = _event_loop(loaded.run.loop)
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(_main(loaded, reload, loop_name))
+
+
+async def _main(loaded: Loaded, reload: Callable[[], Loaded], loop_name: str) -> Ending:
+    reloader = Reloader(reload, poll=loaded.run.reload_poll)
+    try:
+        sidecar = Sidecar(loaded, reloader, loop_name=loop_name)
+    except CannotOpenLogError as error:
+        sys.stderr.write(f"nacos-sidecar: {error}\n")
+        return Ending.UNBOUND
+    signals = _Signals(sidecar)
+    try:
+        await sidecar.start()
+    except CannotBindError as error:
+        sys.stderr.write(f"nacos-sidecar: {error}\n")
+        ending = Ending.UNBOUND
+    except Exception as error:  # noqa: BLE001 - told as event `crash`, and by the exit code
+        sidecar.journal.crash(error)
+        ending = Ending.CRASHED
+    else:
+        reloader.watch(sidecar)
+        gc.collect()
+        gc.freeze()  # what is there now lives as long as the process: later collections need not look at it
+        ending = await signals.wait()
+    await sidecar.stop()
+    return ending
+
+
+class _Signals:
+    """What each signal does; the first TERM or INT drains, the second one ends at once."""
+
+    def __init__(self, sidecar: Sidecar) -> None:
+        self._sidecar = sidecar
+        self._backend = AppBackend(sidecar)
+        self._ending: asyncio.Future[Ending] = sidecar.loop.create_future()
+        add = sidecar.loop.add_signal_handler
+        add(signal.SIGTERM, self._stop, "SIGTERM", Ending.TERMINATED)
+        add(signal.SIGINT, self._stop, "SIGINT", Ending.INTERRUPTED)
+        add(signal.SIGHUP, self._reload)
+        add(signal.SIGUSR1, self._backend.dump_state)
+        add(signal.SIGUSR2, _dump_stacks)
+
+    async def wait(self) -> Ending:
+        """Until the drain is over, or a second signal came."""
+        drained = spawn(self._until_drained(), name="drain")
+        try:
+            return await self._ending
+        finally:
+            drained.cancel()
+
+    async def _until_drained(self) -> None:
+        await self._sidecar.drained.wait()
+        self._end(Ending.DRAINED)
+
+    def _end(self, ending: Ending) -> None:
+        if not self._ending.done():
+            self._ending.set_result(ending)
+
+    def _stop(self, name: str, ending: Ending) -> None:
+        if not self._sidecar.stopping:
+            self._sidecar.begin_stop(name)
+        else:
+            self._end(ending)
+
+    def _reload(self) -> None:
+        spawn(self._backend.reload(), name="reload by SIGHUP")
+
+
+def _dump_stacks() -> None:
+    """Threads and tasks, to stderr."""
+    faulthandler.dump_traceback(file=sys.stderr)
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
+
+
+def _event_loop(wanted: str) -> tuple[LoopFactory, str]:
+    if wanted == "asyncio":
+        return asyncio.new_event_loop, "asyncio"
+    return uvloop.new_event_loop, "uvloop"
+
+
+def _raise_file_limit() -> None:
+    """Two descriptors a pooled connection: the soft limit of 1024 that shells set is soon too small."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

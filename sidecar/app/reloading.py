@@ -1,0 +1,108 @@
+"""Taking a changed configuration: when to look, one at a time, all or nothing, and what to say about it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidecar import clock
+from sidecar.admin.views import Reloaded, Result
+from sidecar.app.listeners import CannotBindError
+from sidecar.app.logs import CannotOpenLogError
+from sidecar.cluster.events import ReloadApplied, ReloadRejected
+from sidecar.config import ConfigError, Loaded, fingerprint
+from sidecar.config.reload import compare
+from sidecar.tasks import spawn
+
+if TYPE_CHECKING:
+    from sidecar.app.sidecar import Sidecar
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One difference, as the admin port shows it."""
+
+    op: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """One reason for a refusal, as the admin port shows it."""
+
+    message: str
+    file: str
+    line: int | None = None
+    column: int | None = None
+    path: str = ""
+    level: str = "error"
+
+
+class Reloader:
+    """Watches one file by its content: mounted ConfigMaps are swapped in ways that no file event tells."""
+
+    def __init__(self, load: Callable[[], Loaded], *, poll: float) -> None:
+        self._load = load
+        self._poll = poll
+        self._one_at_a_time = asyncio.Lock()
+        self._refused: str | None = None
+        self._polling: asyncio.Task[None] | None = None
+        self.last_ok = True
+        self.last_ok_at = clock.wall()
+
+    def watch(self, sidecar: "Sidecar") -> None:
+        """Compares the content every `poll` seconds; 0 seconds: never."""
+        if self._poll:
+            self._polling = spawn(self._watch(sidecar), name="configuration poll")
+
+    async def close(self) -> None:
+        """Stops to look."""
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.gather(self._polling, return_exceptions=True)
+
+    async def reload(self, sidecar: "Sidecar") -> Reloaded:
+        """Reads the file now; a file that is refused, or cannot be put in force, changes nothing."""
+        async with self._one_at_a_time:
+            outcome = await self._reload(sidecar)
+        self.last_ok = outcome.result in {Result.APPLIED, Result.UNCHANGED}
+        word = {Result.APPLIED: "applied", Result.UNCHANGED: "unchanged"}.get(outcome.result, "rejected")
+        sidecar.stats.reloads[word] += 1
+        if self.last_ok:
+            self.last_ok_at = clock.wall()
+        return outcome
+
+    async def _reload(self, sidecar: "Sidecar") -> Reloaded:
+        old = sidecar.loaded
+        try:
+            loaded = await asyncio.to_thread(self._load)
+            self._refused = loaded.sha256
+            changes = compare(old.config, loaded.config)
+            if loaded.sha256 == old.sha256 and not changes:
+                return Reloaded(Result.UNCHANGED, loaded.sha256)
+            await sidecar.take(loaded)
+        except ConfigError as error:
+            sidecar.emit([ReloadRejected(problems=tuple(str(problem) for problem in error.problems))])
+            return Reloaded(
+                Result.INVALID,
+                problems=[
+                    _Problem(one.message, one.file, one.line, one.column, one.path, one.level.value)
+                    for one in error.problems
+                ],
+            )
+        except (CannotBindError, CannotOpenLogError) as error:
+            sidecar.emit([ReloadRejected(problems=(str(error),))])
+            return Reloaded(Result.UNBOUND, problems=[_Problem(str(error), str(old.path))])
+        self._refused = None
+        sidecar.emit([ReloadApplied(changes=len(changes), sha256=loaded.sha256)])
+        return Reloaded(
+            Result.APPLIED, loaded.sha256, changes=[_Change(change.op.value, change.path) for change in changes]
+        )
+
+    async def _watch(self, sidecar: "Sidecar") -> None:
+        while True:
+            await asyncio.sleep(self._poll)
+            seen = await asyncio.to_thread(fingerprint, sidecar.loaded.path)
+            if seen is not None and seen not in {sidecar.loaded.sha256, self._refused}:
+                self._refused = seen  # told once: the same broken file is not tried again every few seconds
+                await self.reload(sidecar)

@@ -1,0 +1,47 @@
+"""The configuration, as the constructors of the parts want it."""
+
+from sidecar.cluster.policy import Keepalive, Limits, ServicePolicy, Timeouts
+from sidecar.config import Config
+from sidecar.discovery.options import NacosOptions
+
+_WILDCARDS = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}
+
+
+def nacos_options(config: Config) -> NacosOptions:
+    """The `nacos:` section."""
+    nacos = config.nacos
+    return NacosOptions(
+        server_addresses=tuple(str(address) for address in nacos.server_addresses),
+        grpc_port_offset=nacos.grpc_port_offset,
+        namespace=nacos.namespace,
+        app_name=nacos.app_name,
+        open_timeout=nacos.open_timeout,
+        request_timeout=nacos.request_timeout,
+        liveness_interval=nacos.liveness_interval,
+        reconcile_interval=nacos.reconcile_interval,
+        reconnect_backoff=nacos.reconnect_backoff,
+        snapshot_dir=nacos.snapshot_dir,
+        snapshot_max_age=nacos.snapshot_max_age,
+    )
+
+
+def own_addresses(config: Config) -> frozenset[str]:
+    """`ip:port` of every listener: an instance at one of these is ourselves, and calling it would be a loop."""
+    listeners = [config.listen, *(service.listen for service in config.services)]
+    return frozenset(
+        f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
+        for address in listeners
+        if address is not None and address.port
+        for host in _WILDCARDS.get(address.host, ("127.0.0.1" if address.host == "localhost" else address.host,))
+    )
+
+
+def shared_policy(config: Config) -> ServicePolicy:
+    """What holds on the shared listener before the Host has named a service: limits, and the clocks of the app's side."""
+    defaults = config.defaults
+    return ServicePolicy(
+        name="-",
+        limits=Limits(max_header_bytes=defaults.limits.max_header_bytes, max_headers=defaults.limits.max_headers),
+        timeouts=Timeouts(request_head=defaults.timeouts.request_head),
+        keepalive=Keepalive(app_idle_timeout=defaults.keepalive.app_idle_timeout),
+    )

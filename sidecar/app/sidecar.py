@@ -1,0 +1,231 @@
+"""One running sidecar: what is wired to what, and in which order it starts, takes a new configuration, drains, stops."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from sidecar import __version__, clock
+from sidecar.admin.health import Latch, is_ready, latches
+from sidecar.admin.server import AdminServer
+from sidecar.app.backend import AppBackend
+from sidecar.app.drain import Drain
+from sidecar.app.feeds import Feeds
+from sidecar.app.heartbeat import Heartbeat
+from sidecar.app.journal import Journal
+from sidecar.app.listeners import SHARED, CannotBindError, Listeners, Wanted
+from sidecar.app.logs import Logs
+from sidecar.app.reloading import Reloader
+from sidecar.app.services import Service, Services
+from sidecar.app.settings import nacos_options, own_addresses, shared_policy
+from sidecar.cluster.events import DrainEnded, DrainStarted, Event, Listening, Ready, Starting
+from sidecar.cluster.policy import Protocol
+from sidecar.cluster.stats import ProcessStats
+from sidecar.config import Config, Loaded
+from sidecar.config.policies import service_policy
+from sidecar.errors import FAILURES
+from sidecar.proxy.listener import OwnEntrance, SharedEntrance
+from sidecar.proxy.routing import Router
+from sidecar.proxy.runtime import Runtime
+from sidecar.tasks import spawn
+from sidecar.telemetry.loop_lag import LagMeter
+from sidecar.telemetry.timeline import Timeline
+
+ADMIN = "admin"
+"""Name of the operator's listener in messages and in /server_info."""
+
+_log = logging.getLogger("sidecar")
+
+
+class Sidecar:
+    """Everything of one process between its configuration and its end; made inside the running loop."""
+
+    def __init__(self, loaded: Loaded, reloader: "Reloader", *, loop_name: str) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.loop_name = loop_name
+        self.loaded = loaded
+        self.loaded_at = self.started_at = clock.wall()
+        self._begun = self.loop.time()
+        self.stats = ProcessStats()
+        self.logs = Logs(loaded, self.loop, self.stats, self.emit)
+        self.journal = Journal(self.logs.events, Timeline(), self.loop.time)
+        self.runtime = Runtime(
+            loop=self.loop,
+            emit=self.emit,
+            log=self.logs.write_record,
+            wants_record=self.logs.wants_record,
+            stats=self.stats,
+        )
+        rng = clock.system_rng()
+        self.services = Services(self.runtime, rng, self.emit)
+        self.feeds = Feeds(self.services, emit=self.emit, now=self.loop.time, rng=rng, stats=self.stats)
+        self.listeners = Listeners(self.runtime)
+        self.lag = LagMeter(self.loop, self.stats, self.emit)
+        self.reloader = reloader
+        self.admin_bound = ""
+        self.drained = asyncio.Event()
+        """Set when the process may go."""
+        self._admin: AdminServer | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._listening = False
+        self._out_of_service = False
+        self._drain: Drain | None = None
+        self._told_ready = False
+
+    def emit(self, events: Sequence[Event]) -> None:
+        """Takes all that happens, from every part."""
+        self.journal.emit(events)
+
+    async def start(self) -> None:
+        """Binds, reads the disk, connects to the registry in the background; raises CannotBindError."""
+        loaded = self.loaded
+        self.emit([Starting(version=__version__, config=str(loaded.path), loop=self.loop_name)])
+        for problem in loaded.problems:
+            _log.warning("%s", problem)
+        await self._bind(loaded)
+        discoveries = {name: service.cluster.policy.discovery for name, service in self.services.items()}
+        options = nacos_options(loaded.config)
+        for ignored in self.feeds.load_last_good(options, discoveries):
+            _log.warning("last-good list %s is not used: %s", ignored.path, ignored.reason)
+        self.feeds.follow(options, discoveries)
+        self._heartbeat = Heartbeat(self.loop, on_beat=self.services.due, on_slow_beat=self._slow_beat)
+        self.lag.start()
+
+    async def take(self, loaded: Loaded) -> None:
+        """Puts another configuration in force; raises CannotBindError or CannotOpenLogError, and then nothing changed."""
+        access = self.logs.prepare(loaded, self.loaded.config)
+        await self._bind(loaded)
+        self.logs.put_in_force(loaded.config, access)
+        self.feeds.follow(
+            nacos_options(loaded.config),
+            {name: service.cluster.policy.discovery for name, service in self.services.items()},
+        )
+        self.loaded, self.loaded_at = loaded, clock.wall()
+
+    def latches(self) -> tuple[Latch, ...]:
+        """What readiness waits for."""
+        return latches(
+            configured=True,
+            listening=self._listening,
+            services=[
+                (name, service.cluster.has_list)
+                for name, service in self.services.items()
+                if service.cluster.policy.required
+            ],
+            draining=self.draining,
+        )
+
+    @property
+    def draining(self) -> bool:
+        """Readiness is off, by the operator or because the process is on its way out."""
+        return self._out_of_service or self.stopping
+
+    @property
+    def stopping(self) -> bool:
+        """The process is on its way out; nothing brings it back."""
+        return self._drain is not None
+
+    @property
+    def ready_once(self) -> bool:
+        """Whether every latch has been open."""
+        return self._told_ready
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return self.loop.time() - self._begun
+
+    def set_out_of_service(self, *, out: bool) -> bool:
+        """The operator's drain and undrain; False once the process is stopping."""
+        if self.stopping:
+            return False
+        if out and not self._out_of_service:
+            self.emit([DrainStarted(by="operator")])
+        self._out_of_service = out
+        return True
+
+    def begin_stop(self, by: str) -> None:
+        """Readiness off, everything else goes on until the app is gone; then `drained` is set."""
+        if not self.stopping:
+            drain = self.loaded.config.drain
+            self._drain = Drain(self.loop.time(), timeout=drain.timeout, quiet=drain.quiet)
+            self.emit([DrainStarted(by=by)])
+
+    async def stop(self) -> None:
+        """Ends what is still open and lets go of everything; the logs come last."""
+        started = self._drain.started if self._drain else self.loop.time()
+        self.listeners.close()
+        self.runtime.connections.close_idle()
+        cut = self.runtime.connections.abort_active(FAILURES["cut_by_drain"])
+        self.lag.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        await self.reloader.close()
+        await self.feeds.close()
+        if self._admin is not None:
+            await self._admin.close()
+        self.emit([DrainEnded(cut=cut, took=f"{self.loop.time() - started:.1f}s")])
+        self.logs.close()
+
+    async def _bind(self, loaded: Loaded) -> None:
+        """Binds what is new, then swaps services and entrances: all or nothing."""
+        config = loaded.config
+        policies = [service_policy(service) for service in config.services]
+        built = self.services.build(policies, own_addresses=own_addresses(config))
+        wanted = _wanted(config, built)
+        opened = await self.listeners.prepare(wanted)
+        try:
+            await self._bind_admin(config)
+        except CannotBindError:
+            for listener in opened.values():
+                listener.close_listening()
+            raise
+        self.listeners.commit(wanted, opened)
+        self.services.put_in_force(built, policies, self.loop.time())
+        self._listening = True
+        self.emit([Listening(name=listener.name, address=listener.bound or "") for listener in opened.values()])
+
+    async def _bind_admin(self, config: Config) -> None:
+        admin = config.admin
+        if self._admin is not None and admin.listen == self.loaded.config.admin.listen:
+            self._admin.allow_remote = admin.allow_remote
+            return
+        server = AdminServer(AppBackend(self), allow_remote=admin.allow_remote)
+        try:
+            bound = await server.open(admin.listen.host, admin.listen.port)
+        except OSError as error:
+            await server.close()
+            raise CannotBindError(ADMIN, str(admin.listen), error) from error
+        if self._admin is not None:
+            # Not awaited: the answer to POST /reload may be under way on it.
+            spawn(self._admin.close(), name="close the replaced admin port")
+        self._admin, self.admin_bound = server, bound
+        self.emit([Listening(name=ADMIN, address=bound)])
+
+    def _slow_beat(self, now: float) -> None:
+        self.feeds.slow_beat(now)
+        if not self._told_ready and is_ready(self.latches()):
+            self._told_ready = True
+            self.emit([Ready(took=f"{self.uptime:.1f}s")])
+        if self._drain is not None and self._drain.over(now, len(self.runtime.connections)):
+            self.drained.set()
+
+
+def _wanted(config: Config, services: dict[str, Service]) -> list[Wanted]:
+    """The listeners of a configuration; the services are those that it asks for."""
+    upstreams = [service.upstream for service in services.values()]
+    http = [one for one in upstreams if one.policy.protocol is Protocol.HTTP1]
+    shared = (
+        []
+        if config.listen is None
+        else [
+            Wanted(
+                SHARED,
+                str(config.listen),
+                SharedEntrance(
+                    Router([(host, one) for one in http for host in one.policy.hosts]), shared_policy(config)
+                ),
+            )
+        ]
+    )
+    own = [Wanted(one.policy.name, one.policy.listen, OwnEntrance(one)) for one in upstreams if one.policy.listen]
+    return [*shared, *own]

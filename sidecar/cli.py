@@ -1,0 +1,325 @@
+"""argv to a command; the only place that knows exit codes.
+
+Commands import what they need when they run: `wait` and `status` are called by probes and scripts and must start
+fast. Results go to stdout, problems and the event log to stderr.
+"""
+
+import argparse
+import enum
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sidecar import __version__
+from sidecar.config.address import Address, listen_address
+from sidecar.config.report import FlagError
+from sidecar.config.units import duration
+
+
+class Exit(enum.IntEnum):
+    """What the process says when it ends."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    FOUND = 3
+    UNAVAILABLE = 69
+    CONFIG = 78
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+_DESCRIPTION = """\
+Carries an app's outbound calls to providers registered in Nacos, so that restarts of the providers stay
+invisible to the app. Put it in the app's pod, point the app at it, restart the providers as you please.
+"""
+
+_EPILOG = """\
+first steps:
+  nacos-sidecar demo                      see it work: a rolling restart under load, with and without
+  nacos-sidecar check -c sidecar.yaml     every problem of a configuration in one pass
+  nacos-sidecar run -c sidecar.yaml       the proxy, until a signal
+
+The smallest configuration is two lines; it serves order-service on 127.0.0.1:15001 by that Host:
+  version: 1
+  services: [{name: order-service}]
+"""
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names it nowhere else
+
+T = TypeVar("T")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; argparse itself exits with 2 on bad usage."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        return int(command(args))
+    except FlagError as error:
+        parser.error(str(error))
+    except BrokenPipeError:
+        sys.stderr.close()
+        return Exit.OK
+
+
+def _read(read: Callable[[object], T], text: str) -> T:
+    """One of the readers of `config`, in argparse's words when it refuses."""
+    try:
+        return read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected {error}, got {text!r}") from None
+
+
+def _duration(text: str) -> float:
+    return _read(duration, text)
+
+
+def _address(text: str) -> Address:
+    return _read(listen_address, text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nacos-sidecar",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nacos-sidecar {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_check(commands)
+    _add_schema(commands)
+    _add_wait(commands)
+    _add_status(commands)
+    _add_demo(commands)
+    _add_registry(commands)
+    return parser
+
+
+def _command(
+    commands: "_Commands",
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    details: str = "",
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=details or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _config_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", type=Path, default=None, help="the YAML; SIDECAR_CONFIG when not given"
+    )
+
+
+def _add_run(commands: "_Commands") -> None:
+    parser = _command(
+        commands,
+        "run",
+        _run,
+        "run the proxy in the foreground, until a signal or POST /quitquitquit",
+        "exit codes: 0 drained, 1 internal error, 2 bad usage, 69 a listener cannot be bound,\n"
+        "78 the configuration is missing or invalid, 130 or 143 stopped at once by a second signal\n"
+        "signals: TERM, INT drain (twice: stop at once), HUP reload, USR1 dump the state, USR2 dump the stacks",
+    )
+    _config_flag(parser)
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], help="overrides logging.level")
+    parser.add_argument("--log-format", choices=["text", "json"], help="overrides logging.format")
+    parser.add_argument("--admin-listen", metavar="ADDR", help="overrides admin.listen")
+    parser.add_argument(
+        "--loop", choices=["auto", "uvloop", "asyncio"], help="event loop; auto (default): uvloop when installed"
+    )
+    parser.add_argument(
+        "--reload-poll",
+        metavar="DURATION",
+        help="how often the file's content is compared (default 3s); 0s: only SIGHUP and POST /reload",
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    from sidecar.app.process import Ending, run
+
+    flags = {
+        "logging.level": args.log_level,
+        "logging.format": args.log_format,
+        "admin.listen": args.admin_listen,
+        "loop": args.loop,
+        "reload_poll": args.reload_poll,
+    }
+    ending = run(args.config, {key: text for key, text in flags.items() if text is not None})
+    return {
+        Ending.DRAINED: Exit.OK,
+        Ending.INVALID: Exit.CONFIG,
+        Ending.UNBOUND: Exit.UNAVAILABLE,
+        Ending.CRASHED: Exit.INTERNAL,
+        Ending.INTERRUPTED: Exit.INTERRUPTED,
+        Ending.TERMINATED: Exit.TERMINATED,
+    }[ending]
+
+
+def _add_check(commands: "_Commands") -> None:
+    parser = _command(
+        commands,
+        "check",
+        _check,
+        "validate a configuration without touching the network; every problem in one pass",
+        "exit codes: 0 valid, 2 bad usage, 78 missing, unreadable or invalid",
+    )
+    _config_flag(parser)
+    parser.add_argument(
+        "--print-effective", action="store_true", help="print the YAML with every default and override, secrets as ***"
+    )
+    parser.add_argument("--format", choices=["text", "json"], default="text", help="how problems are printed")
+    parser.add_argument("--strict", action="store_true", help="warnings count as errors")
+    parser.add_argument("--files", action="store_true", help="referenced files must be readable, too")
+
+
+def _check(args: argparse.Namespace) -> int:
+    from sidecar.config.check import check
+
+    verdict = check(
+        args.config,
+        environ=os.environ,
+        strict=args.strict,
+        files=args.files,
+        format=args.format,
+        print_effective=args.print_effective,
+    )
+    sys.stdout.write(verdict.out)
+    sys.stderr.write(verdict.err)
+    return verdict.code
+
+
+def _add_schema(commands: "_Commands") -> None:
+    _command(commands, "schema", _schema, "print the JSON Schema of the YAML, for editors and CI")
+
+
+def _schema(_args: argparse.Namespace) -> int:
+    from sidecar.config.schema import schema_text
+
+    sys.stdout.write(schema_text())
+    return Exit.OK
+
+
+def _admin_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--admin",
+        type=_address,
+        metavar="ADDR",
+        default=os.environ.get("SIDECAR_ADMIN_LISTEN") or "127.0.0.1:19901",  # argparse reads a text default as typed
+        help="the admin port (default: SIDECAR_ADMIN_LISTEN, else 127.0.0.1:19901)",
+    )
+
+
+def _add_wait(commands: "_Commands") -> None:
+    parser = _command(
+        commands,
+        "wait",
+        _wait,
+        "wait until a running sidecar is ready",
+        "exit codes: 0 ready, 2 bad usage, 69 not ready in time (the closed latches are printed)",
+    )
+    parser.add_argument(
+        "--timeout", type=_duration, metavar="DURATION", default=60.0, help="give up after (default 60s)"
+    )
+    _admin_flag(parser)
+
+
+def _wait(args: argparse.Namespace) -> int:
+    from sidecar.admin.client import wait
+
+    return wait(str(args.admin), timeout=args.timeout)
+
+
+def _add_status(commands: "_Commands") -> None:
+    parser = _command(
+        commands,
+        "status",
+        _status,
+        "show services and endpoints of a running sidecar",
+        "exit codes: 0 shown, 2 bad usage, 69 the admin port cannot be reached",
+    )
+    _admin_flag(parser)
+    parser.add_argument("--format", choices=["text", "json"], default="text", help="json: the body of /clusters")
+    parser.add_argument("--service", metavar="NAME", help="only this service")
+
+
+def _status(args: argparse.Namespace) -> int:
+    from sidecar.admin.client import status
+
+    return status(str(args.admin), format=args.format, service=args.service)
+
+
+def _add_demo(commands: "_Commands") -> None:
+    parser = _command(
+        commands,
+        "demo",
+        _demo,
+        "see it work, on loopback alone: a rolling restart and a false empty list, with and without the sidecar",
+        "exit codes: 0 the sidecar lost and repeated nothing, 2 bad usage, 3 it did, or the comparison proves nothing",
+    )
+    parser.add_argument(
+        "--duration", type=_duration, metavar="DURATION", default=30.0, help="of the load (default 30s)"
+    )
+    parser.add_argument("--rate", type=int, metavar="N", default=50, help="calls a second of each caller (default 50)")
+    parser.add_argument("--keep", action="store_true", help="leave everything running at the end, until Ctrl-C")
+    parser.add_argument("--format", choices=["text", "json"], default="text", help="of the verdict")
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from sidecar.demo.story import Options, tell
+
+    if not 1 <= args.rate <= 1000:
+        raise FlagError(f"--rate: expected 1 to 1000 calls a second, got {args.rate}")
+    if not 10 <= args.duration <= 50:
+        raise FlagError("--duration: expected 10s to 50s, so that the whole run stays under a minute")
+    proven = tell(Options(duration=args.duration, rate=args.rate, keep=args.keep, as_json=args.format == "json"))
+    return Exit.OK if proven else Exit.FOUND
+
+
+def _add_registry(commands: "_Commands") -> None:
+    parser = _command(
+        commands,
+        "registry",
+        _registry,
+        "run the embedded Nacos alone: in memory, real gRPC and HTTP on loopback, with fault knobs",
+        "knobs: GET /faults lists them, POST /faults/NAME sets one (JSON body), DELETE /faults/NAME lifts it\n"
+        "exit codes: 0 stopped by a signal, 2 bad usage, 69 a port cannot be bound",
+    )
+    parser.add_argument(
+        "--listen",
+        type=_address,
+        metavar="ADDR",
+        default="127.0.0.1:8848",
+        help="HTTP address (default 127.0.0.1:8848)",
+    )
+    parser.add_argument(
+        "--port-offset", type=int, metavar="N", default=1000, help="gRPC port = HTTP port + N (default 1000)"
+    )
+
+
+def _registry(args: argparse.Namespace) -> int:
+    import asyncio
+
+    from sidecar.embedded.serve import serve
+
+    try:
+        asyncio.run(serve(args.listen.host, args.listen.port, args.port_offset))
+    except OSError as error:
+        sys.stderr.write(f"nacos-sidecar registry: cannot bind {args.listen}: {error}\n")
+        return Exit.UNAVAILABLE
+    return Exit.OK
