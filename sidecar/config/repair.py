@@ -29,8 +29,10 @@ def _leave_out(values: dict[str, Any], loc: Loc) -> None:
             holder, key, found = found, str(step), found[step]
         elif isinstance(found, list) and isinstance(step, int) and step < len(found):
             found = found[step]
-        else:
+        elif isinstance(found, dict):
             return
+        else:
+            break
     if holder is not None and key != "services":
         del holder[key]
 
