@@ -45,6 +45,7 @@ PROBES_AT_ONCE = 64
 
 NOTHING: Sequence[Event] = ()
 
+_AVAILABLE = State.AVAILABLE
 _LOST = frozenset({"reset", "closed"})
 _USED_BEFORE_EJECTED = frozenset({State.AVAILABLE, State.PROBATION, State.HELD, State.LEAVING, State.STALLED})
 _PROBE_WORDS = {"refused": "refused", "connect_timeout": "timeout"}
@@ -195,7 +196,7 @@ class Cluster:
         if endpoint is None:
             return None
         endpoint.in_flight += 1
-        if endpoint.state in ONE_AT_A_TIME:
+        if endpoint.state is not _AVAILABLE and endpoint.state in ONE_AT_A_TIME:
             endpoint.trial = False
             self._stale = True
         return endpoint

@@ -49,8 +49,9 @@ def is_on(instance: Instance) -> bool:
 def read(push: Push, discovery: Discovery) -> Snapshot:
     """What of a list concerns us: filters first, then one entry an address, then the health bits."""
     instances: dict[str, Instance] = {}
+    filtered = bool(discovery.clusters or discovery.metadata)
     for instance in push.instances:
-        if not _belongs(instance, discovery):
+        if filtered and not _belongs(instance, discovery):
             continue
         address = instance.address
         known = instances.get(address)

@@ -1,0 +1,135 @@
+"""Choosing one of several."""
+
+import random
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.cluster.balancer import chooser
+from sidecar.cluster.endpoint import Endpoint
+from sidecar.cluster.policy import Balancing
+from tests.support.clusters import instance
+
+DRAWS = 6000
+
+
+def endpoints(*weights: float) -> list[Endpoint]:
+    return [Endpoint(instance(chr(ord("a") + i), weight=weight), 0.0) for i, weight in enumerate(weights)]
+
+
+@pytest.mark.parametrize("policy", Balancing)
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 2, 3), (0.5, 5), (1, 1, 1, 1, 16)])
+def test_shares_follow_weights(policy: Balancing, weights: tuple[float, ...]) -> None:
+    """One call after the other, each endpoint gets its weight's share of the calls within three points."""
+    crowd = endpoints(*weights)
+    choose = chooser(policy, crowd, random.Random(7))
+    counts = Counter(choose() for _ in range(DRAWS))
+    for one in crowd:
+        assert counts[one] / DRAWS == pytest.approx(one.weight / sum(weights), abs=0.03)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.sampled_from([0.5, 1.0, 2.0, 5.0]), min_size=2, max_size=6), st.sampled_from(Balancing), st.integers()
+)
+def test_any_weights_share_out(weights: list[float], policy: Balancing, seed: int) -> None:
+    """Whatever the weights, no share is off by more than five points."""
+    crowd = endpoints(*weights)
+    choose = chooser(policy, crowd, random.Random(seed))
+    counts = Counter(choose() for _ in range(3000))
+    for one in crowd:
+        assert abs(counts[one] / 3000 - one.weight / sum(weights)) < 0.05
+
+
+def test_under_load_in_flight_requests_follow_weights_too() -> None:
+    """With forty calls always open, the endpoint of weight 3 carries about three quarters of them."""
+    light, heavy = endpoints(1, 3)
+    rng = random.Random(3)
+    choose = chooser(Balancing.LEAST_REQUEST, [light, heavy], rng)
+    still_open: list[Endpoint] = []
+    carried = 0
+    for _ in range(4000):
+        if len(still_open) == 40:
+            still_open.pop(rng.randrange(40)).in_flight -= 1
+        one = choose()
+        one.in_flight += 1
+        still_open.append(one)
+        carried += heavy.in_flight
+    assert carried / 4000 == pytest.approx(30, abs=2)
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (2, 1)])
+def test_the_less_loaded_of_two_is_taken(weights: tuple[float, float]) -> None:
+    """Between two, the one with less in flight for its weight wins every time."""
+    busy, idle = endpoints(*weights)
+    busy.in_flight = 5
+    choose = chooser(Balancing.LEAST_REQUEST, [busy, idle], random.Random(1))
+    assert {choose() for _ in range(50)} == {idle}
+
+
+def test_a_failure_weighs_like_a_request_in_flight() -> None:
+    """An endpoint that fails fast does not look idle."""
+    failing, well = endpoints(1, 1)
+    failing.penalty, well.in_flight = 2, 1
+    choose = chooser(Balancing.LEAST_REQUEST, [failing, well], random.Random(1))
+    assert {choose() for _ in range(50)} == {well}
+
+
+def test_only_the_busiest_of_many_is_never_taken() -> None:
+    """Two distinct candidates are compared, so the one with most in flight never wins."""
+    crowd = endpoints(1, 1, 1, 1)
+    crowd[2].in_flight = 9
+    choose = chooser(Balancing.LEAST_REQUEST, crowd, random.Random(1))
+    assert crowd[2] not in {choose() for _ in range(500)}
+
+
+def test_round_robin_gives_each_its_turn() -> None:
+    """Of four equal ones, any four calls in a row reach all four."""
+    crowd = endpoints(1, 1, 1, 1)
+    choose = chooser(Balancing.ROUND_ROBIN, crowd, random.Random(1))
+    calls = [choose() for _ in range(40)]
+    assert all(set(calls[i : i + 4]) == set(crowd) for i in range(37))
+
+
+def test_round_robin_is_smooth() -> None:
+    """A heavy endpoint gets its many turns spread out: the light one's turns are evenly far apart."""
+    heavy, light = endpoints(4, 1)
+    choose = chooser(Balancing.ROUND_ROBIN, [heavy, light], random.Random(1))
+    turns = [i for i in range(500) if choose() is light]
+    assert {later - earlier for earlier, later in pairwise(turns)} <= {4, 5, 6}
+
+
+@pytest.mark.parametrize("policy", Balancing)
+def test_the_only_one_is_always_taken(policy: Balancing) -> None:
+    """With one endpoint there is no draw."""
+    (only,) = endpoints(1)
+    assert chooser(policy, [only], random.Random(1))() is only
+
+
+@pytest.mark.parametrize("policy", Balancing)
+def test_the_same_seed_makes_the_same_choices(policy: Balancing) -> None:
+    """Choice depends on weights, load and the generator alone."""
+
+    def calls() -> list[str]:
+        choose = chooser(policy, endpoints(1, 2, 3), random.Random(5))
+        return [choose().address for _ in range(100)]
+
+    assert calls() == calls()
+
+
+class Extreme:
+    """The largest number below one, always."""
+
+    def random(self) -> float:
+        return 1.0 - 2**-53
+
+
+@pytest.mark.parametrize("policy", Balancing)
+@pytest.mark.parametrize("weights", [(1, 1, 1), (0.1, 0.2, 0.3)])
+def test_the_edge_of_the_range_is_still_an_endpoint(policy: Balancing, weights: tuple[float, ...]) -> None:
+    """A draw just below one never falls off the end, whatever rounding does to the sums."""
+    crowd = endpoints(*weights)
+    assert chooser(policy, crowd, Extreme())() in crowd

@@ -1,0 +1,43 @@
+"""Events as people and programs read them."""
+
+import pytest
+
+from sidecar.cluster import events
+from sidecar.cluster.events import Event, HoldEnded, Level, PushRefused
+
+KINDS = (
+    "starting listening ready registry_connected registry_disconnected push snapshot_applied push_refused hold_ended "
+    "endpoint_added endpoint_removed endpoint_is_self endpoint_leaving zombie ghost probe rescue endpoint_quarantined "
+    "endpoint_stalled endpoint_recovered endpoint_ejected endpoint_restored ejection_suppressed panic_entered panic_left "
+    "reload_applied reload_rejected snapshot_write_failed access_log_dropped loop_lag drain_started drain_ended "
+    "state_dump crash"
+).split()
+"""The contract's list."""
+
+CLASSES = [c for c in vars(events).values() if isinstance(c, type) and issubclass(c, Event) and c is not Event]
+
+
+def test_kinds_are_those_of_the_contract_each_once() -> None:
+    """No class has a kind that operators were not told of, and no two share one."""
+    kinds = [c.kind for c in CLASSES]
+    assert len(kinds) == len(set(kinds))
+    assert set(kinds) <= set(KINDS)
+
+
+@pytest.mark.parametrize("event_class", CLASSES)
+def test_every_event_says_what_it_is(event_class: type[Event]) -> None:
+    """Each class has a level and a sentence of documentation."""
+    assert isinstance(event_class.level, Level)
+    assert event_class.__doc__
+
+
+def test_a_text_names_whom_it_concerns_and_the_facts() -> None:
+    """Service, endpoint, kind, then the fields in order of declaration."""
+    event = HoldEnded(service="orders", endpoint="10.0.0.1:80", by="gone", left=2)
+    assert event.text == "orders 10.0.0.1:80: hold ended by=gone left=2"
+    assert event.detail == {"by": "gone", "left": 2}
+
+
+def test_a_text_without_subject_starts_with_the_kind() -> None:
+    """Events of the process concern no service."""
+    assert PushRefused(why="empty", kept=2, offered=0).text == "push refused why=empty kept=2 offered=0"

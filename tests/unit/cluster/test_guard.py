@@ -1,0 +1,359 @@
+"""Which absences are believed."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from sidecar.cluster.guard import (
+    IMPOSSIBLE,
+    TRANSITIONS,
+    Action,
+    Doubt,
+    End,
+    Guard,
+    Input,
+    Offer,
+    StoppableClock,
+)
+from sidecar.cluster.policy import OnEmpty, Protection
+
+
+def offer(listed: str, in_use: str, *, off: str = "", sick: str = "", refusing: str = "") -> Offer:
+    return Offer(
+        listed=frozenset(listed),
+        offered=frozenset(listed) - frozenset(off) - frozenset(sick),
+        in_use=frozenset(in_use),
+        off=frozenset(off),
+        refusing=frozenset(refusing),
+    )
+
+
+def guard(**policy: object) -> Guard:
+    return Guard(replace(Protection(), **policy), 0.0)  # type: ignore[arg-type]
+
+
+# The table
+
+
+def test_every_pair_is_a_move_or_declared_impossible() -> None:
+    """The table and the impossible pairs together name each (state, input) pair once."""
+    assert set(itertools.product(Doubt, Input)) == TRANSITIONS.keys() | IMPOSSIBLE
+    assert not TRANSITIONS.keys() & IMPOSSIBLE
+
+
+LISTS = (Input.PLAUSIBLE, Input.SHRUNK, Input.EMPTY)
+
+
+@pytest.mark.parametrize("doubt", Doubt)
+def test_a_doubted_list_holds_and_a_plausible_one_applies(doubt: Doubt) -> None:
+    """What a list does to those it misses depends on the list alone."""
+    assert [TRANSITIONS[doubt, one][1] for one in LISTS] == [Action.APPLY, Action.HOLD, Action.HOLD]
+
+
+def test_one_empty_list_rules_until_nothing_is_held() -> None:
+    """No list leads from EMPTY anywhere else; only letting go does."""
+    assert {TRANSITIONS[Doubt.EMPTY, one][0] for one in LISTS} == {Doubt.EMPTY}
+    assert TRANSITIONS[Doubt.EMPTY, Input.CONFIRMED] == (Doubt.EMPTY, Action.KEEP)
+
+
+@pytest.mark.parametrize("doubt", [Doubt.SHRUNK, Doubt.EMPTY])
+def test_the_operator_and_release_end_every_doubt(doubt: Doubt) -> None:
+    """Obey and release lead to TRUSTING from everywhere."""
+    assert TRANSITIONS[doubt, Input.OBEYED] == (Doubt.TRUSTING, Action.LET_GO)
+    assert TRANSITIONS[doubt, Input.RELEASED] == (Doubt.TRUSTING, Action.KEEP)
+
+
+# What a list is taken for
+
+
+@pytest.mark.parametrize(
+    ("what", "policy", "verdict"),
+    [
+        (offer("", "abc"), {}, Input.EMPTY),
+        (offer("", "abc"), {"shrink_threshold": 1.0}, Input.EMPTY),
+        (offer("", "abc"), {"on_empty": OnEmpty.OBEY}, Input.PLAUSIBLE),
+        (offer("", ""), {}, Input.PLAUSIBLE),
+        (offer("a", "abc"), {}, Input.SHRUNK),
+        (offer("a", "abc"), {"shrink_threshold": 1.0}, Input.PLAUSIBLE),
+        (offer("ab", "abcd"), {}, Input.PLAUSIBLE),
+        (offer("wxyz", "abcd"), {}, Input.PLAUSIBLE),
+        (offer("abcd", "abcd", sick="bcd"), {}, Input.SHRUNK),
+        (offer("abcd", "abcd", sick="cd"), {}, Input.PLAUSIBLE),
+        (offer("abcd", "abcd", off="bcd"), {}, Input.PLAUSIBLE),
+        (offer("abc", "abcd", off="bc"), {}, Input.SHRUNK),
+        (offer("a", "abc", refusing="bc"), {}, Input.PLAUSIBLE),
+        (offer("", "abc", refusing="abc"), {}, Input.PLAUSIBLE),
+        (offer("a", "abc", refusing="b"), {}, Input.SHRUNK),
+    ],
+    ids=[
+        "empty",
+        "empty, shrinks never doubted",
+        "empty, obeyed",
+        "empty with nothing to lose",
+        "two of three missing",
+        "two of three missing, shrinks never doubted",
+        "half missing",
+        "all exchanged",
+        "three of four turned unhealthy",
+        "half turned unhealthy",
+        "three of four switched off: an order",
+        "one missing while two are switched off",
+        "the missing refuse",
+        "empty, and all refuse",
+        "one of the missing does not refuse",
+    ],
+)
+def test_a_list_is_taken_for(what: Offer, policy: dict[str, object], verdict: Input) -> None:
+    """Each row: a list against the addresses in use, and what the guard calls it."""
+    assert guard(**policy).judge(what, 0.0)[0] is verdict
+
+
+def test_anything_missing_is_doubted_for_a_minute_after_a_connect() -> None:
+    """At 59.9 s one of ten missing is held, at 60 s it leaves."""
+    ten = "abcdefghij"
+    for seconds, held in ((59.9, {"j"}), (60.0, set())):
+        watcher = guard()
+        watcher.connected(0.0)
+        watcher.judge(offer(ten[:-1], ten), seconds)
+        assert watcher.held.keys() == held
+
+
+def test_a_threshold_of_one_switches_the_minute_of_doubt_off_too() -> None:
+    """With shrink_threshold 1.0 a partial list right after a connect is believed."""
+    watcher = guard(shrink_threshold=1.0)
+    watcher.connected(0.0)
+    assert watcher.judge(offer("a", "abc"), 1.0)[0] is Input.PLAUSIBLE
+
+
+def test_shrinking_step_by_step_is_measured_from_where_the_doubt_began() -> None:
+    """Ten to three is doubted; four of the ten are still too few, five are enough."""
+    ten = "abcdefghij"
+    watcher = guard()
+    watcher.judge(offer(ten[:3], ten), 0.0)
+    assert watcher.judge(offer(ten[:4], ten), 1.0)[0] is Input.SHRUNK
+    assert watcher.judge(offer(ten[:5], ten), 2.0)[0] is Input.PLAUSIBLE
+    assert watcher.held.keys() == set(ten[5:])
+
+
+# How holds end
+
+
+def test_a_listed_one_is_restored() -> None:
+    """Who is listed again is held no more; the last one ends the doubt."""
+    watcher = guard()
+    watcher.judge(offer("", "ab"), 0.0)
+    assert watcher.judge(offer("a", "ab"), 1.0)[1] == {"a": End.RESTORED}
+    assert repr(watcher) == "<Guard empty, 1 held>"
+    assert watcher.judge(offer("ab", "ab"), 2.0)[1] == {"b": End.RESTORED}
+    assert repr(watcher) == "<Guard none, 0 held>"
+
+
+def test_a_refused_one_is_gone_at_once() -> None:
+    """One failed connect ends a hold, and only that one."""
+    watcher = guard()
+    watcher.judge(offer("", "ab"), 0.0)
+    assert watcher.gone("a", 0.5) == {"a": End.GONE}
+    assert watcher.gone("z", 0.5) == {}
+    assert watcher.held.keys() == {"b"}
+
+
+def test_a_shrink_is_confirmed_by_a_second_answer_after_the_time() -> None:
+    """Neither sixty seconds with one answer nor two answers before that are enough."""
+    watcher = guard(confirm=60.0)
+    watcher.judge(offer("a", "abc"), 0.0)
+    assert watcher.tick(61.0) == {}
+    watcher.same_answer()
+    assert watcher.tick(61.0) == {"b": End.CONFIRMED, "c": End.CONFIRMED}
+
+
+def test_two_answers_do_not_hasten_the_confirmation() -> None:
+    """At 59.9 s the same word twice confirms nothing, at 60 s it does."""
+    watcher = guard(confirm=60.0)
+    watcher.judge(offer("a", "abc"), 0.0)
+    watcher.same_answer()
+    assert watcher.next_due(0.0) == 60.0
+    assert watcher.tick(59.9) == {}
+    assert watcher.tick(60.0)
+
+
+def test_every_changed_list_starts_the_confirmation_anew() -> None:
+    """A list that changed at 50 s is confirmed at 110 s, not at 60 s."""
+    watcher = guard(confirm=60.0)
+    watcher.judge(offer("a", "abcd"), 0.0)
+    watcher.judge(offer("x", "abcd"), 50.0)
+    watcher.same_answer()
+    assert watcher.tick(109.9) == {}
+    assert watcher.tick(110.0)
+
+
+def test_an_empty_list_is_never_confirmed_by_the_node_that_sent_it() -> None:
+    """However often and long it is repeated, only max_hold ends it."""
+    watcher = guard(confirm=60.0, max_hold=600.0)
+    watcher.judge(offer("", "ab"), 0.0)
+    for _ in range(100):
+        watcher.same_answer()
+    assert watcher.tick(599.0) == {}
+    assert watcher.next_due(599.0) == 600.0
+    assert watcher.tick(600.0) == {"a": End.EXPIRED, "b": End.EXPIRED}
+    assert watcher.doubt is Doubt.TRUSTING
+
+
+def test_what_a_partial_list_after_an_empty_one_misses_is_never_confirmed_either() -> None:
+    """After empty, then seven of ten: the three are held by the rules of the empty list."""
+    ten = "abcdefghij"
+    watcher = guard(confirm=60.0)
+    watcher.judge(offer("", ten), 0.0)
+    watcher.judge(offer(ten[:7], ten), 5.0)
+    watcher.same_answer()
+    assert watcher.tick(500.0) == {}
+    assert watcher.held.keys() == set(ten[7:])
+
+
+def test_holds_do_not_age_while_the_registry_cannot_be_asked() -> None:
+    """An hour without the registry is no part of max_hold."""
+    watcher = guard(max_hold=600.0)
+    watcher.judge(offer("", "a"), 0.0)
+    watcher.disconnected(100.0)
+    assert watcher.next_due(100.0) == float("inf")
+    assert watcher.until(watcher.held["a"], 100.0) is None
+    assert watcher.tick(3700.0) == {}
+    watcher.connected(3700.0)
+    assert watcher.tick(4199.9) == {}
+    assert watcher.tick(4200.0) == {"a": End.EXPIRED}
+
+
+def test_the_operator_lets_go_of_everything() -> None:
+    """Obey ends each hold and the doubt; without holds it is nothing."""
+    watcher = guard()
+    assert watcher.obey(0.0) == {}
+    watcher.judge(offer("", "ab"), 0.0)
+    assert watcher.obey(1.0) == {"a": End.OBEYED, "b": End.OBEYED}
+    assert (watcher.doubt, watcher.since) == (Doubt.TRUSTING, None)
+
+
+def test_an_obeyed_empty_list_ends_the_holds_of_an_earlier_shrink() -> None:
+    """With `on_empty: obey`, nobody listed means nobody held."""
+    watcher = guard(on_empty=OnEmpty.OBEY)
+    watcher.judge(offer("a", "abc"), 0.0)
+    verdict, ended = watcher.judge(offer("", "abc"), 1.0)
+    assert verdict is Input.PLAUSIBLE
+    assert ended == {"b": End.OBEYED, "c": End.OBEYED}
+
+
+def test_each_hold_has_its_own_end() -> None:
+    """Those held later expire later."""
+    watcher = guard(max_hold=600.0)
+    watcher.judge(offer("a", "abcd"), 0.0)
+    watcher.judge(offer("", "abcd"), 100.0)
+    assert watcher.tick(600.0).keys() == {"b", "c", "d"}
+    assert watcher.tick(700.0).keys() == {"a"}
+
+
+def test_since_is_when_the_doubt_began() -> None:
+    """An empty list after a shrink does not move it."""
+    watcher = guard()
+    watcher.judge(offer("a", "abc"), 3.0)
+    watcher.judge(offer("", "abc"), 5.0)
+    assert watcher.since == 3.0
+
+
+def test_a_stopped_clock_stands_still() -> None:
+    """Only running time counts, however often it is stopped."""
+    clock = StoppableClock(10.0)
+    clock.stop(15.0)
+    clock.stop(20.0)
+    assert (clock.read(100.0), clock.running) == (5.0, False)
+    clock.start(100.0)
+    clock.start(101.0)
+    assert (clock.read(102.0), clock.running) == (7.0, True)
+
+
+# Whatever Nacos says
+
+ADDRESSES = "abcdefgh"
+
+
+class GuardMachine(RuleBasedStateMachine):
+    """Whatever Nacos pushes: nothing is held for ever, nothing that refused is kept, nobody listed is held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.policy = Protection(confirm=20.0, max_hold=100.0)
+        self.guard = Guard(self.policy, self.now)
+        self.listed: frozenset[str] = frozenset()
+        self.in_use: frozenset[str] = frozenset()
+        self.connected_seconds: dict[str, float] = {}
+        self.connected = True
+
+    @rule(listed=st.frozensets(st.sampled_from(ADDRESSES)), sick=st.frozensets(st.sampled_from(ADDRESSES)))
+    def push(self, listed: frozenset[str], sick: frozenset[str]) -> None:
+        offered = listed - sick or listed
+        if listed == self.listed:
+            self.guard.same_answer()
+            return
+        before = self.guard.held.keys() | set()
+        _, ended = self.guard.judge(Offer(listed=listed, offered=offered, in_use=self.in_use), self.now)
+        assert not ended.keys() & self.guard.held.keys()
+        for address in self.guard.held.keys() - before:
+            self.connected_seconds[address] = 0.0
+        self.listed, self.in_use = listed, offered | self.guard.held.keys()
+
+    @rule(address=st.sampled_from(ADDRESSES))
+    def refuse(self, address: str) -> None:
+        was_held = address in self.guard.held
+        assert self.guard.gone(address, self.now) == ({address: End.GONE} if was_held else {})
+        if was_held:
+            self.in_use -= {address}
+        assert address not in self.guard.held
+
+    @rule(seconds=st.floats(0.1, 60))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        for address in self.guard.held:
+            self.connected_seconds[address] += seconds if self.connected else 0.0
+        ended = self.guard.tick(self.now)
+        self.in_use -= ended.keys() - self.listed
+
+    @rule()
+    def connect(self) -> None:
+        self.guard.connected(self.now)
+        self.connected = True
+
+    @rule()
+    def disconnect(self) -> None:
+        self.guard.disconnected(self.now)
+        self.connected = False
+
+    @precondition(lambda self: self.guard.held)
+    @rule()
+    def obey(self) -> None:
+        self.guard.obey(self.now)
+        self.in_use &= self.listed
+        assert not self.guard.held
+
+    @invariant()
+    def nothing_is_held_for_ever(self) -> None:
+        for address in self.guard.held:
+            assert self.connected_seconds[address] < self.policy.max_hold + 1e-6
+
+    @invariant()
+    def doubt_and_holds_come_and_go_together(self) -> None:
+        assert (self.guard.doubt is not Doubt.TRUSTING) == bool(self.guard.held) == (self.guard.since is not None)
+
+    @invariant()
+    def only_what_was_in_use_is_held(self) -> None:
+        assert self.guard.held.keys() <= self.in_use
+
+    @invariant()
+    def the_next_due_time_is_not_missed(self) -> None:
+        if self.guard.held and self.connected:
+            assert self.now <= self.guard.next_due(self.now) <= self.now + self.policy.max_hold
+
+
+GuardMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestGuardMachine = GuardMachine.TestCase
