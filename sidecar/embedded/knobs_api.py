@@ -55,9 +55,9 @@ class KnobsApi:
         try:
             body = await request.json() if request.can_read_body else {}
             fault = faults.parse(request.match_info["name"], body)
+            await self._knobs.apply(fault)
         except (FaultError, AttributeError, json.JSONDecodeError) as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error
-        await self._knobs.apply(fault)
         return web.json_response(faults.describe(fault))
 
     async def clear_fault(self, request: web.Request) -> web.Response:

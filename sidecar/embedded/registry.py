@@ -6,6 +6,7 @@ applied by value: `await registry.apply(Restart(down_s=1))`.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -96,12 +97,20 @@ class EmbeddedRegistry:
     async def start(self) -> None:
         """Opens both ports; raises OSError where one is taken."""
         self.port, http, grpc = bind_pair(self.host, self.port, self.port_offset)
+        try:
+            await self._serve(http, grpc)
+        except BaseException:
+            http.close()
+            grpc.close()
+            await self.stop()
+            raise
+
+    async def _serve(self, http: socket.socket, grpc: socket.socket) -> None:
         self._grpc = GrpcServer(self.connections, self._pushes, self._detector, self.faults)
         await self._grpc.start()
         await self._grpc.gate.open(grpc)
-        self._http = web.AppRunner(
-            self._nacos_api.application(*self._knobs_api.routes()), access_log=None, shutdown_timeout=0.5
-        )
+        application = self._nacos_api.application(*self._knobs_api.routes())
+        self._http = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._http.setup()
         await web.SockSite(self._http, http).start()
         self._detector.start()
@@ -120,9 +129,10 @@ class EmbeddedRegistry:
             self._http = None
 
     async def close(self) -> None:
-        """The end."""
+        """The end, also of a restart that is under way."""
         if self._restart is not None:
             self._restart.cancel()
+            await asyncio.wait([self._restart])
         await self.stop()
 
     def register(
@@ -184,9 +194,14 @@ class EmbeddedRegistry:
         return self.naming.instances(ServiceName.parse(service, group, namespace))
 
     async def apply(self, fault: Fault) -> None:
-        """Puts a condition in force or carries out an action. A restart is only begun here: see `restart`."""
+        """Puts a condition in force or carries out an action. A restart is only begun here: see `restart`.
+
+        Raises `FaultError` where a restart is still under way.
+        """
         match fault:
             case Restart():
+                if self._restart is not None and not self._restart.done():
+                    raise FaultError("a restart is under way")
                 self._restart = spawn(self.restart(fault), name="registry-restart")
             case Action():
                 self._act(fault)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.embedded.connections import Connection
 from sidecar.embedded.faults import (
     Afterwards,
     DetectClients,
     EndStreams,
+    FaultError,
     ForcedList,
     RefTime,
     ResetConnections,
@@ -17,8 +19,10 @@ from sidecar.embedded.faults import (
     Shape,
 )
 from sidecar.embedded.registry import EmbeddedRegistry
+from sidecar.tasks import spawn
 from tests.support import sdk
 from tests.support.until import until
+from tests.support.wire_client import WireClient
 
 ONE, TWO = "127.0.0.1:8081", "127.0.0.1:8082"
 
@@ -63,6 +67,31 @@ async def test_the_sdk_survives_client_detection(registry: EmbeddedRegistry, tmp
         await until(lambda: _has_acked(registry, "ClientDetectionResponse"), within=5)
         assert sdk.connection_id(app) == connection.id
         assert list(registry.connections) == [connection]
+
+
+async def test_a_restart_is_seen_from_outside_as_one(registry: EmbeddedRegistry) -> None:
+    """Both ports refuse while it is down, then every request is told 300, then all is well on the same ports."""
+    restarting = spawn(registry.restart(Restart(down_s=0.2, starting_s=0.3)), name="restarting")
+    await until(lambda: _refuses(registry.port), within=5)
+    await until(lambda: _refuses(registry.port + registry.port_offset), within=5)
+    await restarting
+    async with WireClient(registry.port) as client:
+        assert (await client.ask("ServerCheckRequest"))[1]["errorCode"] == 300
+        await until(lambda: _checks(client), within=5)
+
+
+async def test_a_second_restart_has_to_wait_for_the_first(registry: EmbeddedRegistry) -> None:
+    """While one is under way another is refused, and closing the registry ends it."""
+    await registry.apply(Restart(down_s=60))
+    with pytest.raises(FaultError, match="under way"):
+        await registry.apply(Restart())
+
+
+async def test_the_registry_says_how_it_is(registry: EmbeddedRegistry) -> None:
+    """Its repr reads like a status line."""
+    await registry.stop()
+    naming = "<Naming <Catalogue 1 services, 1 instances>>"
+    assert repr(registry) == f"<EmbeddedRegistry {registry.address} down, 0 clients, {naming}>"
 
 
 async def test_defect_1_a_stream_that_ends_cleanly_leaves_the_sdk_deaf(
@@ -131,8 +160,8 @@ async def test_defect_3_a_slow_callback_delays_the_ack_of_the_detection(
         (connection,) = registry.connections
         acked = len(connection.acks)
         await registry.apply(DetectClients())
-        await asyncio.sleep(0.2)
-        assert len(connection.acks) == acked
+        with pytest.raises(TimeoutError):
+            await until(lambda: _acks(connection, acked + 1), within=0.3)
         release.set()
         await until(lambda: _has_acked(registry, "ClientDetectionResponse"), within=5)
 
@@ -197,8 +226,25 @@ async def test_defect_24_a_push_of_more_than_four_megabytes_is_never_delivered(
         assert lists.lists.empty()
 
 
+async def _refuses(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
+async def _checks(client: WireClient) -> bool:
+    return (await client.ask("ServerCheckRequest"))[0] == "ServerCheckResponse"
+
+
 async def _clients(registry: EmbeddedRegistry, count: int) -> bool:
     return len(registry.connections) == count
+
+
+async def _acks(connection: Connection, count: int) -> bool:
+    return len(connection.acks) >= count
 
 
 async def _has_acked(registry: EmbeddedRegistry, kind: str) -> bool:
