@@ -67,8 +67,16 @@ class PathKind(Kind):
     __slots__ = ()
 
     def read(self, value: Any, folder: Path | None) -> Any:
-        text = self.parse(value)
-        return text if text in self.words else (folder or Path()) / text
+        return (folder or Path()) / self.parse(value)
+
+
+class OutputKind(PathKind):
+    """One of a few words, or the text of a path."""
+
+    __slots__ = ()
+
+    def read(self, value: Any, folder: Path | None) -> Any:
+        return value if value in self.words else str(super().read(value, folder))
 
 
 def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[Any], str]:
@@ -288,7 +296,7 @@ PATH: Final = PathKind(
     show=lambda path: escape(str(path)),
     textual=True,
 )
-OUTPUT: Final = PathKind(
+OUTPUT: Final = OutputKind(
     name="output",
     parse=_matching(_PATH_PATTERN, "stdout, stderr, none or a path"),
     schema={"type": "string", "minLength": 1},

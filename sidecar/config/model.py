@@ -1,6 +1,5 @@
 """The whole surface of the YAML: names, types, defaults and descriptions. The JSON Schema is drawn from here."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -102,9 +101,7 @@ class AccessLog(Section):
     """One line a request."""
 
     format: Annotated[Literal["text", "json"], words("text", "json")] = Field("text", description="form of a line")
-    path: Annotated[Path | Literal["stdout", "stderr", "none"], kinds.OUTPUT] = Field(
-        "stdout", description="stdout, stderr, none or a file"
-    )
+    path: Annotated[str, kinds.OUTPUT] = Field("stdout", description="stdout, stderr, none or a file")
     sample: Ratio = Field(1.0, description="share of unremarkable lines that are written")
     only_errors: Boolean = Field(False, description="leave unremarkable lines out altogether")
     query: Boolean = Field(False, description="log paths with their query")
