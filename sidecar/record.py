@@ -14,7 +14,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of the access log, before formatting. Durations are milliseconds, sizes are body bytes."""
+    """One line of the access log, before formatting.
+
+    Durations are milliseconds, sizes are body bytes, texts the bytes of the wire decoded as latin-1.
+    """
 
     started: float
     """Wall time, seconds since the epoch."""

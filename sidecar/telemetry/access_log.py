@@ -83,11 +83,11 @@ class AccessLog:
         self._unreported = 0
         self._lost_in_sink = 0
 
-    def wants(self, flagged: bool) -> bool:  # noqa: FBT001 - called once a request, positional is what the data path pays least for
-        """Whether a line is to be written; `flagged`: it has a flag, a 5xx or a rescue."""
+    def wants(self, notable: bool) -> bool:  # noqa: FBT001 - called once a request, positional is what the data path pays least for
+        """Whether a line is to be written; `notable`: it has a flag, a 5xx or a rescue."""
         if self._sink is None:
             return False
-        if flagged:
+        if notable:
             return True
         return not self._only_errors and (self._sample >= 1.0 or self._rng.random() < self._sample)
 
@@ -124,13 +124,13 @@ class AccessLog:
             self._sink.reopen()
 
     def close(self, timeout: float = 1.0) -> None:
-        """Flushes; blocks at most `timeout` seconds."""
+        """Flushes; blocks at most `timeout` seconds. With 0 the rest is written in the background, as at a reload."""
         self.flush()
-        if self._report_timer is not None:
-            self._report_timer.cancel()
-            self._report()
         if self._sink is not None:
             self._sink.close(timeout)
+        if self._report_timer is not None:
+            self._report_timer.cancel()
+            self._tell_lost()
 
     def _count_lost(self, lines: int) -> None:
         self._stats.access_log_dropped += lines
@@ -141,10 +141,14 @@ class AccessLog:
     def _report(self) -> None:
         """One event now, and one for all that is lost in the next seconds: the event log must not drown as well."""
         self._report_timer = None
-        if self._unreported:
-            lines, self._unreported = self._unreported, 0
+        if self._tell_lost():
             self._report_timer = self._loop.call_later(_REPORT_EVERY, self._report)
+
+    def _tell_lost(self) -> bool:
+        lines, self._unreported = self._unreported, 0
+        if lines:
             self._emit([AccessLogDropped(lines=lines)])
+        return lines > 0
 
 
 def open_sink(path: str, folder: Path) -> Sink | None:

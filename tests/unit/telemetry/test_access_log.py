@@ -290,6 +290,16 @@ async def test_a_rotated_file_gets_the_lines_that_were_gathered(tmp_path: Path) 
     assert "".join(written).count("\n") == 3
 
 
+async def test_a_log_that_is_replaced_writes_on_in_the_background(tmp_path: Path) -> None:
+    """close(0) does not wait, and yet no line is lost."""
+    sink = Sink(tmp_path / "log")
+    log = _log(sink)
+    log.write(RESCUED)
+    log.close(0)
+    sink._thread.join(5)
+    assert (tmp_path / "log").read_text() == text_line(RESCUED, "/api/1")
+
+
 def test_streams_have_names(tmp_path: Path) -> None:
     """stdout, stderr and none are words, all else is a file beside the configuration."""
     assert open_sink("none", tmp_path) is None
