@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from sidecar.errors import Failure
-from sidecar.proxy.http1.message import FIELD_LINES, BadMessage, field_pattern
+from sidecar.proxy.http1.message import FIELD_LINES, OUR_PREFIX, BadMessage, noting
 
 MAX_SIZE_LINE: Final = 4 * 1024
 """A size line with its extensions; real ones take ten bytes."""
@@ -20,12 +20,14 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 _STRICT_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(;[\t\x20-\x7e\x80-\xff]*+)?\r\n").match
 _PADDED_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})([ \t]*+(?:;[\t\x20-\x7e\x80-\xff]*+)?)\r\n").match
 _TRAILERS: Final = re.compile(FIELD_LINES + rb"\r\n").match
+_TRAILER_LINES: Final = re.compile(FIELD_LINES).match
 
-_NEVER_TRAILERS: Final = (
-    b"content-length", b"transfer-encoding", b"host", b"trailer", b"te", b"connection", b"content-encoding",
-    b"content-type", b"content-range", b"authorization", b"cookie", b"set-cookie", b"cache-control", b"expect",
-    b"max-forwards", b"range", b"keep-alive", b"proxy-connection", b"upgrade",
-)  # fmt: skip
+_not_a_trailer: Final = noting(
+    b"content-length", b"transfer-encoding", b"host", b"trailer", b"te", b"connection", b"keep-alive", b"upgrade",
+    b"proxy-connection", b"content-encoding", b"content-type", b"content-range", b"authorization", b"cookie",
+    b"set-cookie", b"cache-control", b"expect", b"max-forwards", b"range",
+    prefix=OUR_PREFIX,
+).sub  # fmt: skip
 """Framing, routing, authentication: a trailer must not change what was decided from the head (RFC 9110 §6.5.1)."""
 
 
@@ -35,13 +37,8 @@ def chunk(data: bytes) -> bytes:
 
 
 def last_chunk(trailers: bytes = b"") -> bytes:
-    """The end of a body with the trailers that may be passed on; `trailers` as `ChunkedReader.trailers`."""
-    if not trailers:
-        return LAST_CHUNK
-    block = b"\r\n" + trailers
-    for name in _NEVER_TRAILERS:
-        block = field_pattern(name).sub(b"", block)
-    return b"0" + block + b"\r\n"
+    """The end of a body, with those of `trailers` (field lines, each with its CRLF) that may be passed on."""
+    return b"0%b\r\n" % _not_a_trailer(b"", b"\r\n" + trailers) if trailers else LAST_CHUNK
 
 
 class ChunkedReader:
@@ -125,8 +122,8 @@ class ChunkedReader:
         found = _TRAILERS(data, at)
         if found is None:
             rest = data[at:]
-            if len(rest) > MAX_TRAILER_BYTES or b"\r\n\r\n" in rest or rest.count(b"\n") != rest.count(b"\r\n"):
-                raise BadMessage(self._failure, "malformed trailers")
+            if len(rest) > MAX_TRAILER_BYTES or b"\n" in rest[_whole_lines(rest) :]:
+                raise BadMessage(self._failure, "malformed or oversized trailers")
             self._held = rest
             return -1
         self.trailers = data[at : found.end() - 2]
@@ -134,3 +131,9 @@ class ChunkedReader:
             raise BadMessage(self._failure, "trailers are over the limits")
         self.done = True
         return found.end()
+
+
+def _whole_lines(trailers: bytes) -> int:
+    """Where the last well-formed line ends."""
+    found = _TRAILER_LINES(trailers)
+    return found.end() if found else 0

@@ -33,6 +33,9 @@ REMEMBERED: Final = 512
 REMEMBERED_BYTES: Final = 2048
 """Longer blocks are understood anew each time, so that the memory stays about a megabyte each way."""
 
+OUR_PREFIX: Final = b"x-sidecar-"
+"""Fields of this name speak for the sidecar, so nobody else's go on."""
+
 MAX_LENGTH_DIGITS: Final = 18
 """Content-Length stays below 10^18: far above any body, far below 2^63."""
 

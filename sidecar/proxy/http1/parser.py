@@ -1,6 +1,6 @@
-"""The second reader: httptools, for heads that the strict patterns do not accept.
+"""The second reader of requests: httptools, for heads that the strict grammar does not accept.
 
-It only tokenizes. What it accepts is written out again as a clean head, and that must pass the strict pattern
+It says what is wrong with them, or reads a spelling that is odd but harmless. It only tokenizes. What it accepts is written out again as a clean head, and that must pass the strict pattern
 and all of its checks like any other: so there is one grammar to trust, and the gaps of the library (no limits,
 no Host rules, HTTP/2.0, Transfer-Encoding in 1.0, swallowed bodies after Upgrade) cannot be reached.
 """
@@ -11,7 +11,7 @@ from typing import Final
 import httptools
 
 from sidecar.errors import FAILURES
-from sidecar.proxy.http1.message import BAD_REQUEST, PROTOCOL, TOKEN, BadMessage
+from sidecar.proxy.http1.message import BAD_REQUEST, TOKEN, BadMessage
 
 METHODS: Final = frozenset(
     b"DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND "
@@ -29,14 +29,10 @@ class _Head:
     def __init__(self) -> None:
         self.complete = False
         self.target = b""
-        self.reason = b""
         self.fields: list[bytes] = []
 
     def on_url(self, piece: bytes) -> None:
         self.target += piece
-
-    def on_status(self, piece: bytes) -> None:
-        self.reason += piece
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.fields.append(b"%b: %b\r\n" % (name, value.rstrip(b" \t")))
@@ -57,28 +53,11 @@ def clean_request(raw: bytes) -> bytes:
     parser = httptools.HttpRequestParser(head)
     try:
         parser.feed_data(raw)
-    except httptools.HttpParserUpgrade:
-        pass
-    except httptools.HttpParserError as error:
-        raise BadMessage(BAD_REQUEST, str(error)) from error
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        if not head.complete:  # what it raises later is about what would follow: a body, an upgrade
+            raise BadMessage(BAD_REQUEST, str(error)) from error
     if not head.complete:
         raise BadMessage(BAD_REQUEST, "malformed request head")
-    start = b"%b %b HTTP/%b\r\n" % (parser.get_method(), head.target, parser.get_http_version().encode())
-    return start + b"".join(head.fields) + b"\r\n"
-
-
-def clean_response(raw: bytes) -> bytes:
-    """`raw` is one complete head with its empty line; the same head in its plainest spelling, or BadMessage."""
-    head = _Head()
-    parser = httptools.HttpResponseParser(head)
-    parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_chunked_length=True)
-    try:
-        parser.feed_data(raw)
-    except httptools.HttpParserUpgrade:
-        pass
-    except httptools.HttpParserError as error:
-        raise BadMessage(PROTOCOL, str(error)) from error
-    if not head.complete:
-        raise BadMessage(PROTOCOL, "malformed response head")
-    start = b"HTTP/%b %03d %b\r\n" % (parser.get_http_version().encode(), parser.get_status_code(), head.reason)
+    version = parser.get_http_version().encode()
+    start = b"%b %b HTTP/%b\r\n" % (parser.get_method(), head.target, version)
     return start + b"".join(head.fields) + b"\r\n"

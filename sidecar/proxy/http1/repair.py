@@ -1,8 +1,8 @@
-"""The second chance of an answer's head that the parser rejected.
+"""The second chance of an answer head that the strict grammar did not accept.
 
-Legacy providers fold lines, leave a space before the colon, repeat an equal Content-Length, write the version in
-lower case or two spaces before the status. No leniency of the parser admits these alone, so the head is written
-anew and must then pass every strict check. What is ambiguous stays an error.
+Legacy providers end lines with LF alone, fold lines, leave a space before the colon, write the version in lower
+case or two spaces before the status. Such a head is written anew and must then pass every strict check; what is
+ambiguous, such as two different lengths, stays an error there.
 """
 
 import re
@@ -10,32 +10,35 @@ from typing import Final
 
 from sidecar.proxy.http1.message import PROTOCOL, BadMessage
 
-_STATUS_LINE: Final = re.compile(rb"[Hh][Tt][Tt][Pp]/(1\.[01])[ \t]+([1-9][0-9]{2})(?:[ \t]+([^\r\n]*))?").fullmatch
+_STATUS_LINE: Final = re.compile(rb"HTTP/(1\.[01])[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.IGNORECASE).fullmatch
 
-_FOLD: Final = re.compile(rb"[ \t]*\r?\n[ \t]+")
+_SPACE: Final = b" \t"
 
 
 def repair(raw: bytes) -> bytes:
-    """A clean head with the same meaning as `raw` (one complete head with its empty line), or BadMessage."""
-    first, *lines = _FOLD.sub(b" ", raw).split(b"\n")
-    status = _STATUS_LINE(first.rstrip(b"\r"))
+    """A head by the book with the meaning of `raw`, one complete head with its empty line. Raises BadMessage."""
+    first, *lines = (line.removesuffix(b"\r") for line in raw.split(b"\n"))
+    status = _STATUS_LINE(first)
     if status is None:
         raise BadMessage(PROTOCOL, "malformed status line")
-    clean = [b"HTTP/%b %b %b" % (status[1], status[2], status[3] or b"")]
-    lengths: set[bytes] = set()
-    for line in lines:
-        name, colon, value = line.rstrip(b"\r").partition(b":")
-        if not line.rstrip(b"\r"):
+    start = b"HTTP/%b %b %b\r\n" % (status[1], status[2], status[3] or b"")
+    return start + b"".join(b"%b: %b\r\n" % field for field in _unfolded(lines)) + b"\r\n"
+
+
+def _unfolded(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """Names and values; a line that starts with a space continues the field before it (RFC 9112 §5.2).
+
+    Before the first field there is nothing to continue: such lines are dropped (§2.2).
+    """
+    fields: list[tuple[bytes, bytes]] = []
+    for line in filter(None, lines):
+        if line[0] in _SPACE:
+            if fields:
+                name, value = fields.pop()
+                fields.append((name, b" ".join(filter(None, (value, line.strip(_SPACE))))))
             continue
-        name, value = name.rstrip(b" \t"), value.strip(b" \t")
+        name, colon, value = line.partition(b":")
         if not colon:
-            raise BadMessage(PROTOCOL, "a header line without colon")
-        if name.lower() == b"content-length":
-            lengths.update(part.strip(b" \t") for part in value.split(b","))
-            if len(lengths) > 1:
-                raise BadMessage(PROTOCOL, "differing Content-Length")
-            if any(done.lower().startswith(b"content-length:") for done in clean):
-                continue
-            value = next(iter(lengths))
-        clean.append(name + b": " + value)
-    return b"\r\n".join([*clean, b"", b""])
+            raise BadMessage(PROTOCOL, "a header line without a colon")
+        fields.append((name.rstrip(_SPACE), value.strip(_SPACE)))
+    return fields

@@ -1,14 +1,13 @@
 """Answer heads: read leniently, framed by the rules, made anew and cleanly for the app.
 
-Three readers stand behind `read_response`: the strict grammar; then `parser` with what it may be lenient about;
-then `repair`. Each hands its result to the one before, so whatever is passed on has met the strict grammar.
+Two readers stand behind `read_response`: the strict grammar, and for what it does not accept `repair`, whose
+result is read by the strict grammar again. So whatever is passed on has met it.
 """
 
 import re
 from typing import Final
 
 from sidecar.cluster.policy import Limits
-from sidecar.proxy.http1 import parser
 from sidecar.proxy.http1.message import PROTOCOL, VALUE, BadMessage, Framing, first_value, without
 from sidecar.proxy.http1.repair import repair
 from sidecar.proxy.http1.request import RequestHead
@@ -197,25 +196,14 @@ def _read_odd(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead
     if blank is None:
         _check_incomplete(data[start:])
         return None
-    head = _read_sloppy(data[start:size], request, limits)
-    head.size = size
-    return head
-
-
-def _read_sloppy(raw: bytes, request: RequestHead, limits: Limits) -> ResponseHead:
+    raw = data[start:size]
     head = _read_strict(raw, request, limits)
-    if head is not None:
-        return head
-    repaired = False
-    try:
-        plain = parser.clean_response(raw)
-    except BadMessage:
-        plain = parser.clean_response(repair(raw))
-        repaired = True
-    head = _read_strict(plain, request, limits)
     if head is None:
-        raise BadMessage(PROTOCOL, "malformed response head")
-    head.repaired = repaired
+        head = _read_strict(repair(raw), request, limits)
+        if head is None:
+            raise BadMessage(PROTOCOL, "malformed answer head")
+        head.repaired = True
+    head.size = size
     return head
 
 

@@ -1,13 +1,16 @@
 """What the field lines of an answer tell a proxy, and which of them go on. Rules: RFC 9110 §7, RFC 9112 §6."""
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from sidecar.proxy.http1.message import (
+    OUR_PREFIX,
     PROTOCOL,
     REMEMBERED,
     REMEMBERED_BYTES,
+    TOKEN,
     BadMessage,
     is_length,
     members,
@@ -17,7 +20,7 @@ from sidecar.proxy.http1.message import (
     without_connection_options,
 )
 
-OUR_PREFIX: Final = b"x-sidecar-"
+_CODING: Final = re.compile(TOKEN + rb"++").fullmatch
 
 
 class ResponseFields:
@@ -99,8 +102,8 @@ def _content_length(seen: ResponseFields, value: bytes) -> bool:
 
 def _transfer_encoding(seen: ResponseFields, value: bytes) -> bool:
     for coding in members(value):
-        if b"chunked" in seen.codings and coding != b"chunked":
-            raise BadMessage(PROTOCOL, "chunked is not the last transfer coding")
+        if not _CODING(coding) or (b"chunked" in seen.codings and coding != b"chunked"):
+            raise BadMessage(PROTOCOL, "invalid transfer coding, or chunked is not the last")
         if coding != b"identity":
             seen.codings.append(coding)
     return True

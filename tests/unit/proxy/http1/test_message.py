@@ -1,0 +1,83 @@
+"""The grammar of field lines."""
+
+import pytest
+
+from sidecar.proxy.http1.message import (
+    first_value,
+    is_length,
+    members,
+    noting,
+    spelled,
+    strict_block,
+    without,
+    without_connection_options,
+)
+
+BLOCK = b"\r\nA: 1\r\nab: 2 \r\na:3\r\nB: A: 4\r\n"
+
+
+def test_a_field_is_found_by_its_whole_name() -> None:
+    """In any case, at the start of a line only, and without the spaces around its value."""
+    assert first_value(BLOCK, b"a") == b"1"
+    assert first_value(BLOCK, b"AB") == b"2"
+    assert first_value(BLOCK, b"c") is None
+
+
+def test_cutting_a_field_leaves_a_block() -> None:
+    """All lines of that name go, and nothing else changes."""
+    assert without(BLOCK, b"a") == b"\r\nab: 2 \r\nB: A: 4\r\n"
+    assert strict_block(without(BLOCK, b"a"))
+    assert without(without(without(BLOCK, b"a"), b"ab"), b"b") == b"\r\n"
+
+
+def test_names_with_signs_are_taken_literally() -> None:
+    """A name from the wire never becomes a pattern."""
+    assert without(b"\r\nX.y: 1\r\nXay: 2\r\n", b"x.y") == b"\r\nXay: 2\r\n"
+    assert without(b"\r\n|: 1\r\nX: 2\r\n", b"|") == b"\r\nX: 2\r\n"
+    assert spelled(b"a-1") == rb"[Aa]\-1"
+
+
+def test_noting_finds_names_and_a_prefix() -> None:
+    """The line to cut, the name and the value of each."""
+    found = noting(b"host", prefix=b"x-sidecar-").findall(b"\r\nHost: a\r\nHosts: b\r\nX-Sidecar-Error:c \r\n")
+    assert found == [(b"\nHost: a\r", b"Host", b"a"), (b"\nX-Sidecar-Error:c \r", b"X-Sidecar-Error", b"c ")]
+
+
+@pytest.mark.parametrize("block", [b"\r\n", b"\r\nA:\r\n", b"\r\nA: \x80\xff\t b\r\n!#$%&'*+-.^_`|~09azAZ: x\r\n"])
+def test_the_grammar_is_that_of_rfc_9112(block: bytes) -> None:
+    """Any token is a name; any visible byte, space, TAB or foreign byte is a value."""
+    assert strict_block(block)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"", b"A: b\r\n", b"\r\nA: b", b"\r\nA: b\n", b"\r\nA : b\r\n", b"\r\n A: b\r\n", b"\r\n: b\r\n", b"\r\nA: \0\r\n",
+        b"\r\nA: \r\r\n", b"\r\nA: \x0b\r\n", b"\r\nA: \x7f\r\n", b"\r\nA\r\n", b"\r\nA[: b\r\n", b"\r\n\x80: b\r\n",
+        b"\r\nA: b\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_nothing_else_is_a_block(block: bytes) -> None:
+    """Controls, missing colons, spaces around names, lone CR or LF, and empty lines."""
+    assert not strict_block(block)
+
+
+def test_lists_have_members() -> None:
+    """Lower case, without spaces and empty places; only SP and TAB are spaces."""
+    assert members(b" Keep-Alive ,,\tX\t") == [b"keep-alive", b"x"]
+    assert members(b"a\x0b") == [b"a\x0b"]
+    assert members(b" , ") == []
+
+
+def test_connection_options_end_here_but_not_the_protected() -> None:
+    """What Connection names is removed, except fields that others rely on."""
+    block = b"\r\nX-Hop: 1\r\nContent-Type: 2\r\nHost: 3\r\nSet-Cookie: 4\r\n"
+    options = [b"x-hop", b"content-type", b"host", b"set-cookie", b"keep-alive"]
+    assert without_connection_options(block, options) == b"\r\nContent-Type: 2\r\nHost: 3\r\nSet-Cookie: 4\r\n"
+
+
+@pytest.mark.parametrize("digits", [b"", b"+1", b"-1", b"0x1", b"1_0", b" 1", b"1 ", b"\xb2", b"1" * 19])
+def test_a_length_is_ascii_digits(digits: bytes) -> None:
+    """None of what int() would take beside them."""
+    assert not is_length(digits)
+    assert is_length(b"007")

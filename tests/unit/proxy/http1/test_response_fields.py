@@ -1,0 +1,53 @@
+"""What the fields of an answer tell, before its status is considered."""
+
+import pytest
+
+from sidecar.proxy.http1.message import REMEMBERED_BYTES, BadMessage
+from sidecar.proxy.http1.response_fields import ResponseFields, response_fields
+
+
+def fields(*lines: bytes) -> ResponseFields:
+    found = response_fields(b"\r\n".join([b"", *lines, b""]))
+    assert found is not None
+    return found
+
+
+def test_equal_blocks_are_understood_once_if_short() -> None:
+    """The same bytes give the same object, but long blocks are not kept."""
+    assert fields(b"A: b") is fields(b"A: b")
+    assert fields(b"A: " + b"a" * REMEMBERED_BYTES) is not fields(b"A: " + b"a" * REMEMBERED_BYTES)
+    assert response_fields(b"\r\nA : b\r\n") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(b"timeout=5", 5), (b'max=9, Timeout = "7"', 7), (b"max=9", None), (b"timeout=x", None), (b"timeout=-1", None)],
+)
+def test_keep_alive_tells_its_seconds(value: bytes, seconds: int | None) -> None:
+    """Only a plain number is believed."""
+    assert fields(b"Keep-Alive: " + value).keep_alive_timeout == seconds
+
+
+def test_equal_lengths_collapse_and_others_are_refused() -> None:
+    """However they are repeated, one Content-Length remains."""
+    once = fields(b"Content-Length: 5, 5", b"A: b", b"content-length: 5")
+    assert (once.length, once.block) == (5, b"\r\nA: b\r\nContent-Length: 5\r\n")
+    for lines in ([b"Content-Length: 5,6"], [b"Content-Length: 5", b"Content-Length: 05"], [b"Content-Length: 5,"]):
+        with pytest.raises(BadMessage):
+            fields(*lines)
+
+
+def test_codings_win_over_a_length() -> None:
+    """The length is removed, and the mixture is noted; `identity` means no coding."""
+    mixed = fields(b"Content-Length: 5", b"Transfer-Encoding: chunked")
+    assert (mixed.chunked, mixed.mixed, mixed.block) == (True, True, b"\r\n")
+    plain = fields(b"Content-Length: 5", b"Transfer-Encoding: identity")
+    assert (plain.chunked, plain.mixed, plain.block) == (False, False, b"\r\nContent-Length: 5\r\n")
+    coded = fields(b"Transfer-Encoding: GZIP", b"Transfer-Encoding: chunked, chunked")
+    assert (coded.chunked, coded.codings) == (True, [b"gzip"])
+
+
+def test_trailers_may_be_announced() -> None:
+    """The announcement goes on."""
+    assert fields(b"Trailer: X-Sum").trailers_declared
+    assert fields(b"Trailer: X-Sum").block == b"\r\nTrailer: X-Sum\r\n"
