@@ -113,6 +113,7 @@ class NacosSession:
     async def close(self) -> int:
         """Closes the channel, then ends what the library leaves running: the redo timer, and the stream's reader."""
         leftovers = {self._proxy.redo_service._listen_task, *self._client.readers}  # noqa: SLF001 - no public handle
+        self._client.readers.clear()
         await self._client.close()
         forced = [task for task in leftovers if task.cancel()]
         await asyncio.gather(*leftovers, return_exceptions=True)
@@ -141,7 +142,7 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
         self._timeout = timeout
         self._owner = owner
         self._channels: list[grpc.aio.Channel] = []
-        self.readers: set[asyncio.Task[Any]] = set()
+        self.readers: set[asyncio.Task[Any] | None] = set()
 
     async def start(self) -> None:
         """Instead of three tries, three background tasks and a return that says nothing."""
@@ -163,9 +164,10 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
 
     async def close(self) -> None:
         """Every channel that was ever opened, those of failed handshakes too."""
-        for channel in self._channels:
+        while self._channels:
             with suppress(Exception):  # a half-open channel may object to being closed; it is gone either way
-                await channel.close(None)
+                await self._channels.pop().close(None)
+        self.current_connection = None  # its calls keep the socket open for as long as they can be reached
 
     async def _create_new_managed_channel(self, server_ip: str, grpc_port: int) -> grpc.aio.Channel:
         """With a real limit on message size, and an end at the first refusal instead of a wait for better days."""
@@ -196,9 +198,7 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
 
     async def _server_request_watcher(self, grpc_conn: Any) -> None:
         """Reads the stream, and reports its end however it comes: the original does not notice a clean one."""
-        reader = asyncio.current_task()
-        if reader is not None:
-            self.readers.add(reader)
+        self.readers.add(asyncio.current_task())  # not a local: task, exception and frame would keep each other alive
         try:
             async for payload in grpc_conn.bi_stream_send():
                 await self._receive(payload, grpc_conn)

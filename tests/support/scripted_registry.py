@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from sidecar.cluster.instance import Instance
+from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import Listing, Owner, RequestError, ServiceKey
 
@@ -26,6 +27,7 @@ class ScriptedRegistry:
         self.silent = False
         self.latency = LATENCY
         self.sessions: list[ScriptedSession] = []
+        self.stats = ProcessStats()
 
     def session(self, server: Server, _options: NacosOptions, owner: Owner) -> "ScriptedSession":
         """The factory that a source is given."""
@@ -42,8 +44,7 @@ class ScriptedRegistry:
         """The list of now, a failure, or nothing until the request times out."""
         await asyncio.sleep(self.latency)
         if self.silent:
-            raise_after = 1.0
-            await asyncio.sleep(raise_after)
+            await asyncio.sleep(1.0)
             raise self.fails[key]
         if key in self.fails:
             raise self.fails[key]

@@ -10,12 +10,13 @@ import pytest
 
 from sidecar.cluster.instance import Push, Via
 from sidecar.cluster.policy import Discovery
-from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.session import ErrorAnswer, ServiceKey, Trouble, Unanswered
-from sidecar.discovery.source import Connected, Disconnected, Malformed, Update
+from sidecar.discovery.source import Connected, Disconnected, Malformed
 from sidecar.discovery.supervisor import NacosSource
+from tests.support import watched_source
 from tests.support.scripted_registry import ScriptedRegistry, addresses, lists
+from tests.support.watched_source import WatchedSource
 
 pytestmark = pytest.mark.virtual_time
 
@@ -38,36 +39,6 @@ class Door:
             self._server.close()
 
 
-class Watched:
-    """A source under test and all that it said, with the time."""
-
-    def __init__(self, registry: ScriptedRegistry, doors: list[Door], services: dict[str, Discovery]) -> None:
-        self.stats = ProcessStats()
-        options = NacosOptions(server_addresses=tuple(f"127.0.0.1:{door.port}" for door in doors), grpc_port_offset=0)
-        self.source = NacosSource(options, services, rng=random.Random(1), stats=self.stats, session=registry.session)
-        self.said: list[tuple[float, Update]] = []
-        self._news = asyncio.Event()
-
-    async def listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        async for update in self.source.updates():
-            self.said.append((loop.time(), update))
-            self._news.set()
-
-    def updates(self, *kinds: type) -> list[Update]:
-        return [update for _, update in self.said if isinstance(update, kinds)]
-
-    async def until(self, count: int, kind: type, within: float = 10.0) -> float:
-        """Waits for the `count`-th update of a kind; returns the seconds waited."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        async with asyncio.timeout(within):
-            while len(self.updates(kind)) < count:
-                self._news.clear()
-                await self._news.wait()
-        return loop.time() - began
-
-
 @pytest.fixture
 def registry() -> ScriptedRegistry:
     registry = ScriptedRegistry()
@@ -78,17 +49,20 @@ def registry() -> ScriptedRegistry:
 @contextlib.asynccontextmanager
 async def watched(
     registry: ScriptedRegistry, *doors: Door, services: dict[str, Discovery] | None = None
-) -> AsyncIterator[Watched]:
-    found = Watched(registry, list(doors), services or {"orders": Discovery(service="order-service")})
-    listening = asyncio.ensure_future(found.listen())  # noqa: TID251 - awaited below
-    try:
+) -> AsyncIterator[WatchedSource]:
+    options = NacosOptions(server_addresses=tuple(f"127.0.0.1:{door.port}" for door in doors), grpc_port_offset=0)
+    source = NacosSource(
+        options,
+        services or {"orders": Discovery(service="order-service")},
+        rng=random.Random(1),
+        stats=registry.stats,
+        session=registry.session,
+    )
+    async with watched_source.watched(source) as found:
         yield found
-    finally:
-        await found.source.close()
-        await listening
-        for door in doors:
-            door.close()
-        assert all(session.closed for session in registry.sessions)
+    for door in doors:
+        door.close()
+    assert all(session.closed for session in registry.sessions)
 
 
 @pytest.fixture
@@ -101,13 +75,13 @@ async def door() -> Door:
 async def test_a_session_is_announced_before_its_lists(registry: ScriptedRegistry, door: Door) -> None:
     """Connected first, then one list a service under the same epoch."""
     async with watched(registry, door) as source:
-        await source.until(1, Push)
+        await source.next(Push)
         (_, connected), (_, push) = source.said
         assert isinstance(connected, Connected)
         assert isinstance(push, Push)
         assert (connected.server, connected.version) == (f"127.0.0.1:{door.port}", None)
         assert (push.service, push.epoch, push.via, push.protect) == ("orders", connected.epoch, Via.PUSH, False)
-        assert source.stats.registry_connected
+        assert registry.stats.registry_connected
 
 
 async def test_services_that_share_a_registry_service_share_its_subscription(
@@ -116,8 +90,8 @@ async def test_services_that_share_a_registry_service_share_its_subscription(
     """One subscription, and every list goes to each of them."""
     services = {"a": Discovery(service="order-service"), "b": Discovery(service="order-service", clusters=("X",))}
     async with watched(registry, door, services=services) as source:
-        await source.until(2, Push)
-        assert [push.service for push in source.updates(Push) if isinstance(push, Push)] == ["a", "b"]
+        await source.next(Push)
+        assert [push.service for push in source.all(Push)] == ["a", "b"]
         assert registry.live.subscribed == [ORDERS]
 
 
@@ -126,36 +100,33 @@ async def test_the_service_of_the_registry_is_named_like_ours_by_default(
 ) -> None:
     """An empty `discovery.service` means the name in the YAML."""
     async with watched(registry, door, services={"orders": Discovery()}) as source:
-        await source.until(1, Push)
+        await source.next(Push)
         assert registry.live.subscribed == [ServiceKey("orders", "DEFAULT_GROUP")]
 
 
 async def test_trouble_brings_the_next_session_at_once(registry: ScriptedRegistry, door: Door) -> None:
     """A session that lived is replaced in milliseconds, under a higher epoch, with fresh lists."""
     async with watched(registry, door) as source:
-        await source.until(1, Push)
+        await source.next(Push)
         await asyncio.sleep(20)
         registry.listings[ORDERS] = lists(9)
         registry.live.owner.troubled(Trouble.STREAM_END)
-        assert await source.until(2, Connected) < 0.1
-        first, second = source.updates(Connected)
-        assert isinstance(first, Connected)
-        assert isinstance(second, Connected)
+        assert await source.next(Connected) < 0.1
+        first, second = source.all(Connected)
         assert second.epoch > first.epoch
-        assert source.updates(Disconnected) == [Disconnected(first.epoch, first.server, "stream_end")]
-        last = source.updates(Push)[-1]
-        assert isinstance(last, Push)
+        assert source.all(Disconnected) == [Disconnected(first.epoch, first.server, "stream_end")]
+        last = source.all(Push)[-1]
         assert (addresses(last.instances), last.epoch) == ([9], second.epoch)
-        assert source.stats.reconnects == {"stream_end": 1}
+        assert registry.stats.reconnects == {"stream_end": 1}
 
 
 async def test_sequences_grow_over_sessions(registry: ScriptedRegistry, door: Door) -> None:
     """(epoch, sequence) orders all lists."""
     async with watched(registry, door) as source:
-        await source.until(1, Push)
+        await source.next(Push)
         registry.live.owner.troubled(Trouble.RESET_REQUEST)
-        await source.until(2, Connected)
-        ranks = [(push.epoch, push.sequence) for push in source.updates(Push) if isinstance(push, Push)]
+        await source.next(Connected)
+        ranks = [(push.epoch, push.sequence) for push in source.all(Push)]
         assert ranks == sorted(set(ranks))
 
 
@@ -164,11 +135,11 @@ async def test_the_next_server_is_tried_on_trouble(registry: ScriptedRegistry, d
     other = Door()
     await other.open()
     async with watched(registry, door, other) as source:
-        await source.until(1, Push)
+        await source.next(Push)
         await asyncio.sleep(20)
         registry.live.owner.troubled(Trouble.QUERY_FAILED)
-        await source.until(2, Connected)
-        assert {update.server for update in source.updates(Connected) if isinstance(update, Connected)} == {
+        await source.next(Connected)
+        assert {update.server for update in source.all(Connected)} == {
             f"127.0.0.1:{port}" for port in (door.port, other.port)
         }
 
@@ -176,7 +147,7 @@ async def test_the_next_server_is_tried_on_trouble(registry: ScriptedRegistry, d
 async def test_a_closed_port_is_passed_over(registry: ScriptedRegistry, door: Door) -> None:
     """With one of two nodes down the start is as quick as ever, and no session is wasted on it."""
     async with watched(registry, Door(), door) as source:
-        assert await source.until(1, Connected) < 0.1
+        assert await source.next(Connected) < 0.1
         assert len(registry.sessions) == 1
 
 
@@ -187,7 +158,7 @@ async def test_a_registry_that_is_down_is_found_soon_after_it_is_up(registry: Sc
         await asyncio.sleep(60)
         assert [update for _, update in source.said] == [Disconnected(0, f"127.0.0.1:{door.port}", "open_failed")]
         await door.open()
-        assert await source.until(1, Connected) < 0.35
+        assert await source.next(Connected) < 0.35
 
 
 async def test_a_starting_server_is_asked_again_within_a_second(registry: ScriptedRegistry, door: Door) -> None:
@@ -195,9 +166,9 @@ async def test_a_starting_server_is_asked_again_within_a_second(registry: Script
     registry.open_fails = ErrorAnswer(300, "starting")
     async with watched(registry, door) as source:
         await asyncio.sleep(20)
-        assert source.stats.reconnects["open_failed"] >= 20
+        assert registry.stats.reconnects["open_failed"] >= 20
         registry.open_fails = None
-        assert await source.until(1, Connected) < 1.0
+        assert await source.next(Connected) < 1.0
 
 
 async def test_other_failures_back_off(registry: ScriptedRegistry, door: Door) -> None:
@@ -213,10 +184,10 @@ async def test_other_failures_back_off(registry: ScriptedRegistry, door: Door) -
 async def test_a_registry_that_flaps_is_left_in_peace(registry: ScriptedRegistry, door: Door) -> None:
     """Sessions that die young count as failures: the pauses grow."""
     async with watched(registry, door) as source:
-        for n in range(1, 12):
-            await source.until(n, Connected)
+        for _ in range(11):
+            await source.next(Connected, within=10)
             registry.live.owner.troubled(Trouble.STREAM_END)
-        assert await source.until(12, Connected) > 3.5
+        assert await source.next(Connected, within=10) > 3.5
 
 
 async def test_a_client_library_that_fails_oddly_costs_one_session(
@@ -225,30 +196,29 @@ async def test_a_client_library_that_fails_oddly_costs_one_session(
     """An exception that nobody foresaw is logged as a crash; the next session opens."""
     registry.open_fails = AttributeError("'NoneType' object has no attribute 'x'")  # type: ignore[assignment]
     async with watched(registry, door) as source:
-        await source.until(1, Disconnected)
+        await source.next(Disconnected)
         registry.open_fails = None
-        await source.until(1, Connected)
+        await source.next(Connected)
     assert [record.message for record in caplog.records] == ["crash"]
 
 
 async def test_an_unreadable_list_is_told_under_the_name_of_the_yaml(registry: ScriptedRegistry, door: Door) -> None:
     """Nothing else changes."""
     async with watched(registry, door) as source:
-        await source.until(1, Push)
+        await source.next(Push)
         registry.live.owner.unreadable(ORDERS, "hosts is null")
-        await source.until(1, Malformed)
-        (malformed,) = source.updates(Malformed)
-        assert isinstance(malformed, Malformed)
+        await source.next(Malformed)
+        (malformed,) = source.all(Malformed)
         assert (malformed.service, malformed.error) == ("orders", "hosts is null")
 
 
 async def test_a_doubt_outlives_the_session(registry: ScriptedRegistry, door: Door) -> None:
     """The data path says it once; the next session still asks each second."""
     async with watched(registry, door) as source:
-        await source.until(1, Push)
+        await source.next(Push)
         source.source.doubt(["orders", "unknown"])
         registry.live.owner.troubled(Trouble.STREAM_END)
-        await source.until(2, Connected)
+        await source.next(Connected)
         await asyncio.sleep(5)
         assert registry.live.queried[ORDERS] >= 4
 
@@ -256,7 +226,7 @@ async def test_a_doubt_outlives_the_session(registry: ScriptedRegistry, door: Do
 async def test_closing_ends_iteration_and_leaves_nothing(registry: ScriptedRegistry, door: Door) -> None:
     """In the middle of a session, of an opening, or of a pause."""
     async with watched(registry, door) as source:
-        await source.until(1, Push)
+        await source.next(Push)
         assert repr(source.source).startswith("<NacosSource: 1 services, epoch ")
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert not source.stats.registry_connected
+    assert not registry.stats.registry_connected

@@ -1,0 +1,212 @@
+"""What users suffered, played against the embedded registry: real gRPC, real time."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sidecar.cluster.instance import Push, Via
+from sidecar.cluster.policy import Discovery
+from sidecar.cluster.stats import ProcessStats
+from sidecar.discovery.options import NacosOptions
+from sidecar.discovery.source import Connected, Disconnected, Malformed
+from sidecar.discovery.supervisor import NacosSource
+from sidecar.embedded.faults import (
+    Afterwards,
+    Answer,
+    BlackHole,
+    EndStreams,
+    ForcedList,
+    PushNow,
+    RefTime,
+    ResetConnections,
+    Restart,
+    Shape,
+    Starting,
+    SuppressPushes,
+)
+from sidecar.embedded.registry import EmbeddedRegistry
+from tests.support.watched_source import WatchedSource, watched
+
+HOST = "10.0.0.1"
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[EmbeddedRegistry]:
+    """Pushes without delay; two instances of `orders`."""
+    async with EmbeddedRegistry(push_delay_s=0.0) as registry:
+        registry.register("orders", HOST, 1)
+        registry.register("orders", HOST, 2)
+        yield registry
+
+
+@contextlib.asynccontextmanager
+async def reading(*registries: EmbeddedRegistry, stats: ProcessStats | None = None) -> AsyncIterator[WatchedSource]:
+    """A source of `orders`, connected or not."""
+    options = NacosOptions(server_addresses=tuple(registry.address for registry in registries))
+    services = {"orders": Discovery(service="orders")}
+    source = NacosSource(options, services, rng=random.Random(1), stats=stats or ProcessStats())
+    async with watched(source) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def connected(*registries: EmbeddedRegistry, stats: ProcessStats | None = None) -> AsyncIterator[WatchedSource]:
+    """A source that has its first list."""
+    async with reading(*registries, stats=stats) as source:
+        await source.next(Push)
+        yield source
+
+
+def last(source: WatchedSource) -> list[int]:
+    return source.ports()[-1]
+
+
+async def test_started_before_the_registry_it_connects_when_it_comes(registry: EmbeddedRegistry) -> None:
+    """Nothing fails, and a quarter of a second after the port opens the list is there."""
+    await registry.stop()
+    async with reading(registry) as source:
+        await source.next(Disconnected)
+        await asyncio.sleep(0.6)
+        await registry.start()
+        assert await source.until(lambda: bool(source.ports())) < 1.0
+        assert last(source) == [1, 2]
+        assert [update.reason for update in source.all(Disconnected)] == ["open_failed"]
+
+
+async def test_a_starting_registry_is_waited_for(registry: EmbeddedRegistry) -> None:
+    """It answers 300 for a while: the list is there less than a second after that."""
+    await registry.apply(Starting())
+    async with reading(registry) as source:
+        await source.next(Disconnected)
+        await asyncio.sleep(0.7)
+        registry.lift("starting")
+        assert await source.until(lambda: bool(source.ports())) < 1.1
+
+
+async def test_a_push_is_read_in_milliseconds(registry: EmbeddedRegistry) -> None:
+    """From the registry's decision to the reader of `updates`, over a real socket."""
+    async with connected(registry) as source:
+        registry.register("orders", HOST, 3)
+        assert await source.until(lambda: last(source) == [1, 2, 3]) < 0.05
+
+
+async def test_an_empty_push_is_told_as_empty(registry: EmbeddedRegistry) -> None:
+    """Whether it is believed is not decided here."""
+    async with connected(registry) as source:
+        registry.deregister("orders", HOST, 1)
+        registry.deregister("orders", HOST, 2)
+        await source.until(lambda: last(source) == [])
+
+
+async def test_a_restart_is_told_as_it_happens_false_empty_list_and_all(registry: EmbeddedRegistry) -> None:
+    """Lost at once, empty from the new session, then one by one; subscribed again within a second of the port."""
+    async with connected(registry) as source:
+        await registry.apply(Restart(down_s=0.3, starting_s=0.3, return_after_s=1.2, return_over_s=0.3))
+        assert await source.next(Disconnected) < 0.5
+        assert await source.next(Connected) < 0.3 + 0.3 + 1.0
+        await source.until(lambda: last(source) == [1, 2])
+        epoch = source.all(Connected)[-1].epoch
+        told = [sorted(i.port for i in push.instances) for push in source.all(Push) if push.epoch == epoch]
+        assert told[0] == []
+        assert [1] in told or [2] in told
+
+
+@pytest.mark.parametrize("afterwards", list(Afterwards))
+async def test_a_stream_that_ends_cleanly_costs_less_than_a_second(
+    registry: EmbeddedRegistry, afterwards: Afterwards
+) -> None:
+    """Whether requests are then refused, served or answered with 301: the client alone would stay deaf for ever."""
+    stats = ProcessStats()
+    async with connected(registry, stats=stats) as source:
+        await registry.apply(EndStreams(afterwards=afterwards))
+        assert await source.next(Connected) < 1.0
+        registry.register("orders", HOST, 3)
+        await source.until(lambda: last(source) == [1, 2, 3])
+        assert stats.reconnects == {"stream_end": 1}
+
+
+async def test_a_registry_that_disowns_the_connection_is_left(registry: EmbeddedRegistry) -> None:
+    """Error 301 to a query, with the stream still open."""
+    stats = ProcessStats()
+    async with connected(registry, stats=stats) as source:
+        await registry.apply(Answer("ServiceQueryRequest", error=301, times=1))
+        source.source.doubt(["orders"])
+        await source.next(Connected)
+        assert stats.reconnects == {"unhealthy": 1}
+
+
+async def test_a_reset_request_moves_the_session(registry: EmbeddedRegistry) -> None:
+    """A rebalancing server gets what it wants, at once."""
+    async with connected(registry) as source:
+        await registry.apply(ResetConnections())
+        assert await source.next(Connected) < 1.0
+        assert source.all(Disconnected)[-1].reason == "reset_request"
+
+
+@pytest.mark.one_loop
+async def test_a_black_hole_is_left_for_the_next_server(registry: EmbeddedRegistry) -> None:
+    """The stopped process keeps its port and its connections: ten seconds at most, here in doubt four."""
+    async with EmbeddedRegistry(push_delay_s=0.0) as other:
+        other.register("orders", HOST, 9)
+        async with reading(registry, other) as source:
+            await source.next(Push)
+            hole, rescue = (registry, [9]) if last(source) == [1, 2] else (other, [1, 2])
+            await hole.apply(BlackHole())
+            source.source.doubt(["orders"])
+            assert await source.until(lambda: last(source) == rescue, within=10) < 4.5
+            assert source.all(Disconnected)[-1].reason == "query_failed"
+            hole.lift("black_hole")
+
+
+@pytest.mark.one_loop
+async def test_a_lost_push_is_made_good_while_in_doubt(registry: EmbeddedRegistry) -> None:
+    """The list changed, nobody told us, a connect fails: three seconds, and the session for it."""
+    async with connected(registry) as source:
+        await registry.apply(SuppressPushes("orders"))
+        registry.deregister("orders", HOST, 1)
+        source.source.doubt(["orders"])
+        assert await source.until(lambda: last(source) == [2], within=6) < 5.0
+        assert source.all(Disconnected)[-1].reason == "list_mismatch"
+
+
+@pytest.mark.parametrize("clock", [RefTime(skew_ms=-3_600_000), RefTime(frozen_at_ms=1_700_000_000_000)])
+async def test_the_clock_of_the_registry_decides_nothing(registry: EmbeddedRegistry, clock: RefTime) -> None:
+    """An hour behind, or standing still: the newer list counts."""
+    async with connected(registry) as source:
+        await registry.apply(clock)
+        registry.register("orders", HOST, 3)
+        await source.until(lambda: last(source) == [1, 2, 3])
+        registry.deregister("orders", HOST, 3)
+        await source.until(lambda: last(source) == [1, 2])
+
+
+async def test_a_malformed_push_changes_nothing(registry: EmbeddedRegistry) -> None:
+    """It is told as malformed under the name of the YAML, and the session goes on."""
+    async with connected(registry) as source:
+        await registry.apply(ForcedList(shape=Shape.HOSTS_NULL, in_answers=False))
+        await registry.apply(PushNow())
+        await source.next(Malformed)
+        assert source.all(Malformed)[0].service == "orders"
+        assert last(source) == [1, 2]
+        assert len(source.all(Connected)) == 1
+
+
+async def test_lists_of_another_group_are_not_ours(registry: EmbeddedRegistry) -> None:
+    """A server that mixes up groups brings nobody in."""
+    async with connected(registry) as source:
+        await registry.apply(ForcedList(shape=Shape.WRONG_GROUP, in_answers=False))
+        await registry.apply(PushNow())
+        registry.lift("forced_list")
+        registry.register("orders", HOST, 3)
+        await source.until(lambda: last(source) == [1, 2, 3])
+
+
+@pytest.mark.one_loop
+async def test_a_query_confirms_what_was_pushed(registry: EmbeddedRegistry) -> None:
+    """Two seconds after the last push, under the same epoch: one more answer for the guard to count."""
+    async with connected(registry) as source:
+        await source.until(lambda: source.ports(Via.QUERY) == [[1, 2]])
+        assert source.all(Push)[-1].protect is False

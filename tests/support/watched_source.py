@@ -1,0 +1,63 @@
+"""A source of lists under test: everything it says, with the time, and waiting for more."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from sidecar.cluster.instance import Push, Via
+from sidecar.discovery.source import InstanceSource, Update
+
+U = TypeVar("U", bound=Update)
+
+
+class WatchedSource:
+    """All that one source said so far; `said` holds (loop time, update)."""
+
+    def __init__(self, source: InstanceSource) -> None:
+        self.source = source
+        self.said: list[tuple[float, Update]] = []
+        self._news = asyncio.Event()
+
+    def all(self, kind: type[U]) -> list[U]:
+        """What was said of one kind, in order."""
+        return [update for _, update in self.said if isinstance(update, kind)]
+
+    def ports(self, via: Via | None = None) -> list[list[int]]:
+        """Of every list, the sorted ports; `via` picks those that came so."""
+        pushes = [push for push in self.all(Push) if via is None or push.via is via]
+        return [sorted(instance.port for instance in push.instances) for push in pushes]
+
+    async def until(self, seen: Callable[[], bool], *, within: float = 5.0) -> float:
+        """Waits until `seen` after some update; returns the seconds waited, raises TimeoutError."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.timeout(within):
+            while not seen():
+                self._news.clear()
+                await self._news.wait()
+        return loop.time() - began
+
+    async def next(self, kind: type[Update], *, within: float = 5.0) -> float:
+        """Waits for one more of a kind than there are now."""
+        known = len(self.all(kind))
+        return await self.until(lambda: len(self.all(kind)) > known, within=within)
+
+    async def listen(self) -> None:
+        """Reads until the source is closed."""
+        loop = asyncio.get_running_loop()
+        async for update in self.source.updates():
+            self.said.append((loop.time(), update))
+            self._news.set()
+
+
+@contextlib.asynccontextmanager
+async def watched(source: InstanceSource) -> AsyncIterator[WatchedSource]:
+    """Reads the source until the end of the block, then closes it."""
+    found = WatchedSource(source)
+    listening = asyncio.get_running_loop().create_task(found.listen())
+    try:
+        yield found
+    finally:
+        await source.close()
+        await listening
