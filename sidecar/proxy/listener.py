@@ -37,6 +37,7 @@ class OwnEntrance:
         self.policy = service.policy
 
     def route(self, authority: bytes | None) -> Upstream | None:
+        """Never asked: `service` says it all."""
         del authority
         return self.service
 
@@ -122,14 +123,9 @@ class Listener:
     async def _meet(self, sock: socket.socket) -> None:
         try:
             tune(sock)
-            await self._runtime.loop.connect_accepted_socket(
-                lambda: AppConnection(self._runtime, self._current, sock), sock
-            )
+            await self._runtime.loop.connect_accepted_socket(lambda: AppConnection(self._runtime, self, sock), sock)
         except OSError:
             sock.close()
-
-    def _current(self) -> OwnEntrance | SharedEntrance:
-        return self.entrance
 
     def _pause(self, sock: socket.socket) -> None:
         loop = self._runtime.loop

@@ -1,16 +1,16 @@
 """One service as the data path sees it: what the cluster believes, plus the connections, the queue and the budget."""
 
+import math
 import socket
 from collections.abc import Sequence
-from typing import cast
 
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint, State
 from sidecar.cluster.events import Event
-from sidecar.cluster.policy import HostHeader, ServicePolicy
+from sidecar.cluster.policy import HostHeader, NonIdempotent, RetryOn, ServicePolicy
 from sidecar.cluster.retry import RetryBudget
 from sidecar.proxy import connect
-from sidecar.proxy.http1.pool import Pool
+from sidecar.proxy.http1.pool import TRUSTED, Pool
 from sidecar.proxy.http1.upstream import InstanceConnection
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.waiting import WaitingRoom
@@ -26,11 +26,17 @@ class Upstream:
         "_dialling",
         "_older",
         "_wake_is_due",
+        "adds_fields",
         "budget",
         "cluster",
         "endpoint_host",
         "fixed_host",
+        "leaving_header",
+        "looks_for_proof",
+        "max_requests",
         "name",
+        "patience",
+        "per_try",
         "policy",
         "pool",
         "runtime",
@@ -45,13 +51,26 @@ class Upstream:
         self.policy = policy or cluster.policy
         self.name = cluster.name.encode()
         self.stats = cluster.stats
-        self.pool = Pool(self.policy.keepalive, self.stats, runtime.wheel)
+        retries_lost = RetryOn.RESET_BEFORE_RESPONSE in self.policy.retry.retry_on
+        self.pool: Pool[InstanceConnection] = Pool(
+            self.policy.keepalive, self.stats, runtime.wheel, trust=TRUSTED if retries_lost else 0.0
+        )
         self.waiting = WaitingRoom(self.policy.wait_for_instance.max_queued)
         self.budget = RetryBudget(self.policy.retry.budget)
         host = self.policy.host_header
         self.fixed_host = None if isinstance(host, HostHeader) else host.encode("latin-1")
         """What every instance sees as Host, if that is configured."""
         self.endpoint_host = host is HostHeader.ENDPOINT
+        # What every request asks, read out of the policy once.
+        marker = self.policy.outlier_detection.leaving_header
+        self.leaving_header = marker.encode("latin-1") if marker else None
+        self.adds_fields = self.policy.via or self.policy.debug_headers
+        self.max_requests = self.policy.circuit_breakers.max_requests
+        self.per_try = self.policy.retry.per_try_timeout
+        self.looks_for_proof = self.policy.retry.non_idempotent is NonIdempotent.PROVEN_UNDELIVERED
+        limits = (self.policy.timeouts.response, self.policy.timeouts.idle)
+        self.patience = min((limit for limit in limits if limit is not None), default=math.inf)
+        """Seconds that a request without a body may take to be answered."""
         self._wake_is_due = False
         self._dialling = 0
         self._older: Upstream | None = None
@@ -62,7 +81,7 @@ class Upstream:
     @property
     def saturated(self) -> bool:
         """As many requests are at instances as `max_requests` allows."""
-        return self.stats.requests_in_flight - self.stats.waiting >= self.policy.circuit_breakers.max_requests
+        return self.stats.requests_in_flight - self.stats.waiting >= self.max_requests
 
     def host_for(self, endpoint: Endpoint) -> bytes:
         """What the instance sees as Host when that is neither fixed nor what the app wrote."""
@@ -79,10 +98,6 @@ class Upstream:
             return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
         finally:
             self._dialling -= 1
-
-    def take(self, endpoint: Endpoint, now: float, *, idempotent: bool) -> InstanceConnection | None:
-        """A pooled connection fit for such a request."""
-        return cast("InstanceConnection | None", self.pool.take(endpoint, now, idempotent=idempotent))
 
     def has_room(self) -> bool:
         """Whether one more connection may be opened; an idle one gives way if need be."""

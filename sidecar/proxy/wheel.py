@@ -35,12 +35,15 @@ def _forgotten(now: float) -> None:
 class Timer:
     """A deadline that somebody moves; `expired(now)` is called once after it has passed."""
 
-    __slots__ = ("_tick", "deadline", "expired")
+    __slots__ = ("deadline", "expired", "looked_at", "tick")
 
     def __init__(self, expired: Callable[[float], None]) -> None:
         self.deadline = math.inf
         self.expired = expired
-        self._tick = _NOWHERE
+        self.tick = _NOWHERE
+        """The wheel's own: the bucket it lies in,"""
+        self.looked_at = math.inf
+        """and when that bucket comes up."""
 
     def disarm(self) -> None:
         """No deadline for now."""
@@ -70,7 +73,7 @@ class Wheel:
     def arm(self, timer: Timer, deadline: float) -> None:
         """Moves the deadline (seconds of the wheel's clock), earlier or later; `math.inf` is none."""
         timer.deadline = deadline
-        if deadline < timer._tick * RESOLUTION and deadline != math.inf:  # noqa: SLF001 - the two are one thing
+        if deadline < timer.looked_at:
             self._file(timer)
 
     def _file(self, timer: Timer) -> None:
@@ -78,9 +81,10 @@ class Wheel:
             self._last = int(self._now() / RESOLUTION)
             self._start(self._now())
         tick = min(max(int(timer.deadline / RESOLUTION), self._last) + 1, self._last + _HORIZON)
-        if tick >= timer._tick:  # noqa: SLF001
+        if tick >= timer.tick:
             return
-        timer._tick = tick  # noqa: SLF001
+        timer.tick = tick
+        timer.looked_at = tick * RESOLUTION
         self._buckets.setdefault(tick, []).append(timer)
 
     def _start(self, now: float) -> None:
@@ -103,9 +107,9 @@ class Wheel:
 
     def _sift(self, bucket: list[Timer], tick: int, now: float) -> None:
         for timer in bucket:
-            if timer._tick != tick:  # noqa: SLF001 - it was filed anew, earlier
-                continue
-            timer._tick = _NOWHERE  # noqa: SLF001
+            if timer.tick != tick:
+                continue  # it was filed anew, earlier
+            timer.tick, timer.looked_at = _NOWHERE, math.inf
             if timer.deadline <= now:
                 timer.deadline = math.inf
                 timer.expired(now)

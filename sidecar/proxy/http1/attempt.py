@@ -70,21 +70,43 @@ class Attempt:
 
 
 class Trouble:
-    """The memory of a request that did not go straight; most never have one."""
+    """The memory of a request that did not go straight over a pooled connection."""
 
-    __slots__ = ("counted", "delay", "excluded", "fresh_only", "last", "pause", "proven", "tries", "urx", "wait")
+    __slots__ = (
+        "counted",
+        "delay",
+        "dialling",
+        "excluded",
+        "fresh_only",
+        "last",
+        "pause",
+        "per_try",
+        "proven",
+        "tries",
+        "urx",
+        "wait",
+        "wait_began",
+        "waited",
+        "witness",
+    )
 
     def __init__(self, wait: float) -> None:
         self.wait = wait
         """Seconds of waiting that are left."""
+        self.waited = False
+        self.wait_began = 0.0
+        self.dialling: asyncio.Task[None] | None = None
         self.tries: list[AttemptRecord] = []
         """The attempts that failed."""
         self.last: Failure | None = None
         self.excluded: set[Endpoint] = set()
         self.counted = 0
         """Counted retries so far."""
+        self.witness: Attempt | None = None
+        """An open attempt at an endpoint that stalled, while another is under way."""
         self.delay = AGAIN_FIRST
         self.pause: asyncio.TimerHandle | None = None
+        self.per_try: asyncio.TimerHandle | None = None
         self.fresh_only = False
         """A reused connection was lost: no second one of that kind."""
         self.proven = False
@@ -97,7 +119,19 @@ class Trouble:
         delay, self.delay = self.delay, min(self.delay * 2, AGAIN_MOST)
         return delay
 
+    def cancel_dial(self) -> None:
+        if self.dialling is not None:
+            self.dialling.cancel()
+            self.dialling = None
+
     def cancel_pause(self) -> None:
         if self.pause is not None:
             self.pause.cancel()
             self.pause = None
+
+    def cancel_timers(self) -> None:
+        """The request is over."""
+        self.cancel_pause()
+        if self.per_try is not None:
+            self.per_try.cancel()
+            self.per_try = None

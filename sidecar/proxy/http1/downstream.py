@@ -51,6 +51,13 @@ class Entrance(Protocol):
         ...
 
 
+class WayIn(Protocol):
+    """A listener: a reload swaps its entrance, for open connections, too."""
+
+    @property
+    def entrance(self) -> Entrance: ...
+
+
 _NOTHING, _UNCONNECTED, _INSTANCE_BLOCKED, _PIPELINE = 0, 1, 2, 4
 """Reasons for which reading from the app is paused; a set of bits."""
 
@@ -61,10 +68,10 @@ class AppConnection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_closing",
-        "_entrance",
         "_follows",
         "_held",
         "_hold",
+        "_idle_limit",
         "_lingered",
         "_lingering",
         "_runtime",
@@ -72,6 +79,8 @@ class AppConnection(asyncio.Protocol):
         "_stats",
         "_timer",
         "_transport",
+        "_way_in",
+        "_wheel",
         "blocked",
         "ended",
         "exchange",
@@ -81,9 +90,11 @@ class AppConnection(asyncio.Protocol):
     write: Callable[[bytes], None]
     """The transport's own: one call less for each head."""
 
-    def __init__(self, runtime: Runtime, entrance: Callable[[], Entrance], sock: socket.socket) -> None:
+    def __init__(self, runtime: Runtime, way_in: "WayIn", sock: socket.socket) -> None:
         self._runtime = runtime
-        self._entrance = entrance
+        self._way_in = way_in
+        self._wheel = runtime.wheel
+        self._idle_limit = 0.0
         self._sock = sock
         self._transport: asyncio.Transport
         self._timer = Timer(self._expired)
@@ -118,11 +129,12 @@ class AppConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         self.write = self._transport.write
         self._runtime.connections.add(self)
-        entrance = self._entrance()
+        entrance = self._way_in.entrance
+        self._idle_limit = entrance.policy.keepalive.app_idle_timeout
         if entrance.service is not None:
             self._stats = entrance.service.stats
             self._stats.app_connections += 1
-        self.arm(self._runtime.now() + entrance.policy.keepalive.app_idle_timeout)
+        self.arm(self._runtime.now() + self._idle_limit)
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -180,7 +192,7 @@ class AppConnection(asyncio.Protocol):
 
     def arm(self, deadline: float) -> None:
         """Moves the one deadline of this connection."""
-        self._runtime.wheel.arm(self._timer, deadline)
+        self._wheel.arm(self._timer, deadline)
 
     def hold_body(self) -> None:
         """No connection to an instance: no more of the body for now."""
@@ -227,7 +239,7 @@ class AppConnection(asyncio.Protocol):
         elif self.ended:
             self.close()
         else:
-            self.arm(now + self._entrance().policy.keepalive.app_idle_timeout)
+            self._wheel.arm(self._timer, now + self._idle_limit)
 
     def close(self) -> None:
         """FIN, after what is written."""
@@ -271,7 +283,7 @@ class AppConnection(asyncio.Protocol):
             self.close()
 
     def _read(self, data: bytes) -> None:
-        entrance = self._entrance()
+        entrance = self._way_in.entrance
         try:
             request = read_request(data, entrance.policy.limits)
         except BadMessage as error:
@@ -282,7 +294,7 @@ class AppConnection(asyncio.Protocol):
                 self.arm(self._runtime.now() + entrance.policy.timeouts.request_head)
             self._held = data
             return
-        upstream = entrance.route(request.authority)
+        upstream = entrance.service or entrance.route(request.authority)
         if upstream is None:
             self._held = data
             self._refuse(FAILURES["no_service"], None, request)
@@ -392,7 +404,7 @@ class AppConnection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.expired(now)
         elif self._held and not self._closing:
-            self._refuse(FAILURES["head_timeout"], self._entrance().service)
+            self._refuse(FAILURES["head_timeout"], self._way_in.entrance.service)
         else:
             self.close()
 

@@ -26,8 +26,10 @@ def end(exchange: "Exchange", code: int, failure: Failure | None, now: float) ->
     stats.bytes_to_instance += exchange.received
     stats.bytes_to_app += exchange.sent
     rescued = None
-    if failure is None and code < 500 and (trouble is not None or _by_guard(exchange)):
-        rescued = _rescued_by(exchange)
+    if failure is None and code < 500:
+        attempt = exchange.attempt
+        if trouble is not None or (attempt is not None and attempt.endpoint.state is _HELD):
+            rescued = _rescued_by(exchange)
     if rescued is not None:
         stats.rescued[rescued] += 1
         runtime.emit((_rescue(exchange, rescued),))
@@ -106,7 +108,7 @@ def _rescued_by(exchange: "Exchange") -> str | None:
         return "proof"
     if trouble is not None and trouble.tries:
         return "retry"
-    if exchange.waited:
+    if trouble is not None and trouble.waited:
         return "wait"
     return "guard" if _by_guard(exchange) else None
 

@@ -12,13 +12,12 @@ begun nothing is repeated, and an answer that is cut is made to look cut.
 On the straight path (a pooled connection, an answer in one piece) there is no task, no future and no timer.
 """
 
-import asyncio
 import enum
 import math
 from typing import TYPE_CHECKING
 
 from sidecar.cluster.endpoint import State
-from sidecar.cluster.policy import NonIdempotent, OnAmbiguous
+from sidecar.cluster.policy import OnAmbiguous
 from sidecar.cluster.retry import Action, Decision, decide
 from sidecar.cluster.retry import Attempt as Facts
 from sidecar.errors import FAILURES, Failure, Sent
@@ -44,6 +43,7 @@ _PROOF_PAUSES = (0.0005, 0.001, 0.002, 0.004, 0.0125)
 _RETRIES = frozenset({Action.RETRY_FREE, Action.RETRY_COUNTED})
 _USABLE = frozenset({State.AVAILABLE, State.HELD, State.PROBATION, State.LEAVING, State.EJECTED})
 _APP_LEFT, _TIMEOUT = FAILURES["app_left"], FAILURES["response_timeout"]
+_GATEWAY = frozenset({502, 503, 504})
 _NONE = Framing.NONE
 
 
@@ -68,15 +68,11 @@ class Exchange:
     """One request of the app, from its complete head to the last byte of its answer; it ends exactly once."""
 
     __slots__ = (
-        "_dialling",
         "_keep_app",
         "_last_byte",
-        "_per_try",
         "_progress",
         "_replay",
         "_uploaded",
-        "_wait_began",
-        "_witness",
         "answer",
         "app",
         "attempt",
@@ -89,7 +85,6 @@ class Exchange:
         "started",
         "trouble",
         "upstream",
-        "waited",
     )
 
     def __init__(self, app: "AppConnection", upstream: "Upstream", request: RequestHead, now: float) -> None:
@@ -109,17 +104,12 @@ class Exchange:
         """Body bytes to the app."""
         self.responded = False
         """A byte of an answer, interim or final, has gone to the app."""
-        self.waited = False
         self.trouble: Trouble | None = None
         self._progress = now
         self._last_byte = now
         self._replay: Replay | None = None
         self._uploaded = request.framing is _NONE
-        self._witness: Attempt | None = None
-        self._dialling: asyncio.Task[None] | None = None
-        self._per_try: asyncio.TimerHandle | None = None
         self._keep_app = False
-        self._wait_began = 0.0
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request!r} {self.phase.value}>"
@@ -128,16 +118,16 @@ class Exchange:
 
     def begin(self, now: float) -> None:
         """The head is complete; `body_part` follows for a body."""
-        upstream = self.upstream
-        saturated = upstream.saturated
-        upstream.stats.requests_in_flight += 1
+        upstream, stats = self.upstream, self.upstream.stats
+        at_instances = stats.requests_in_flight - stats.waiting
+        stats.requests_in_flight += 1
         upstream.budget.deposit(now)
         if self.request.request_id is None:
             self.request.request_id = upstream.runtime.request_id()
-        if saturated:
+        if at_instances >= upstream.max_requests:
             self._fail(FAILURES["too_many_requests"], now)
             return
-        self.app.arm(self._deadline())
+        self.app.arm(now + upstream.patience)
         self._choose(now)
 
     def keep_first(self, wire: bytes, payload: int, *, done: bool) -> None:
@@ -237,7 +227,7 @@ class Exchange:
             return
         attempt = self.attempt = Attempt(self, endpoint, now)
         if trouble is None or not trouble.fresh_only:
-            connection = upstream.take(endpoint, now, idempotent=self.request.idempotent)
+            connection = upstream.pool.take(endpoint, now, self.request.idempotent)
             if connection is not None:
                 self._send(attempt, connection, now)
                 return
@@ -250,7 +240,7 @@ class Exchange:
             return
         self.phase = _CONNECTING
         self._hold_body()
-        self._dialling = spawn(self._dial(attempt), name="dial")
+        self.ensure_trouble().dialling = spawn(self._dial(attempt), name="dial")
 
     def _put_back(self, attempt: Attempt, now: float) -> None:
         """Nothing was tried: the endpoint is neither praised nor blamed."""
@@ -263,10 +253,10 @@ class Exchange:
         try:
             connection = await upstream.dial(attempt.endpoint)
         except DialError as error:
-            self._dialling = None
+            self.ensure_trouble().dialling = None
             self._not_connected(attempt, error.failure)
             return
-        self._dialling = None
+        self.ensure_trouble().dialling = None
         now = upstream.runtime.now()
         if connection.ended:
             # Accepted and hung up at once: nothing was sent, as with a refusal.
@@ -280,7 +270,7 @@ class Exchange:
         if failure.reason == "too_many_connections":
             # Our own shortage of descriptors or ports: no endpoint is to blame, and the next dial would fail as well.
             self._put_back(attempt, now)
-            if self._witness is not None:
+            if self._has_witness:
                 self._back_to_witness()
             elif self.upstream.pool.make_room():
                 self._choose(now)
@@ -294,14 +284,15 @@ class Exchange:
         upstream, request = self.upstream, self.request
         attempt.connection = connection
         self.phase = _AWAITING
-        self.app.instance_unblocked()
+        if not self._uploaded:
+            self.app.instance_unblocked()
         host = upstream.fixed_host
         if host is None and (upstream.endpoint_host or request.authority is None):
             host = upstream.host_for(attempt.endpoint)
         data = request.to_instance(host, via=upstream.policy.via)
         if connection.served:
             attempt.reused = True
-            if not request.idempotent and upstream.policy.retry.non_idempotent is NonIdempotent.PROVEN_UNDELIVERED:
+            if not request.idempotent and upstream.looks_for_proof:
                 attempt.acknowledged = proof.acknowledged(connection.sock)
         replay = self._replay
         if replay is not None:
@@ -311,16 +302,18 @@ class Exchange:
         else:
             connection.send(attempt, data)
         if self._uploaded:
-            attempt.written(now)
+            attempt.owed_since = now
+            attempt.endpoint.owed += 1
         else:
             self.app.read_body()
-        if upstream.policy.retry.per_try_timeout is not None:
-            self._limit_try(attempt, upstream.policy.retry.per_try_timeout)
+        if upstream.per_try is not None:
+            self._limit_try(attempt, upstream.per_try)
 
     def _limit_try(self, attempt: Attempt, seconds: float) -> None:
-        if self._per_try is not None:
-            self._per_try.cancel()
-        self._per_try = self.upstream.runtime.loop.call_later(seconds, self._try_over, attempt)
+        trouble = self.ensure_trouble()
+        if trouble.per_try is not None:
+            trouble.per_try.cancel()
+        trouble.per_try = self.upstream.runtime.loop.call_later(seconds, self._try_over, attempt)
 
     def _try_over(self, attempt: Attempt) -> None:
         if self.phase is _AWAITING and attempt is self.attempt:
@@ -333,10 +326,10 @@ class Exchange:
     # Nobody to ask
 
     def _nobody(self, now: float) -> None:
-        if self._witness is not None:
+        if self._has_witness:
             self._back_to_witness()
             return
-        trouble = self._ensure_trouble()
+        trouble = self.ensure_trouble()
         if trouble.excluded and self.upstream.cluster.usable(now):
             self._ask_again(trouble, now)
         else:
@@ -373,8 +366,8 @@ class Exchange:
             self._fail(FAILURES["queue_full"], now)
             return
         self.phase = _WAITING
-        self.waited = True
-        self._wait_began = now
+        trouble.waited = True
+        trouble.wait_began = now
         self._hold_body()
         upstream.count_waiting(1)
         trouble.pause = upstream.runtime.loop.call_later(trouble.wait, self._wait_over)
@@ -382,20 +375,20 @@ class Exchange:
     def released(self, now: float) -> None:
         """Something is usable again; it may be one that failed this request before."""
         self._stop_waiting("served", now)
-        trouble = self._ensure_trouble()
+        trouble = self.ensure_trouble()
         trouble.excluded.clear()
         self._choose(now)
 
     def _wait_over(self) -> None:
         now = self.upstream.runtime.now()
         self._stop_waiting("timeout", now)
-        self._fail(self._why_nobody(self._ensure_trouble()), now)
+        self._fail(self._why_nobody(self.ensure_trouble()), now)
 
     def _stop_waiting(self, result: str, now: float) -> None:
-        trouble, upstream = self._ensure_trouble(), self.upstream
+        trouble, upstream = self.ensure_trouble(), self.upstream
         self.phase = _CHOOSING
         trouble.cancel_pause()
-        trouble.wait -= now - self._wait_began
+        trouble.wait -= now - trouble.wait_began
         upstream.waiting.leave(self)
         upstream.count_waiting(-1)
         upstream.stats.waits[result] += 1
@@ -406,7 +399,7 @@ class Exchange:
         last = trouble.last
         return last if last is not None and last.sent is Sent.NOTHING else FAILURES["no_instance"]
 
-    def _ensure_trouble(self) -> Trouble:
+    def ensure_trouble(self) -> Trouble:
         if self.trouble is None:
             self.trouble = Trouble(self.upstream.policy.wait_for_instance.timeout)
         return self.trouble
@@ -449,14 +442,14 @@ class Exchange:
             return
         now = self.upstream.runtime.now()
         self._close(attempt, failure, now)
-        if attempt is self._witness:
-            self._witness = None
+        trouble = self.ensure_trouble()
+        if attempt is trouble.witness:
+            trouble.witness = None
             return
-        if self._witness is not None:
+        if trouble.witness is not None:
             self._back_to_witness()
             return
         self.phase = _CHOOSING
-        trouble = self._ensure_trouble()
         trouble.last = failure
         decision = self._decide(self._facts(failure=failure, proven=proven), now)
         if decision.action in _RETRIES:
@@ -500,7 +493,7 @@ class Exchange:
         return any(e.state in _USABLE and e is not own and e not in excluded for e in endpoints)
 
     def _retry(self, decision: Decision, now: float) -> None:
-        trouble, attempt = self._ensure_trouble(), self.attempt
+        trouble, attempt = self.ensure_trouble(), self.attempt
         self.upstream.stats.retries[decision.reason or ""] += 1
         if decision.action is Action.RETRY_COUNTED:
             trouble.counted += 1
@@ -517,7 +510,7 @@ class Exchange:
         if decision.denied is not None:
             self.upstream.stats.retries_denied[decision.denied] += 1
             if decision.exhausted:
-                self._ensure_trouble().urx = True
+                self.ensure_trouble().urx = True
 
     def _truncate(self, attempt: Attempt, failure: Failure) -> None:
         """The answer has begun and cannot be completed: the app must see that (RFC 9112 §8)."""
@@ -545,7 +538,7 @@ class Exchange:
         reused = attempt.reused and not attempt.heard
         outcome = outcome or failure
         upstream.stats.attempts[outcome.reason] += 1
-        tries = self._ensure_trouble().tries
+        tries = self.ensure_trouble().tries
         tries.append(AttemptRecord(attempt.endpoint.address, outcome.reason, int((now - attempt.started) * 1000)))
         cluster = upstream.cluster
         upstream.tell(cluster.report_failure(attempt.endpoint, failure, now, reused=reused, silent=silent))
@@ -555,27 +548,31 @@ class Exchange:
     def look_for_stall(self, now: float) -> None:
         """Its endpoint fell silent while others answer: a second attempt elsewhere, the first stays as witness."""
         attempt = self.attempt
-        if self.phase is not _AWAITING or attempt is None or self._witness is not None:
+        if self.phase is not _AWAITING or attempt is None or self._has_witness:
             return
         if attempt.endpoint.state is not State.STALLED or attempt.owed_since == math.inf:
             return
         decision = self._decide(self._facts(stalled=True), now)
         if decision.action not in _RETRIES:
             return
-        self._witness = attempt
+        self.ensure_trouble().witness = attempt
         self._retry(decision, now)
 
     def _back_to_witness(self) -> None:
-        self.attempt, self._witness = self._witness, None
+        trouble = self.ensure_trouble()
+        self.attempt, trouble.witness = trouble.witness, None
         self.phase = _AWAITING
+
+    @property
+    def _has_witness(self) -> bool:
+        return self.trouble is not None and self.trouble.witness is not None
 
     def _settle_race(self, winner: Attempt, now: float) -> None:
         """Two attempts were open and one answers: the other is given up."""
-        loser = self.attempt if winner is self._witness else self._witness
-        if self._dialling is not None:
-            self._dialling.cancel()
-            self._dialling = None
-        self.attempt, self._witness = winner, None
+        trouble = self.ensure_trouble()
+        loser = self.attempt if winner is trouble.witness else trouble.witness
+        trouble.cancel_dial()
+        self.attempt, trouble.witness = winner, None
         self.phase = _AWAITING
         if loser is not None:
             if loser.connection is not None:
@@ -588,7 +585,7 @@ class Exchange:
         """A 1xx: passed on, and from now on nothing is repeated (not to HTTP/1.0, which knows none)."""
         if self.request.minor == 0:
             return
-        if self._witness is not None:
+        if self._has_witness:
             self._settle_race(attempt, self.upstream.runtime.now())
         self._last_byte = self.upstream.runtime.now()
         self.responded = True
@@ -598,19 +595,22 @@ class Exchange:
         """The final head, with as much of the body as came with it."""
         upstream = self.upstream
         now = upstream.runtime.now()
-        if self._witness is not None:
+        if self.trouble is not None and self.trouble.witness is not None:
             self._settle_race(attempt, now)
-        attempt.settled()
+        if attempt.owed_since != math.inf:
+            attempt.owed_since = math.inf
+            attempt.endpoint.owed -= 1
         self.head_at = now
         if not self._uploaded:
             answer.reusable = False
         status = answer.status
-        if status >= 502 and status <= 504 and self._another(attempt, answer, now, done=done):
+        if status in _GATEWAY and self._another(attempt, answer, now, done=done):
             return
         app = self.app
         self._keep_app = keep = self._uploaded and answer.keeps_app(self.request)
         try:
-            head = answer.to_app(self.request, keep_alive=keep, extra=ending.extra_fields(self))
+            extra = ending.extra_fields(self) if upstream.adds_fields else b""
+            head = answer.to_app(self.request, keep_alive=keep, extra=extra)
         except BadMessage as error:
             self.attempt_failed(attempt, error.failure)
             return
@@ -633,7 +633,7 @@ class Exchange:
         if decision.action not in _RETRIES:
             self._count_denial(decision)
             return False
-        trouble = self._ensure_trouble()
+        trouble = self.ensure_trouble()
         trouble.tries.append(AttemptRecord(attempt.endpoint.address, "ok", int((now - attempt.started) * 1000)))
         trouble.last = None
         self._leave(attempt, answer, now, clean=done)
@@ -668,8 +668,8 @@ class Exchange:
         attempt.over = True
         upstream.stats.attempts["ok"] += 1
         status = answer.status
-        marker = upstream.policy.outlier_detection.leaving_header
-        leaving = (status == 503 or marker is not None) and answer.leaving(marker.encode() if marker else None)
+        marker = upstream.leaving_header
+        leaving = (status == 503 or marker is not None) and answer.leaving(marker)
         events = upstream.cluster.report_answer(endpoint, status, now, leaving=leaving, closing=answer.closes)
         if connection is not None:
             if answer.keep_alive_timeout is not None:
@@ -689,7 +689,7 @@ class Exchange:
     def switched(self, attempt: Attempt, answer: ResponseHead, rest: bytes) -> None:
         """101: from now on bytes go both ways as they are, under the idle limit alone."""
         now = self.upstream.runtime.now()
-        if self._witness is not None:
+        if self._has_witness:
             self._settle_race(attempt, now)
         attempt.settled()
         self.answer, self.head_at, self.responded = answer, now, True
@@ -749,16 +749,15 @@ class Exchange:
         self._end(self.answer.status if self.answer is not None else 0, failure)
 
     def _close_attempts(self, failure: Failure, now: float) -> None:
-        if self._dialling is not None:
-            self._dialling.cancel()
-            self._dialling = None
+        trouble = self.ensure_trouble()
+        trouble.cancel_dial()
         if self.phase is _WAITING:
             self._stop_waiting("timeout", now)
-        for attempt in (self._witness, self.attempt if self.phase in _OPEN else None):
+        for attempt in (trouble.witness, self.attempt if self.phase in _OPEN else None):
             if attempt is not None:
                 neutral = attempt.connection is None
                 self._close_quietly(attempt, _APP_LEFT if neutral else failure, now, outcome=failure)
-        self._witness = None
+        trouble.witness = None
         self.phase = _CHOOSING
 
     def _close_quietly(self, attempt: Attempt, failure: Failure, now: float, *, outcome: Failure) -> None:
@@ -772,12 +771,10 @@ class Exchange:
 
     def _close_down(self) -> None:
         self.phase = _DONE
-        if self._per_try is not None:
-            self._per_try.cancel()
         if self._replay is not None:
             self._replay.drop()
         if self.trouble is not None:
-            self.trouble.cancel_pause()
+            self.trouble.cancel_timers()
 
 
 _OPEN = frozenset({_CONNECTING, _AWAITING, _ANSWERING, _TUNNEL})

@@ -13,7 +13,7 @@ request in a healthy system. Avoiding it is cheaper than curing it (http.md 3.3)
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.policy import Keepalive
@@ -33,6 +33,10 @@ it would end keep-alive for hours."""
 _NOT_POOLED = 1
 """An advertised timeout of 0 or 1 s leaves nothing to use."""
 
+TRUSTED = 0.01
+"""Seconds: a connection that served this recently is alive but for one in very many, and a request that may be
+repeated is, free of charge; the look costs more than all those repeats."""
+
 _RELAX = 0.1 / 3600
 """A learned ceiling grows by a tenth an hour: servers get other settings, too."""
 
@@ -49,36 +53,44 @@ class Pooled(Protocol):
     def close(self) -> None: ...
 
 
-class _Shelf:
+PooledT = TypeVar("PooledT", bound=Pooled)
+
+
+class _Shelf(Generic[PooledT]):
     """The connections of one endpoint; `idle` is in order of `idle_since`, oldest first."""
 
-    __slots__ = ("closed_limit", "endpoint", "idle", "learned_at", "open", "said_limit")
+    __slots__ = ("ceiling", "closed_limit", "endpoint", "idle", "learned_at", "open", "said_limit")
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, ceiling: float) -> None:
         self.endpoint = endpoint
-        self.idle: list[Pooled] = []
+        self.ceiling = ceiling
+        """Seconds that a connection may idle."""
+        self.idle: list[PooledT] = []
         self.open = 0
         self.said_limit = math.inf
         self.closed_limit = math.inf
         self.learned_at = 0.0
 
-    def ceiling(self, configured: float, now: float) -> float:
-        if self.closed_limit == math.inf:
-            return min(configured, self.said_limit)
+    def judge(self, configured: float, now: float) -> None:
+        """Finds the ceiling anew; what was learned from a close grows slowly."""
         relaxed = self.closed_limit * (1 + _RELAX * (now - self.learned_at))
-        return min(configured, self.said_limit, relaxed)
+        self.ceiling = min(configured, self.said_limit, relaxed)
+        self.endpoint.idle_ceiling = None if self.ceiling == configured else self.ceiling
 
 
-class Pool:
+class Pool(Generic[PooledT]):
     """All idle connections of one service."""
 
-    __slots__ = ("_keepalive", "_shelves", "_shut", "_stats", "_sweeper", "_wheel")
+    __slots__ = ("_keepalive", "_max_idle", "_shelves", "_shut", "_stats", "_sweeper", "_trust", "_wheel")
 
-    def __init__(self, keepalive: Keepalive, stats: ServiceStats, wheel: Wheel) -> None:
+    def __init__(self, keepalive: Keepalive, stats: ServiceStats, wheel: Wheel, *, trust: float = 0.0) -> None:
+        """`trust`: seconds of idling up to which an idempotent request takes a connection without a look."""
         self._keepalive = keepalive
+        self._max_idle = keepalive.max_idle_per_endpoint
+        self._trust = trust
         self._stats = stats
         self._wheel = wheel
-        self._shelves: dict[Endpoint, _Shelf] = {}
+        self._shelves: dict[Endpoint, _Shelf[PooledT]] = {}
         self._sweeper = Timer(self.sweep)
         self._shut = False
 
@@ -86,52 +98,59 @@ class Pool:
         idle = sum(len(shelf.idle) for shelf in self._shelves.values())
         return f"<Pool {len(self._shelves)} endpoints, {idle} idle>"
 
-    def take(self, endpoint: Endpoint, now: float, *, idempotent: bool) -> Pooled | None:
+    def take(self, endpoint: Endpoint, now: float, idempotent: bool) -> PooledT | None:  # noqa: FBT001 - once a request
         """The connection used last, if it may be used for such a request; None: dial."""
         shelf = self._shelves.get(endpoint)
         if shelf is None or not shelf.idle:
             return None
         idle = shelf.idle
-        ceiling = shelf.ceiling(self._keepalive.idle_timeout, now)
-        oldest = now - ceiling
+        most = shelf.ceiling
         if not idempotent:
-            oldest = max(oldest, now - min(self._keepalive.non_idempotent_max_idle, ceiling / 2))
+            most = min(most / 2, self._keepalive.non_idempotent_max_idle)
         while idle:
             connection = idle[-1]
-            if connection.idle_since < oldest:
+            age = now - connection.idle_since
+            if age > most:
                 return None
             idle.pop()
-            self._idle(endpoint, -1)
-            if connection.alive():
+            endpoint.connections_idle -= 1
+            endpoint.connections_active += 1
+            self._stats.idle_connections -= 1
+            if (idempotent and age < self._trust) or connection.alive():
                 return connection
             connection.close()
         return None
 
-    def put(self, endpoint: Endpoint, connection: Pooled, now: float) -> None:
+    def put(self, endpoint: Endpoint, connection: PooledT, now: float) -> None:
         """Keeps a connection for the next request, or closes it where it must not be kept."""
         shelf = self._shelves.get(endpoint)
-        if self._shut or shelf is None or shelf.ceiling(self._keepalive.idle_timeout, now) <= 0:
+        if self._shut or shelf is None or shelf.ceiling <= 0:
             connection.close()
             return
         connection.idle_since = now
         idle = shelf.idle
         idle.append(connection)
-        self._idle(endpoint, 1)
-        if len(idle) > self._keepalive.max_idle_per_endpoint:
+        endpoint.connections_idle += 1
+        endpoint.connections_active -= 1
+        self._stats.idle_connections += 1
+        if len(idle) > self._max_idle:
             self._close(shelf, [idle[0]])
         elif self._sweeper.deadline == math.inf:
             self._wheel.arm(self._sweeper, now + SWEEP)
 
-    def remove(self, endpoint: Endpoint, connection: Pooled) -> None:
+    def remove(self, endpoint: Endpoint, connection: PooledT) -> None:
         """A connection that ended while it idled."""
         shelf = self._shelves.get(endpoint)
         if shelf is not None and connection in shelf.idle:
             shelf.idle.remove(connection)
-            self._idle(endpoint, -1)
+            self._left(endpoint)
 
     def opened(self, endpoint: Endpoint) -> None:
         """A dialled connection exists from now on."""
-        self._shelves.setdefault(endpoint, _Shelf(endpoint)).open += 1
+        shelf = self._shelves.get(endpoint)
+        if shelf is None:
+            shelf = self._shelves[endpoint] = _Shelf(endpoint, self._keepalive.idle_timeout)
+        shelf.open += 1
         endpoint.connections_active += 1
         self._stats.instance_connections += 1
 
@@ -148,7 +167,7 @@ class Pool:
         limit = 0.0 if seconds <= _NOT_POOLED else seconds * MARGIN
         if shelf is not None and shelf.said_limit != limit:
             shelf.said_limit = limit
-            self._show(shelf, now)
+            shelf.judge(self._keepalive.idle_timeout, now)
 
     def closed_at(self, endpoint: Endpoint, age: float, now: float) -> None:
         """The endpoint closed a connection that had idled for `age` seconds."""
@@ -156,13 +175,14 @@ class Pool:
         if shelf is not None and age >= _TOO_SHORT_TO_LEARN and age * MARGIN < shelf.closed_limit:
             shelf.closed_limit = age * MARGIN
             shelf.learned_at = now
-            self._show(shelf, now)
+            shelf.judge(self._keepalive.idle_timeout, now)
 
     def restarted(self, endpoint: Endpoint) -> None:
         """Nobody listens there just now: who comes back may have other habits, and what idles is of no use."""
         shelf = self._shelves.get(endpoint)
         if shelf is not None:
             shelf.said_limit = shelf.closed_limit = math.inf
+            shelf.ceiling = self._keepalive.idle_timeout
             endpoint.idle_ceiling = None
             self._close(shelf, list(shelf.idle))
 
@@ -194,7 +214,8 @@ class Pool:
         left = 0
         for shelf in self._shelves.values():
             if shelf.idle:
-                oldest = now - shelf.ceiling(self._keepalive.idle_timeout, now)
+                shelf.judge(self._keepalive.idle_timeout, now)
+                oldest = now - shelf.ceiling
                 self._close(shelf, [c for c in shelf.idle if c.idle_since < oldest])
                 left += len(shelf.idle)
         if left:
@@ -206,16 +227,13 @@ class Pool:
         self._sweeper.cancel()
         self.keep_only(lambda _: False)
 
-    def _close(self, shelf: _Shelf, connections: list[Pooled]) -> None:
+    def _close(self, shelf: _Shelf[PooledT], connections: list[PooledT]) -> None:
         for connection in connections:
             shelf.idle.remove(connection)
-            self._idle(shelf.endpoint, -1)
+            self._left(shelf.endpoint)
             connection.close()
 
-    def _idle(self, endpoint: Endpoint, more: int) -> None:
-        endpoint.connections_idle += more
-        endpoint.connections_active -= more
-        self._stats.idle_connections += more
-
-    def _show(self, shelf: _Shelf, now: float) -> None:
-        shelf.endpoint.idle_ceiling = shelf.ceiling(self._keepalive.idle_timeout, now)
+    def _left(self, endpoint: Endpoint) -> None:
+        endpoint.connections_idle -= 1
+        endpoint.connections_active += 1
+        self._stats.idle_connections -= 1

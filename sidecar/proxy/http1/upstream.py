@@ -222,7 +222,7 @@ class InstanceConnection(asyncio.Protocol):
                 return
             attempt.heard = True
             data = data[answer.size :]
-            if not answer.interim:
+            if answer.status >= 200 or answer.status == 101:
                 break
             exchange.interim(attempt, answer)
             if not data or self.attempt is None:
