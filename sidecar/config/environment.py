@@ -125,5 +125,5 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
     known = {name for name in (FILE_VARIABLE, *VARIABLES, *_SETTINGS.values()) if name.startswith("SIDECAR_")}
     for name in sorted(environ):
         if name.startswith("SIDECAR_") and name not in known and not _SERVICE_LINK.fullmatch(name):
-            message = f"unknown variable{did_you_mean(name, known)}"
+            message = f"unknown variable{did_you_mean(name, known, likeness=0.8)}"
             yield Problem(f"env:{name}", None, None, "", Level.WARNING, message)

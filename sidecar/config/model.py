@@ -24,7 +24,7 @@ from sidecar.config.kinds import (
     whole,
     words,
 )
-from sidecar.config.section import CommaList, Section
+from sidecar.config.section import AtLeastOne, CommaList, Section
 from sidecar.config.service import Service, ServiceDefaults, Tls
 
 REMOTE_PATHS = (
@@ -57,7 +57,7 @@ class Facade(Section):
 class Nacos(Section):
     """The registry."""
 
-    server_addresses: Annotated[tuple[Server, ...], CommaList(), Field(min_length=1)] = Field(
+    server_addresses: Annotated[tuple[Server, ...], AtLeastOne(), CommaList()] = Field(
         (Address("127.0.0.1", 8848),), description="servers as a list or with commas; port 8848 unless given"
     )
     transport: Annotated[Literal["auto", "grpc", "http"], words("auto", "grpc", "http")] = Field(
@@ -144,4 +144,4 @@ class Config(Section):
     defaults: ServiceDefaults = Field(
         ServiceDefaults(), description="values for every service that has none of its own"
     )
-    services: Annotated[tuple[Service, ...], Field(min_length=1)] = Field(description="what the app calls")
+    services: Annotated[tuple[Service, ...], AtLeastOne()] = Field(description="what the app calls")

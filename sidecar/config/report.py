@@ -114,7 +114,7 @@ def path_text(loc: Loc) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).removeprefix(".")
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """The rest of a message: the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+def did_you_mean(word: str, known: Collection[str], *, likeness: float = 0.6) -> str:
+    """The rest of a message: the nearest known word, or nothing; long common prefixes ask for more likeness."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=likeness)
     return f" (did you mean '{near[0]}'?)" if near else ""

@@ -60,7 +60,7 @@ def _options(shape: Shape, definitions: dict[str, Any]) -> list[dict[str, Any]]:
     if shape.section is not None:
         return [_reference(shape.section, definitions)]
     if shape.items is not None:
-        listed = {"type": "array", "items": _one(shape.items, definitions)}
+        listed = {"type": "array", **({"minItems": 1} if shape.filled else {}), "items": _one(shape.items, definitions)}
         return [listed, *([{"type": "string"}] if shape.comma else [])]
     if shape.values is not None:
         return [{"type": "object", "additionalProperties": _one(shape.values, definitions)}]

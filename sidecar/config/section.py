@@ -7,7 +7,7 @@ commented out are both ordinary.
 import functools
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -29,6 +29,15 @@ class CommaList:
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AtLeastOne:
+    """Refuses an empty list."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        schema: core_schema.CoreSchema = {**handler(source), "min_length": 1}
+        return schema
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What a field holds: a value of a kind, a section, a list of either, or a mapping of text to a kind."""
@@ -39,6 +48,7 @@ class Shape:
     items: "Shape | None" = None
     values: "Shape | None" = None
     comma: bool = False
+    filled: bool = False
 
 
 class Section(BaseModel):
@@ -76,13 +86,13 @@ def _shape(annotation: Any, metadata: list[Any]) -> Shape:
     arguments = get_args(annotation)
     if get_origin(annotation) in {Union, types.UnionType} and type(None) in arguments:
         (inner,) = (one for one in arguments if one is not type(None))
-        found = _annotated(inner)
-        return Shape(True, found.kind, found.section, found.items, found.values, found.comma)
+        return replace(_annotated(inner), nullable=True)
     kind = next((one for one in metadata if isinstance(one, Kind)), None)
     if kind is not None:
         return Shape(kind=kind)
     if get_origin(annotation) is tuple:
-        return Shape(items=_annotated(arguments[0]), comma=any(isinstance(one, CommaList) for one in metadata))
+        marks = {type(one) for one in metadata}
+        return Shape(items=_annotated(arguments[0]), comma=CommaList in marks, filled=AtLeastOne in marks)
     if get_origin(annotation) is dict:
         return Shape(values=_annotated(arguments[1]))
     return Shape(section=annotation)

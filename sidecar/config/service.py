@@ -36,7 +36,7 @@ from sidecar.config.kinds import (
     number,
     whole,
 )
-from sidecar.config.section import Section
+from sidecar.config.section import AtLeastOne, Section
 
 Count = Annotated[int, whole(1)]
 CountOrZero = Annotated[int, whole(0)]
@@ -60,7 +60,7 @@ class RegistryName(Section):
 class Discovery(DiscoveryDefaults, RegistryName):
     """Where the instances come from: a registry service, or a fixed list."""
 
-    static: Annotated[tuple[Remote, ...], Field(min_length=1)] | None = Field(
+    static: Annotated[tuple[Remote, ...], AtLeastOne()] | None = Field(
         None, description="fixed host:port list in place of Nacos; names are looked up again every 30 s"
     )
 

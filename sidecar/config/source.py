@@ -27,7 +27,7 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _PLAIN: Final = re.compile(
     r"(?P<int>[-+]?(?:0|[1-9][0-9]{0,17}))"
-    r"|(?P<float>[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]{1,3}))"
+    r"|(?P<float>[-+]?[0-9]+\.[0-9]*(?:[eE][-+][0-9]{1,3})?|\.[0-9]+)"
     r"|(?P<true>true|True|TRUE|yes|Yes|YES|on|On|ON)"
     r"|(?P<false>false|False|FALSE|no|No|NO|off|Off|OFF)"
     r"|(?P<null>~|null|Null|NULL|)"

@@ -1,7 +1,7 @@
 """Durations, ranges and sizes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.cluster.policy import Range
@@ -40,6 +40,7 @@ def test_a_duration_beyond_a_century_is_a_mistake() -> None:
         units.duration("876001h")
 
 
+@settings(deadline=None)
 @given(count=st.integers(1, 10**7), unit=st.sampled_from(["us", "ms", "s", "m", "h"]))
 def test_a_duration_survives_being_written(count: int, unit: str) -> None:
     """What `duration_text` writes reads as the same float."""
@@ -50,6 +51,7 @@ def test_a_duration_survives_being_written(count: int, unit: str) -> None:
     assert units.duration(units.duration_text(seconds)) == seconds
 
 
+@settings(deadline=None)
 @given(st.floats(1e-6, 1e9))
 def test_any_float_of_seconds_can_be_written(seconds: float) -> None:
     """Even one that no text with a short fraction yields comes back within a microsecond's billionth part."""
@@ -95,6 +97,7 @@ def test_anything_else_is_no_size(text: object) -> None:
         units.size(text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 40))
 def test_a_size_survives_being_written(count: int) -> None:
     """What `size_text` writes reads as the same number of bytes."""

@@ -1,0 +1,165 @@
+"""Rules over several keys."""
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.config.locate import Locator
+from sidecar.config.merge import in_force
+from sidecar.config.model import Config
+from sidecar.config.rules import files_are_readable, one_source_a_secret, secrets_stand_elsewhere
+from sidecar.config.source import parse
+from tests.support.configs import MINIMAL, loaded, refusal, service
+
+TWO = "version: 1\nservices:\n  - name: a\n    {}\n  - name: b\n    {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            TWO.format("listen: 127.0.0.1:80", "listen: localhost:80"),
+            "sidecar.yaml:6:13: services[1].listen: localhost:80 is taken by services[0].listen: choose another port",
+        ),
+        (
+            service("listen: 127.0.0.1:15001"),
+            "sidecar.yaml:4:13: services[0].listen: 127.0.0.1:15001 is taken by listen: choose another port",
+        ),
+        (
+            service("listen: 127.0.0.1:19901"),
+            "sidecar.yaml:4:13: services[0].listen: 127.0.0.1:19901 is taken by admin.listen: choose another port",
+        ),
+        (
+            service("listen: 127.0.0.1:80") + "listen: 127.0.0.1:80\n",
+            "sidecar.yaml:5:9: listen: 127.0.0.1:80 is taken by services[0].listen: choose another port",
+        ),
+        (
+            "version: 1\nservices: [{name: a}, {name: A, hosts: [x]}]\n",
+            "sidecar.yaml:2:30: services[1].name: name 'A' belongs to services[0] already: choose another",
+        ),
+        (
+            TWO.format("hosts: [x, y]", "hosts: [z, X]"),
+            (
+                "sidecar.yaml:6:16: services[1].hosts[1]: host 'X' belongs to services[0] already: "
+                "give this one other hosts, or hosts: []"
+            ),
+        ),
+        (
+            TWO.format("discovery: {service: s}", "discovery: {service: s}"),
+            (
+                "sidecar.yaml:6:26: services[1].discovery.service: host 's' belongs to services[0] already: "
+                "give this one other hosts, or hosts: []"
+            ),
+        ),
+        (
+            MINIMAL + "listen: null\n",
+            "sidecar.yaml:2:12: services[0]: no way in: set 'listen' here, or the shared 'listen' at the top",
+        ),
+        (service("hosts: []"), "sidecar.yaml:4:12: services[0].hosts: no way in: name 'hosts', or set 'listen'"),
+        (
+            service("discovery: {static: ['a:1'], group: g}"),
+            "sidecar.yaml:4:25: services[0].discovery.static: 'static' excludes 'group': keep one or the other",
+        ),
+        (
+            service("protection: {confirm: 20m}"),
+            (
+                "sidecar.yaml:4:27: services[0].protection.confirm: confirm 20m is longer than max_hold 10m: "
+                "lower it, or raise max_hold"
+            ),
+        ),
+        (
+            service("protection: {max_hold: 30s}"),
+            (
+                "sidecar.yaml:4:28: services[0].protection.max_hold: confirm 60s is longer than max_hold 30s: "
+                "lower it, or raise max_hold"
+            ),
+        ),
+        (
+            service("retry: {per_try_timeout: 61s}"),
+            (
+                "sidecar.yaml:4:30: services[0].retry.per_try_timeout: per_try_timeout 61s is longer than response 60s: "
+                "lower it, or raise response"
+            ),
+        ),
+        (
+            service("outlier_detection: {base_ejection_time: 6m}"),
+            (
+                "sidecar.yaml:4:45: services[0].outlier_detection.base_ejection_time: base_ejection_time 6m is longer than "
+                "max_ejection_time 5m: lower it, or raise max_ejection_time"
+            ),
+        ),
+    ],
+)
+def test_a_broken_rule_is_reported_at_the_later_key(tmp_path: Path, text: str, line: str) -> None:
+    """Each rule of the contract, with the place and the way out."""
+    assert refusal(tmp_path, text) == [line]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TWO.format("listen: 127.0.0.1:0", "listen: 127.0.0.1:0"),
+        TWO.format("listen: 127.0.0.1:80", "listen: 127.0.0.2:80"),
+        TWO.format("hosts: ['x:1']", "hosts: ['x:2', x]"),
+        service("listen: 127.0.0.1:80\nhosts: []") + "listen: null\n",
+        service("timeouts: {response: null}\nretry: {per_try_timeout: 2h}"),
+        service("protection: {confirm: 10m}"),
+        (
+            "version: 1\nlisten: null\nservices:\n"
+            "  - {name: a, listen: 'localhost:1', discovery: {service: s}}\n"
+            "  - {name: b, listen: 'localhost:2', discovery: {service: s}}\n"
+        ),
+    ],
+)
+def test_what_only_looks_like_a_conflict_passes(tmp_path: Path, text: str) -> None:
+    """Any free port twice, ports in hosts, no limit at all, hosts without a shared listener."""
+    assert refusal(tmp_path, text) == []
+
+
+def test_a_pair_split_between_defaults_and_service_is_judged_merged(tmp_path: Path) -> None:
+    """It is reported where the shorter one was written."""
+    text = service("protection: {max_hold: 1m}") + "defaults: {protection: {confirm: 2m}}\n"
+    (line,) = refusal(tmp_path, text)
+    assert line.startswith("sidecar.yaml:4:28: services[0].protection.max_hold: ") or ":5:" in line
+
+
+def test_a_tcp_service_without_a_listener_has_no_way_in(tmp_path: Path) -> None:
+    """Reported beside what this version says of tcp."""
+    assert "services[0].protocol" in refusal(tmp_path, service("protocol: tcp"))[0]
+
+
+def test_only_the_admin_port_may_leave_loopback_unremarked(tmp_path: Path) -> None:
+    """A warning for each other listener, never an error."""
+    text = service("listen: 10.0.0.1:80") + "listen: 0.0.0.0:15001\nadmin: {listen: '10.0.0.1:81'}\n"
+    assert [problem.path for problem in loaded(tmp_path, text).problems] == ["services[0].listen", "listen"]
+
+
+def judge(text: str, environ: dict[str, str] | None = None) -> tuple[Config, Config, Locator]:
+    source = parse(text, environ or {})
+    written = Config.model_validate(source.values)
+    return in_force(written), written, Locator("f", source, {})
+
+
+def test_a_secret_has_one_source() -> None:
+    """The file of a secret excludes the secret."""
+    text = MINIMAL + "nacos: {password: a, password_file: b, secret_key: c}\n"
+    assert [finding.loc for finding in one_source_a_secret(*judge(text))] == [("nacos", "password_file")]
+
+
+def test_a_secret_in_clear_is_remarked() -> None:
+    """Not one that a variable brings."""
+    text = MINIMAL + "nacos: {password: a, secret_key: '${K}'}\n"
+    (finding,) = secrets_stand_elsewhere(*judge(text, {"K": "x"}))
+    assert finding.loc == ("nacos", "password")
+    assert "password_file" in finding.message
+
+
+def test_files_must_be_there_only_when_asked_for(tmp_path: Path) -> None:
+    """Every key that names a file to read counts, services' too; a readable one passes."""
+    good = tmp_path / "ca.pem"
+    good.write_text("x")
+    text = service(f"tls: {{ca_file: {good}, key_file: {tmp_path}/none}}") + f"nacos: {{password_file: {tmp_path}}}\n"
+    assert [finding.loc for finding in files_are_readable(*judge(text))] == [
+        ("nacos", "password_file"),
+        ("services", 0, "tls", "key_file"),
+    ]

@@ -1,0 +1,79 @@
+"""What this version does not do."""
+
+from pathlib import Path
+
+import pytest
+
+from sidecar import __version__
+from sidecar.config.support import BUILT_VALUES, NOT_BUILT
+from tests.support.configs import MINIMAL, refusal, service
+
+TOP = ["unmatched: forward", "address_memory: 5m", "transparent: 127.0.0.1:1", "facade: {}"]
+NACOS = [
+    "username: a",
+    "password: a",
+    "password_file: a",
+    "access_key: a",
+    "secret_key: a",
+    "secret_key_file: a",
+    "tls: {}",
+    "transport: http",
+    "poll_interval: 3s",
+]
+ALLOWED = [
+    "via: true",
+    "protection: {second_opinion: false, on_empty: obey}",
+    "host_header: endpoint",
+    "keepalive: {idle_timeout: 0s}",
+    "required: false",
+    "protocol: http1\ntls: null",
+]
+
+
+@pytest.mark.parametrize("line", TOP)
+def test_a_key_at_the_top_that_is_not_built_is_refused(tmp_path: Path, line: str) -> None:
+    """With this version's number."""
+    (found,) = refusal(tmp_path, MINIMAL + line + "\n")
+    assert f": not supported in {__version__}: leave it at " in found
+
+
+@pytest.mark.parametrize("line", NACOS)
+def test_a_key_of_the_registry_that_is_not_built_is_refused(tmp_path: Path, line: str) -> None:
+    """Login, signing, TLS and polling."""
+    lines = refusal(tmp_path, MINIMAL + f"nacos: {{{line}}}\n")
+    assert f"not supported in {__version__}" in lines[0]
+
+
+@pytest.mark.parametrize("line", ["protocol: tcp", "tls: {}"])
+def test_a_key_of_a_service_that_is_not_built_is_refused_wherever_it_stands(tmp_path: Path, line: str) -> None:
+    """On the service, and among the defaults."""
+    assert f"not supported in {__version__}" in refusal(tmp_path, service(line))[0]
+    found = refusal(tmp_path, MINIMAL + f"defaults:\n  {line}\n")
+    assert any(one.startswith("sidecar.yaml:4:") and f"not supported in {__version__}" in one for one in found)
+
+
+def test_a_default_written_out_passes(tmp_path: Path) -> None:
+    """In any spelling; gRPC is what `auto` does already."""
+    text = "unmatched: refuse\naddress_memory: 600s\nfacade: null\nnacos: {poll_interval: 2000ms, tls: ~, transport: grpc}\n"
+    assert refusal(tmp_path, MINIMAL + text) == []
+
+
+@pytest.mark.parametrize("body", ALLOWED)
+def test_what_is_built_passes_at_any_value(tmp_path: Path, body: str) -> None:
+    """A second opinion that is not wanted is what happens today."""
+    assert refusal(tmp_path, service(body)) == []
+
+
+def test_the_table_names_keys_that_exist() -> None:
+    """A key that is renamed cannot fall out of it unseen."""
+    for section, keys in NOT_BUILT.items():
+        assert set(keys) <= section.model_fields.keys()
+    for section, key in BUILT_VALUES:
+        assert key in NOT_BUILT[section]
+
+
+def test_the_example_marks_what_is_not_built() -> None:
+    """Its remark stands at each such key and at no other."""
+    text = (Path(__file__).parents[3] / "config/sidecar.example.yaml").read_text()
+    expected = sum(map(len, NOT_BUILT.values()))
+    assert sum("later" in line for line in text.splitlines()) == expected + 1
