@@ -1,0 +1,78 @@
+"""The registry source against real Nacos servers and providers of the official Java client."""
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.cluster.instance import Push, Via
+from sidecar.cluster.policy import Discovery
+from sidecar.cluster.stats import ProcessStats
+from sidecar.discovery.options import NacosOptions
+from sidecar.discovery.source import Connected, Disconnected
+from sidecar.discovery.supervisor import NacosSource
+from tests.support.java import TOOLS
+from tests.support.java_provider import JavaProvider
+from tests.support.nacos_server import NacosServer
+from tests.support.watched_source import WatchedSource, watched
+
+pytestmark = [pytest.mark.needs(*TOOLS), pytest.mark.one_loop]
+
+SERVICE = "discovery-story"
+
+
+@pytest.fixture
+async def provider(nacos_server: NacosServer, tmp_path: Path) -> AsyncIterator[JavaProvider]:
+    async with JavaProvider(nacos_server.address, SERVICE, folder=tmp_path, linger=0.0) as running:
+        yield running
+
+
+@pytest.fixture
+async def source(nacos_server: NacosServer, provider: JavaProvider) -> AsyncIterator[WatchedSource]:
+    """A source that has seen the provider."""
+    options = NacosOptions(server_addresses=(nacos_server.address,))
+    services = {"story": Discovery(service=SERVICE)}
+    nacos = NacosSource(options, services, rng=random.Random(1), stats=ProcessStats())
+    async with watched(nacos) as found:
+        await found.until(lambda: found.ports()[-1:] == [[provider.port]], within=10)
+        yield found
+
+
+async def test_providers_come_and_go_with_the_pushes_of_the_server(
+    source: WatchedSource, provider: JavaProvider
+) -> None:
+    """Graceful stop, start, kill, start: each is told within the second or two that the server takes."""
+    for leave in (provider.stop, provider.kill):
+        await leave()
+        await source.until(lambda: source.ports()[-1] == [], within=3)
+        await provider.start()
+        await source.until(lambda: source.ports()[-1] == [provider.port], within=10)
+    assert len(source.all(Connected)) == 1
+
+
+async def test_queries_agree_with_pushes(source: WatchedSource, provider: JavaProvider) -> None:
+    """No session is thrown away over lists that say the same, and the protection flag is known."""
+    await source.until(lambda: len(source.ports(Via.QUERY)) >= 3, within=12)
+    assert source.ports(Via.QUERY)[-1] == [provider.port]
+    assert source.all(Push)[-1].protect is False
+    assert source.all(Disconnected) == []
+
+
+async def test_a_restarted_server_is_left_found_and_believed_no_sooner_than_it_speaks(
+    source: WatchedSource, nacos_server: NacosServer, provider: JavaProvider
+) -> None:
+    """Lost at once, subscribed again within 1.5 s after it serves, and the list is whole once the provider is back."""
+    await nacos_server.kill()
+    assert await source.next(Disconnected) < 1.0
+    known = len(source.all(Connected))
+    await nacos_server.start()
+    assert await source.until(lambda: len(source.all(Connected)) > known) < 1.5
+    epoch = source.all(Connected)[-1].epoch
+
+    def whole() -> bool:
+        ports = [instance.port for push in source.all(Push)[-1:] for instance in push.instances if push.epoch == epoch]
+        return ports == [provider.port]
+
+    await source.until(whole, within=30)
+    assert source.all(Disconnected)[-1].reason in {"stream_end", "open_failed"}
