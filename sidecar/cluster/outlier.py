@@ -73,6 +73,9 @@ class OutlierDetector:
     def _eject(self, endpoint: Endpoint, reason: str, now: float) -> Event:
         ejection = endpoint.ejection = endpoint.ejection or Ejection()
         ejection.move(Verdict.TRIPPED)
+        if endpoint.state is State.AVAILABLE:
+            ejection.available += now - endpoint.since
+            endpoint.since = now
         seconds = ejection.eject(now, self.policy)
         endpoint.ejections += 1
         endpoint.rate = None

@@ -43,13 +43,13 @@ class Percentile:
     KEPT = 12
     EVERY = 5.0
 
-    def __init__(self, histogram: Histogram) -> None:
+    def __init__(self, histogram: Histogram, now: float) -> None:
         self._histogram = histogram
-        self._copies: deque[tuple[float, list[int]]] = deque(maxlen=self.KEPT + 1)
+        self._copies = deque([(now, list(histogram.counts))], maxlen=self.KEPT + 1)
 
     def value(self, now: float) -> float:
         """The upper bound of the bucket that the 99th of a hundred falls into; 0 when nothing was counted."""
-        if not self._copies or now - self._copies[-1][0] >= self.EVERY:
+        if now - self._copies[-1][0] >= self.EVERY:
             self._copies.append((now, list(self._histogram.counts)))
         oldest = self._copies[0][1]
         counts = [new - old for new, old in zip(self._histogram.counts, oldest, strict=True)]
@@ -74,7 +74,7 @@ class StallWatch:
     __slots__ = ("_listened", "_p99", "next_look")
 
     def __init__(self, durations: Histogram, now: float) -> None:
-        self._p99 = Percentile(durations)
+        self._p99 = Percentile(durations, now)
         self._listened = now
         self.next_look = now
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from sidecar.cluster.cluster import Cluster
-from sidecar.cluster.endpoint import Endpoint
+from sidecar.cluster.endpoint import Endpoint, State
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push, Via
 from sidecar.cluster.policy import Protection, ServicePolicy
@@ -59,6 +59,10 @@ class Stage:
 
     def __getitem__(self, letter: str) -> Endpoint:
         return self.cluster.endpoints[at(letter)]
+
+    def state(self, letter: str) -> State:
+        """Its state at present."""
+        return self[letter].state
 
     def lists(
         self, letters: str | Iterable[Instance], *, origin: Origin = Origin.NACOS, via: Via = Via.PUSH, **rest: Any

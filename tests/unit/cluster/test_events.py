@@ -5,13 +5,42 @@ import pytest
 from sidecar.cluster import events
 from sidecar.cluster.events import Event, HoldEnded, Level, PushRefused
 
-KINDS = (
-    "starting listening ready registry_connected registry_disconnected push snapshot_applied push_refused hold_ended "
-    "endpoint_added endpoint_removed endpoint_is_self endpoint_leaving zombie ghost probe rescue endpoint_quarantined "
-    "endpoint_stalled endpoint_recovered endpoint_ejected endpoint_restored ejection_suppressed panic_entered panic_left "
-    "reload_applied reload_rejected snapshot_write_failed access_log_dropped loop_lag drain_started drain_ended "
-    "state_dump crash"
-).split()
+KINDS = [
+    "starting",
+    "listening",
+    "ready",
+    "registry_connected",
+    "registry_disconnected",
+    "push",
+    "snapshot_applied",
+    "push_refused",
+    "hold_ended",
+    "endpoint_added",
+    "endpoint_removed",
+    "endpoint_is_self",
+    "endpoint_leaving",
+    "zombie",
+    "ghost",
+    "probe",
+    "rescue",
+    "endpoint_quarantined",
+    "endpoint_stalled",
+    "endpoint_recovered",
+    "endpoint_ejected",
+    "endpoint_restored",
+    "ejection_suppressed",
+    "panic_entered",
+    "panic_left",
+    "reload_applied",
+    "reload_rejected",
+    "snapshot_write_failed",
+    "access_log_dropped",
+    "loop_lag",
+    "drain_started",
+    "drain_ended",
+    "state_dump",
+    "crash",
+]
 """The contract's list."""
 
 CLASSES = [c for c in vars(events).values() if isinstance(c, type) and issubclass(c, Event) and c is not Event]

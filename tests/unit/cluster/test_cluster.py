@@ -1,0 +1,482 @@
+"""The whole of one service."""
+
+import math
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from sidecar.cluster.cluster import PROBES_AT_ONCE, Cluster
+from sidecar.cluster.endpoint import Endpoint, LastFailure, State
+from sidecar.cluster.instance import Instance, Origin, Push
+from sidecar.cluster.policy import (
+    Balancing,
+    LoadBalancing,
+    OutlierDetection,
+    Probe,
+    Protection,
+    Range,
+    ServicePolicy,
+)
+from sidecar.errors import FAILURES
+from tests.support.clusters import Even, Stage, at, instance, letter_of
+
+
+@pytest.fixture
+def orders() -> Stage:
+    """Three endpoints that have answered once, and randomness without surprise."""
+    stage = Stage(rng=Even())
+    stage.lists("abc")
+    for letter in "abc":
+        stage.call(on=letter)
+    stage.clear()
+    return stage
+
+
+# Quarantine
+
+
+@pytest.mark.parametrize("reason", ["refused", "unreachable", "connect_timeout", "tls"])
+def test_a_refused_endpoint_is_out_after_one_attempt(orders: Stage, reason: str) -> None:
+    """One failed connect removes an endpoint from choice, however few are left."""
+    orders.call(reason, on="a")
+    assert repr(orders.cluster) == "<Cluster orders: 2 available, 1 quarantined>"
+    assert repr(orders["a"]) == f"<Endpoint 10.0.0.1:80 quarantined ({reason}), 0 in flight>"
+    assert orders.events[0].detail == {"reason": reason, "next_probe_s": pytest.approx(0.1)}
+    assert orders["a"].last_failure == LastFailure(100.0, reason)
+    assert orders.cluster.stats.quarantines == 1
+
+
+def test_all_may_be_quarantined_and_then_nobody_is_picked(orders: Stage) -> None:
+    """With everybody refusing, pick() has nobody to offer: requests wait."""
+    for letter in "abc":
+        orders.call("refused", on=letter)
+    assert repr(orders.cluster) == "<Cluster orders: 3 quarantined>"
+    assert orders.cluster.pick(orders.now) is None
+    assert not orders.cluster.usable(orders.now)
+
+
+def test_a_probe_brings_it_back_without_slow_start(orders: Stage) -> None:
+    """Due after 0.1 s, reachable: it has all of its weight at once."""
+    orders.call("refused", on="a")
+    assert orders.cluster.next_due <= 100.1 + 1e-9
+    orders.wait(0.15, alive="a")
+    assert repr(orders.cluster) == "<Cluster orders: 3 available>"
+    assert orders.kinds() == ["endpoint_quarantined", "probe", "endpoint_recovered"]
+    assert orders["a"].ramp_from is None
+
+
+def test_a_dial_by_traffic_brings_it_back_too(orders: Stage) -> None:
+    """A connect that was under way when another one failed counts when it succeeds."""
+    late = orders.cluster.pick(orders.now)
+    assert late is not None
+    letter = letter_of(late.address)
+    orders.call("refused", on=letter)
+    events = orders.cluster.report_connected(late, 0.2, orders.now)
+    assert [event.kind for event in events] == ["endpoint_recovered"]
+    assert orders[letter].state is State.AVAILABLE
+    assert orders.cluster.stats.connect_duration.total == pytest.approx(0.2)
+
+
+def test_failed_probes_come_ever_more_rarely(orders: Stage) -> None:
+    """In the first minute after a refusal there are nine probes: 0.1, 0.3, 0.7 … 51.1 s."""
+    orders.call("refused", on="a")
+    orders.wait(60)
+    assert orders.cluster.stats.probes == {"refused": 9}
+    assert orders.cluster.stats.quarantines == 1
+    assert orders.kinds().count("endpoint_quarantined") == 1
+
+
+def test_while_requests_wait_all_are_probed_ten_times_a_second(orders: Stage) -> None:
+    """Back-off is no reason to let a caller wait."""
+    for letter in "abc":
+        orders.call("refused", on=letter)
+    orders.wait(30)
+    orders.cluster.waiting = 1
+    assert orders.cluster.next_due <= orders.now
+    before = orders.cluster.stats.probes["refused"]
+    orders.wait(1)
+    assert orders.cluster.stats.probes["refused"] - before >= 27
+
+
+def test_the_longest_untried_is_probed_first(orders: Stage) -> None:
+    """Order of probes is order of the last try."""
+    for letter in "bca":
+        orders.call("refused", on=letter)
+        orders.now += 0.01
+    orders.now += 1
+    assert orders.probe() == ["b", "c", "a"]
+
+
+def test_one_probe_at_a_time_an_endpoint(orders: Stage) -> None:
+    """Whoever is being probed is not due, however often one asks."""
+    orders.call("refused", on="a")
+    orders.now += 5
+    due = orders.cluster.probes_due(orders.now)
+    assert [endpoint.address for endpoint in due] == [at("a")]
+    assert orders.cluster.probes_due(orders.now + 60) == []
+    orders.cluster.probed(due[0], FAILURES["refused"], orders.now)
+    orders.now += 1
+    assert orders.probe() == ["a"]
+
+
+def test_so_many_probes_are_in_the_air_at_once_and_no_more() -> None:
+    """Of two hundred dead ones 64 are dialled, the next when those have ended."""
+    stage = Stage()
+    stage.lists("a")
+    stage.lists([Instance(f"10.1.0.{i}", 80) for i in range(200)])
+    first = stage.cluster.probes_due(stage.now)
+    assert len(first) == PROBES_AT_ONCE
+    assert stage.cluster.probes_due(stage.now) == []
+    stage.cluster.probed(first[0], None, stage.now)
+    assert len(stage.cluster.probes_due(stage.now)) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"), [("refused", "refused"), ("connect_timeout", "timeout"), ("unreachable", "unreachable")]
+)
+def test_probes_are_counted_in_the_words_of_the_catalogue(orders: Stage, reason: str, word: str) -> None:
+    """A time-out is called timeout there."""
+    orders.call("refused", on="a")
+    orders.now += 1
+    (due,) = orders.cluster.probes_due(orders.now)
+    orders.cluster.probed(due, FAILURES[reason], orders.now)
+    assert orders.cluster.stats.probes == {word: 1}
+
+
+def test_a_probe_that_ends_after_its_endpoint_left_is_harmless(orders: Stage) -> None:
+    """The address was unlisted meanwhile: nothing comes back to life."""
+    orders.call("refused", on="a")
+    orders.now += 1
+    (due,) = orders.cluster.probes_due(orders.now)
+    orders.lists("bc")
+    for failure in (None, FAILURES["refused"]):
+        orders.cluster.probed(due, failure, orders.now)
+    assert repr(orders.cluster) == "<Cluster orders: 2 available>"
+
+
+def test_without_probes_one_request_tries_after_the_back_off() -> None:
+    """`probe: none`: nobody is dialled; the first call after the pause tries it, others go elsewhere meanwhile."""
+    stage = Stage(protection=Protection(probe=Probe.NONE), rng=random.Random(3))
+    stage.lists("ab")
+    stage.call("refused", on="a")
+    assert stage.chosen(20) == {"b"}
+    stage.wait(0.2)
+    assert not stage.cluster.stats.probes
+    picked = [stage.cluster.pick(stage.now) for _ in range(30)]
+    assert picked.count(stage["a"]) == 1
+    stage.cluster.report_failure(stage["a"], FAILURES["refused"], stage.now)
+    assert stage.cluster.pick(stage.now) is stage["b"]
+    stage.wait(0.5)
+    assert "a" in stage.chosen(40)
+    assert stage["a"].state is State.AVAILABLE
+
+
+def test_without_probes_waiting_requests_try_ten_times_a_second() -> None:
+    """The only endpoint refuses; while someone waits it becomes usable for one call every tenth of a second."""
+    stage = Stage(protection=Protection(probe=Probe.NONE))
+    stage.lists("a")
+    for _ in range(8):
+        stage.call("refused", on="a")
+    stage.cluster.waiting = 1
+    tries = 0
+    for _ in range(20):
+        stage.wait(0.05)
+        tries += stage.call("refused") is not None
+    assert 8 <= tries <= 11
+
+
+# Load and weight
+
+
+def test_a_failure_counts_as_load_for_five_seconds(orders: Stage) -> None:
+    """After one 500 the others are chosen while all are idle; after 5 s it shares again."""
+    orders.cluster._rng = random.Random(1)
+    orders.cluster.update_policy(orders.cluster.policy, orders.now)
+    orders.call(500, on="a")
+    assert orders.chosen(50) == {"b", "c"}
+    orders.wait(4.9)
+    assert orders["a"].penalty == 1
+    orders.wait(0.2)
+    assert orders["a"].penalty == 0
+    assert orders.chosen(50) == {"a", "b", "c"}
+
+
+def test_a_new_one_ramps_up_over_half_a_minute() -> None:
+    """Its share of the calls is small at first and full after slow_start."""
+    stage = Stage(rng=random.Random(1))
+    stage.lists("a")
+    stage.lists("ab")
+    stage.probe("b")
+    weights = []
+    for _ in range(7):
+        stage.cluster.usable(stage.now)
+        weights.append(stage["b"].weight)
+        stage.wait(5)
+    assert weights == pytest.approx([0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0], abs=0.02)
+
+
+def test_slow_start_can_be_switched_off() -> None:
+    """With 0s a new endpoint has its weight at once."""
+    stage = Stage(load_balancing=LoadBalancing(slow_start=0.0))
+    stage.lists("a")
+    stage.lists("ab")
+    stage.probe("b")
+    assert (stage["b"].weight, stage["b"].ramp_from) == (1.0, None)
+
+
+def test_the_preferred_cluster_is_used_while_it_has_a_usable_endpoint() -> None:
+    """The others take over when its last one refuses, and not before."""
+    stage = Stage(load_balancing=LoadBalancing(prefer_cluster="A"))
+    stage.lists([instance("a", cluster="A"), instance("b", cluster="A"), instance("c", cluster="B")])
+    assert stage.chosen(50) == {"a", "b"}
+    stage.call("refused", on="a")
+    assert stage.chosen(50) == {"b"}
+    stage.call("refused", on="b")
+    assert stage.chosen(50) == {"c"}
+
+
+def test_an_excluded_endpoint_is_not_picked_again(orders: Stage) -> None:
+    """With all excluded nobody is picked, while usable() still says that there is someone."""
+    tried: set[Endpoint] = set()
+    for _ in range(3):
+        endpoint = orders.cluster.pick(orders.now, tried)
+        assert endpoint is not None
+        assert endpoint not in tried
+        tried.add(endpoint)
+    assert orders.cluster.pick(orders.now, tried) is None
+    assert orders.cluster.usable(orders.now)
+
+
+def test_every_pick_is_in_flight_until_its_report(orders: Stage) -> None:
+    """Counted by pick, uncounted by either report."""
+    one, two = orders.cluster.pick(orders.now), orders.cluster.pick(orders.now)
+    assert one is not None
+    assert two is not None
+    assert sum(orders[letter].in_flight for letter in "abc") == 2
+    orders.cluster.report_answer(one, 200, orders.now)
+    orders.cluster.report_failure(two, FAILURES["app_left"], orders.now)
+    assert sum(orders[letter].in_flight for letter in "abc") == 0
+
+
+def test_the_straight_path_says_nothing(orders: Stage) -> None:
+    """A good answer of a good endpoint is the very same empty sequence every time: nothing is built for it."""
+    first, second = (orders.cluster.report_answer(_pick(orders), 200, orders.now) for _ in range(2))
+    assert first == ()
+    assert first is second
+
+
+def _pick(stage: Stage) -> Endpoint:
+    endpoint = stage.cluster.pick(stage.now)
+    assert endpoint is not None
+    return endpoint
+
+
+@pytest.mark.parametrize("policy", Balancing)
+def test_the_same_seed_and_the_same_calls_make_the_same_story(policy: Balancing) -> None:
+    """Two runs with equal seeds and inputs agree in every choice and every event."""
+
+    def story() -> tuple[list[str | None], list[str]]:
+        stage = Stage(rng=random.Random(11), load_balancing=LoadBalancing(policy=policy))
+        stage.lists("abcd")
+        calls = []
+        for i in range(200):
+            calls.append(stage.call(500 if i % 7 == 0 else "refused" if i % 31 == 0 else 200))
+            stage.wait(0.3, alive="abc")
+        return calls, [event.text for event in stage.events]
+
+    assert story() == story()
+
+
+# What others read
+
+
+def test_reload_keeps_what_was_seen(orders: Stage) -> None:
+    """Another policy with the same discovery: quarantine and counts stay, the new thresholds hold."""
+    orders.call("refused", on="a")
+    orders.cluster.update_policy(
+        replace(orders.cluster.policy, outlier_detection=OutlierDetection(consecutive_5xx=1)), orders.now
+    )
+    assert repr(orders.cluster) == "<Cluster orders: 2 available, 1 quarantined>"
+    orders.call(500, on="b")
+    assert repr(orders.cluster) == "<Cluster orders: 1 available, 1 ejected, 1 quarantined>"
+
+
+def test_doubt_is_news_of_ten_seconds_or_a_hold_or_nobody(orders: Stage) -> None:
+    """The registry is asked each second while an endpoint is newly out, something is held, or nothing is usable."""
+    assert not orders.cluster.doubtful(orders.now)
+    orders.call("refused", on="a")
+    assert orders.cluster.doubtful(orders.now)
+    orders.wait(10.1)
+    assert not orders.cluster.doubtful(orders.now)
+    orders.lists("")
+    assert orders.cluster.doubtful(orders.now)
+    orders.wait(5)
+    assert repr(orders.cluster) == "<Cluster orders: no instances>"
+    assert orders.cluster.doubtful(orders.now)
+
+
+def test_the_next_hope_is_the_next_probe_or_the_end_of_an_ejection(orders: Stage) -> None:
+    """None while all is well; else seconds from now."""
+    assert orders.cluster.next_hope(orders.now) is None
+    for _ in range(5):
+        orders.call(500, on="b")
+    assert orders.cluster.next_hope(orders.now) == pytest.approx(30)
+    orders.call("refused", on="a")
+    assert orders.cluster.next_hope(orders.now) == pytest.approx(0.1)
+
+
+def test_a_quiet_cluster_asks_for_nothing() -> None:
+    """One available endpoint: no tick is ever due."""
+    stage = Stage()
+    stage.lists("a")
+    stage.wait(1)
+    assert stage.cluster.next_due == math.inf
+
+
+def test_an_empty_cluster_says_so() -> None:
+    """Before any list there is nobody, and the repr tells."""
+    stage = Stage()
+    assert repr(stage.cluster) == "<Cluster orders: no instances>"
+    assert stage.cluster.pick(stage.now) is None
+    assert not stage.cluster.has_list
+
+
+# Whatever happens
+
+LETTERS = "abcd"
+NEVER = {State.DISABLED, State.UNHEALTHY, State.DRAINING}
+
+
+class ClusterMachine(RuleBasedStateMachine):
+    """Whatever lists, calls, probes and time bring: who must not be used is not, who can be used is."""
+
+    @initialize(seed=st.integers(0, 1000), probe=st.sampled_from(Probe), policy=st.sampled_from(Balancing))
+    def start(self, seed: int, probe: Probe, policy: Balancing) -> None:
+        self.stage = Stage(
+            rng=random.Random(seed),
+            protection=Protection(confirm=20, max_hold=60, probe=probe),
+            load_balancing=LoadBalancing(policy=policy),
+            outlier_detection=OutlierDetection(
+                probe_backoff=Range(0.1, 2.0), base_ejection_time=5, max_ejection_time=20, success_rate_threshold=0.3
+            ),
+        )
+        self.open: list[Endpoint] = []
+        self.listed = ""
+        self.stage.lists(LETTERS[:3])
+
+    @rule(
+        listed=st.frozensets(st.sampled_from(LETTERS)), off=st.frozensets(st.sampled_from(LETTERS)), sick=st.booleans()
+    )
+    def push(self, listed: frozenset[str], off: frozenset[str], *, sick: bool) -> None:
+        changes: dict[str, Any] = {"healthy": False} if sick else {"weight": 0.0}
+        self.stage.lists(
+            [instance(letter, **changes) if letter in off else instance(letter) for letter in sorted(listed)]
+        )
+
+    @rule(up=st.booleans())
+    def registry(self, *, up: bool) -> None:
+        cluster = self.stage.cluster
+        (cluster.registry_connected if up else cluster.registry_disconnected)(self.stage.now)
+
+    @rule(times=st.integers(1, 4), exclude=st.booleans())
+    def pick(self, times: int, *, exclude: bool) -> None:
+        for _ in range(times):
+            usable = self.stage.cluster.usable(self.stage.now)
+            endpoint = self.stage.cluster.pick(self.stage.now, self.open if exclude else ())
+            assert endpoint is not None or exclude or not usable
+            if endpoint is None:
+                continue
+            assert usable
+            assert endpoint.state not in NEVER
+            assert not (exclude and endpoint in self.open)
+            if endpoint.state in {State.QUARANTINED, State.PROBATION}:
+                assert endpoint.in_flight == 1
+            if endpoint.state is State.QUARANTINED:
+                assert self.stage.cluster.policy.protection.probe is Probe.NONE
+            self.open.append(endpoint)
+
+    @precondition(lambda self: self.open)
+    @rule(
+        outcome=st.sampled_from([200, 200, 500, 503, "refused", "reset", "response_timeout", "app_left"]),
+        facts=st.fixed_dictionaries({}, optional={"closing": st.booleans(), "leaving": st.booleans()}),
+        data=st.data(),
+    )
+    def report(self, outcome: int | str, facts: dict[str, bool], data: st.DataObject) -> None:
+        endpoint = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+        cluster, now = self.stage.cluster, self.stage.now
+        if isinstance(outcome, int):
+            events = cluster.report_answer(endpoint, outcome, now, **facts)
+        else:
+            events = cluster.report_failure(endpoint, FAILURES[outcome], now)
+            assert outcome != "refused" or endpoint.state in NEVER | {State.QUARANTINED}
+        if any(event.kind == "endpoint_ejected" for event in events):
+            serving = [e for e in cluster.endpoints.values() if e.state not in NEVER]
+            assert sum(e.ejected for e in serving) < len(serving)
+
+    @rule(seconds=st.floats(0.05, 15), alive=st.frozensets(st.sampled_from(LETTERS)), talking=st.booleans())
+    def wait(self, seconds: float, alive: frozenset[str], *, talking: bool) -> None:
+        for endpoint in self.stage.cluster.endpoints.values():
+            endpoint.heard = talking and letter_of(endpoint.address) in alive
+        self.stage.wait(seconds, alive="".join(alive))
+
+    @rule(letters=st.frozensets(st.sampled_from(LETTERS)), count=st.integers(0, 3))
+    def owe(self, letters: frozenset[str], count: int) -> None:
+        for endpoint in self.stage.cluster.endpoints.values():
+            endpoint.owed = count if letter_of(endpoint.address) in letters else 0
+
+    @rule(waiting=st.integers(0, 2))
+    def wait_room(self, waiting: int) -> None:
+        self.stage.cluster.waiting = waiting
+
+    @rule()
+    def obey(self) -> None:
+        self.stage.cluster.obey(self.stage.now)
+        assert not self.stage.cluster.guard.held
+
+    @invariant()
+    def whoever_can_be_used_is(self) -> None:
+        """A listed, healthy endpoint that was dialled and does not refuse makes the service usable."""
+        cluster = self.stage.cluster
+        well = {State.AVAILABLE, State.HELD, State.LEAVING, State.STALLED, State.EJECTED}
+        if any(endpoint.state in well for endpoint in cluster.endpoints.values()):
+            assert cluster.usable(self.stage.now)
+
+    @invariant()
+    def states_are_up_to_date(self) -> None:
+        for endpoint in self.stage.cluster.endpoints.values():
+            assert endpoint.in_flight >= 0
+            assert (endpoint.state is State.DRAINING) == (not endpoint.present)
+            assert (endpoint.hold is not None) == (endpoint.address in self.stage.cluster.guard.held)
+            assert endpoint.present or endpoint.in_flight
+
+    @invariant()
+    def nothing_that_refused_is_held(self) -> None:
+        for address in self.stage.cluster.guard.held:
+            assert not self.stage.cluster.endpoints[address].refusing
+
+    @invariant()
+    def penalties_are_of_the_last_five_seconds(self) -> None:
+        for endpoint in self.stage.cluster.endpoints.values():
+            assert 0 <= endpoint.penalty <= endpoint.failures
+
+
+ClusterMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestClusterMachine = ClusterMachine.TestCase
+
+
+def test_a_thousand_lists_leave_nothing_behind() -> None:
+    """Endpoints that came and went are forgotten, and so are their failures once five seconds have passed."""
+    cluster = Cluster(ServicePolicy("orders"), rng=random.Random(1), now=0.0)
+    for i in range(1000):
+        push = Push("orders", (Instance(f"10.0.{i // 250}.{i % 250}", 80), instance("a")), Origin.NACOS, 1, i)
+        cluster.apply(push, float(i))
+        if (endpoint := cluster.pick(float(i))) is not None:
+            cluster.report_failure(endpoint, FAILURES["reset"], float(i))
+        cluster.tick(float(i))
+    assert len(cluster.endpoints) == 2
+    assert len(cluster._penalties) <= 6

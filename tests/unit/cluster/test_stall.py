@@ -1,0 +1,156 @@
+"""A frozen process: accepts everything, says nothing."""
+
+import pytest
+
+from sidecar.cluster.endpoint import State
+from sidecar.cluster.policy import OutlierDetection
+from sidecar.cluster.stall import Percentile
+from sidecar.cluster.stats import DURATION_BUCKETS, Histogram
+from tests.support.clusters import Stage
+
+
+@pytest.fixture
+def orders() -> Stage:
+    """Three endpoints; the data path's part is played by `talk` and by setting `owed`."""
+    stage = Stage()
+    stage.lists("abc")
+    stage.clear()
+    return stage
+
+
+def talk(stage: Stage, letters: str, seconds: float) -> None:
+    """The endpoints named send a byte every tenth of a second."""
+    for _ in range(round(seconds * 10)):
+        for letter in letters:
+            stage[letter].heard = True
+        stage.wait(0.1)
+
+
+def freeze(stage: Stage, letter: str, owed: int = 2) -> None:
+    """So many requests were written to it and wait for an answer."""
+    stage[letter].in_flight += owed
+    stage[letter].owed += owed
+
+
+def test_owing_two_and_silent_for_a_second_is_stalled(orders: Stage) -> None:
+    """Not after 0.9 s, but before 1.6 s (a look every quarter of a second), with new requests going elsewhere."""
+    freeze(orders, "a")
+    talk(orders, "bc", 0.9)
+    assert orders.state("a") is State.AVAILABLE
+    talk(orders, "bc", 0.7)
+    assert orders.state("a") is State.STALLED
+    assert orders.chosen(30) == {"b", "c"}
+    assert orders.kinds() == ["endpoint_stalled"]
+
+
+def test_one_slow_answer_is_no_stall(orders: Stage) -> None:
+    """Owing a single answer for a minute proves nothing."""
+    freeze(orders, "a", owed=1)
+    talk(orders, "bc", 60)
+    assert orders.state("a") is State.AVAILABLE
+
+
+def test_silence_of_all_is_no_stall(orders: Stage) -> None:
+    """If nobody else was heard meanwhile, the endpoint is not to blame."""
+    freeze(orders, "a")
+    freeze(orders, "b")
+    talk(orders, "", 10)
+    assert {orders.state(letter) for letter in "abc"} == {State.AVAILABLE}
+
+
+def test_a_byte_now_and_then_is_no_silence(orders: Stage) -> None:
+    """An endpoint that streams one long answer while it owes others is alive."""
+    freeze(orders, "a")
+    talk(orders, "abc", 5)
+    assert orders.state("a") is State.AVAILABLE
+
+
+def test_the_next_byte_ends_it(orders: Stage) -> None:
+    """One byte on any connection makes it available within a quarter of a second."""
+    freeze(orders, "a")
+    talk(orders, "bc", 2)
+    talk(orders, "abc", 0.3)
+    assert orders.state("a") is State.AVAILABLE
+    assert orders.kinds() == ["endpoint_stalled", "endpoint_recovered"]
+
+
+def test_connections_lost_while_stalled_count_as_a_failed_connect(orders: Stage) -> None:
+    """Even on a reused connection, which says nothing otherwise."""
+    freeze(orders, "a")
+    talk(orders, "bc", 2)
+    orders.call("reset", on="a", reused=True)
+    assert repr(orders["a"]) == "<Endpoint 10.0.0.1:80 quarantined (reset), 2 in flight>"
+
+
+def test_a_slow_service_is_given_four_times_its_p99(orders: Stage) -> None:
+    """With a p99 in the bucket up to 1 s, silence of 3 s is patience, of 5 s a stall."""
+    for _ in range(1000):
+        orders.cluster.stats.request_duration.observe(0.8)
+    freeze(orders, "a")
+    talk(orders, "bc", 3)
+    assert orders.state("a") is State.AVAILABLE
+    talk(orders, "bc", 2)
+    assert orders.state("a") is State.STALLED
+
+
+def test_impatient_callers_do_not_take_their_evidence_with_them(orders: Stage) -> None:
+    """Two calls, one after the other, given up after 1.5 s each, are a stall though never two were open at once."""
+    for _ in range(2):
+        freeze(orders, "a", owed=1)
+        talk(orders, "bc", 1.5)
+        orders["a"].owed = 0
+        orders["a"].in_flight -= 1
+        orders.call("app_left", on="a", silent=1.5)
+    talk(orders, "bc", 0.3)
+    assert orders.state("a") is State.STALLED
+
+
+def test_given_up_calls_are_evidence_for_ten_seconds(orders: Stage) -> None:
+    """After that, an endpoint that owes nothing is tried again."""
+    for _ in range(2):
+        orders.call("app_left", on="a", silent=1.5)
+    talk(orders, "bc", 1)
+    assert orders.state("a") is State.STALLED
+    talk(orders, "bc", 10)
+    assert orders.state("a") is State.AVAILABLE
+
+
+def test_a_call_given_up_early_is_no_evidence(orders: Stage) -> None:
+    """The app that leaves after 0.9 s has not waited long enough to tell."""
+    for _ in range(5):
+        orders.call("app_left", on="a", silent=0.9)
+    talk(orders, "bc", 2)
+    assert orders.state("a") is State.AVAILABLE
+
+
+def test_detection_can_be_switched_off() -> None:
+    """With `stall_after: null` nothing is ever stalled."""
+    stage = Stage(outlier_detection=OutlierDetection(stall_after=None))
+    stage.lists("ab")
+    freeze(stage, "a", owed=9)
+    talk(stage, "b", 30)
+    assert stage.state("a") is State.AVAILABLE
+
+
+def test_the_p99_is_that_of_the_last_minute() -> None:
+    """What was slow an hour ago does not count; with nothing counted it is 0."""
+    histogram = Histogram(DURATION_BUCKETS)
+    p99 = Percentile(histogram, 0.0)
+    assert p99.value(0.0) == 0.0
+    for _ in range(100):
+        histogram.observe(50.0)
+    assert p99.value(1.0) == 60
+    for second in range(5, 80, 5):
+        histogram.observe(0.002)
+        p99.value(float(second))
+    assert p99.value(80.0) == 0.0025
+
+
+def test_one_in_two_hundred_does_not_move_the_p99() -> None:
+    """A single slow call among many fast ones is beyond the 99th of a hundred."""
+    histogram = Histogram(DURATION_BUCKETS)
+    p99 = Percentile(histogram, 0.0)
+    for _ in range(199):
+        histogram.observe(0.002)
+    histogram.observe(50.0)
+    assert p99.value(1.0) == 0.0025
