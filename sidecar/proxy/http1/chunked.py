@@ -23,9 +23,11 @@ _TRAILERS: Final = re.compile(FIELD_LINES + rb"\r\n").match
 _TRAILER_LINES: Final = re.compile(FIELD_LINES).match
 
 _not_a_trailer: Final = noting(
-    b"content-length", b"transfer-encoding", b"host", b"trailer", b"te", b"connection", b"keep-alive", b"upgrade",
-    b"proxy-connection", b"content-encoding", b"content-type", b"content-range", b"authorization", b"cookie",
-    b"set-cookie", b"cache-control", b"expect", b"max-forwards", b"range",
+    (
+        b"content-length", b"transfer-encoding", b"host", b"trailer", b"te", b"connection", b"keep-alive", b"upgrade",
+        b"proxy-connection", b"content-encoding", b"content-type", b"content-range", b"authorization", b"cookie",
+        b"set-cookie", b"cache-control", b"expect", b"max-forwards", b"range",
+    ),
     prefix=OUR_PREFIX,
 ).sub  # fmt: skip
 """Framing, routing, authentication: a trailer must not change what was decided from the head (RFC 9110 §6.5.1)."""

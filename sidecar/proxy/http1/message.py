@@ -5,13 +5,15 @@ the CRLF of the first line and ends with the CRLF of its last field, so every fi
 and cut, by its own bytes, for a value holds neither CR nor LF. What the strict grammar accepts is forwarded as
 the bytes it is.
 
-Understanding a block is a pure function of its bytes, and programs repeat themselves: a client sends the same
-fields with every call of a kind. Hence both directions remember what the latest blocks meant (`REMEMBERED`).
+Understanding fields is a pure function of their bytes, and programs repeat themselves. Hence both directions
+remember, twice: what whole blocks meant (a client sends the same fields with every call of a kind), and what the
+lines meant that a proxy must see (they repeat even where a trace id makes every block another one).
 """
 
 import enum
 import functools
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from sidecar.errors import FAILURES, Failure
@@ -28,7 +30,7 @@ strict_block: Final = re.compile(rb"\r\n" + FIELD_LINES).fullmatch
 """Whether a block of field lines obeys RFC 9112 §5 to the letter."""
 
 REMEMBERED: Final = 512
-"""Blocks whose meaning is kept, each way."""
+"""Blocks, and sets of lines, whose meaning is kept, each way."""
 
 REMEMBERED_BYTES: Final = 2048
 """Longer blocks are understood anew each time, so that the memory stays about a megabyte each way."""
@@ -42,8 +44,13 @@ MAX_LENGTH_DIGITS: Final = 18
 BAD_REQUEST: Final = FAILURES["bad_request"]
 PROTOCOL: Final = FAILURES["protocol"]
 
-_KEPT_BY_CONNECTION: Final = frozenset({b"host", b"authorization", b"cookie", b"set-cookie", b"cache-control"})
-"""A field named in `Connection` is removed, but not these nor any Content-*: that would be an attack."""
+_KEPT_BY_CONNECTION: Final = frozenset(
+    {
+        *(b"host", b"authorization", b"cookie", b"set-cookie", b"cache-control"),  # removing them would be an attack
+        *(b"close", b"keep-alive", b"te", b"upgrade", b"http2-settings"),  # options, and fields that end here anyway
+    }
+)
+"""A field named in `Connection` is removed, but not these, nor any Content-*."""
 
 
 class BadMessage(Exception):  # noqa: N818 - it names what arrived; whose fault it is says the failure
@@ -72,15 +79,19 @@ def spelled(name: bytes) -> bytes:
     )
 
 
-def noting(*names: bytes, prefix: bytes | None = None) -> re.Pattern[bytes]:
-    """Finds the lines of all fields `names`, and of those with `prefix`, in a block.
-
-    The groups are the line to cut, its name and its value.
-    """
+def noting(names: Iterable[bytes], *, prefix: bytes | None = None) -> re.Pattern[bytes]:
+    r"""Finds the whole lines, `\n…\r`, of all fields `names`, and of those with `prefix`, in a block."""
+    first = b"".join({letter for name in (*names, prefix or b"") for letter in (name[:1].lower(), name[:1].upper())})
     patterns = [spelled(name) for name in names]
     if prefix is not None:
         patterns.append(spelled(prefix) + TOKEN + rb"*+")
-    return re.compile(rb"(\n(" + b"|".join(patterns) + rb"):[ \t]*+([^\r\n]*)\r)")
+    return re.compile(rb"\n(?=[" + first + rb"])(?:" + b"|".join(patterns) + rb"):[^\r]*+\r")
+
+
+def parted(line: bytes) -> tuple[bytes, bytes]:
+    """Name in lower case, and value, of a line that `noting` found."""
+    name, _, value = line.partition(b":")
+    return name[1:].lower(), value.strip(b" \t\r")
 
 
 @functools.lru_cache(maxsize=256)
@@ -100,19 +111,22 @@ def without(block: bytes, name: bytes) -> bytes:
     return field_pattern(name).sub(b"", block)
 
 
-def without_connection_options(block: bytes, options: list[bytes]) -> bytes:
-    """The block without the fields that `Connection` names: they were meant for one hop (RFC 9110 §7.6.1)."""
-    for option in options:
-        if option not in _KEPT_BY_CONNECTION and not option.startswith(b"content-"):
-            block = without(block, option)
-    return block
+def removable(options: Iterable[bytes]) -> list[bytes]:
+    """Those members of `Connection` that name a field to remove for being of one hop (RFC 9110 §7.6.1)."""
+    return [name for name in options if name not in _KEPT_BY_CONNECTION and not name.startswith(b"content-")]
 
 
-def members(value: bytes) -> list[bytes]:
+@functools.lru_cache(maxsize=256)
+def members(value: bytes) -> tuple[bytes, ...]:
     """The members of a comma list, lower-cased, empty ones left out (RFC 9110 §5.6.1)."""
-    return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]
+    return tuple(member for part in value.lower().split(b",") if (member := part.strip(b" \t")))
 
 
 def is_length(digits: bytes) -> bool:
     """Whether this is a Content-Length: ASCII digits only, and a number that someone could mean."""
     return digits.isdigit() and len(digits) <= MAX_LENGTH_DIGITS
+
+
+def too_many_fields(block: bytes, limit: int) -> bool:
+    """Whether the block has more lines than `limit`; short ones need no count, for a field has four bytes at least."""
+    return len(block) > 4 * limit and block.count(b"\n") - 1 > limit

@@ -11,7 +11,7 @@ from typing import Final
 from sidecar.cluster.policy import Limits
 from sidecar.errors import FAILURES
 from sidecar.proxy.http1 import parser
-from sidecar.proxy.http1.message import BAD_REQUEST, TOKEN, BadMessage, Framing, first_value, without
+from sidecar.proxy.http1.message import BAD_REQUEST, TOKEN, BadMessage, Framing, first_value, too_many_fields, without
 from sidecar.proxy.http1.request_fields import RequestFields, request_fields, trace_id, valid_authority
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -80,14 +80,21 @@ class RequestHead:
     upgrade: bytes | None
     """The protocols offered, when the offer is one that is passed on."""
 
-    def __init__(self, method: bytes, target: bytes, minor: int, fields: RequestFields, size: int) -> None:
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        minor: int,
+        understood: tuple[RequestFields, bytes, bytes | None],
+        size: int,
+    ) -> None:
+        fields, self.block, self.request_id = understood
         self.method = method
         self.target = target
         self.minor = minor
         self.size = size
         self.absolute = False
         self.authority = fields.authority
-        self.block = fields.block
         self.expect_continue = fields.expect_continue
         self.framing = fields.framing
         self.keep_alive = fields.keep_alive
@@ -95,7 +102,7 @@ class RequestHead:
         self.tail = fields.tail
         self.te_trailers = fields.te_trailers
         self.upgrade = None
-        self.request_id = self._came_with = fields.request_id
+        self._came_with = self.request_id
         if fields.offers is not None and method == b"GET" and fields.framing is Framing.NONE:
             self._offer(fields.offers)
         if target[0] != _SLASH:
@@ -194,13 +201,12 @@ def _read_strict(data: bytes, limits: Limits) -> RequestHead | None:
     if method not in parser.METHODS:
         raise BadMessage(FAILURES["unknown_method"], "unknown method")
     minor = 1 if digit == b"1" else 0
-    fields = request_fields(data[start : end + 2], minor)
-    if fields is None:
-        return None
+    block = data[start : end + 2]
     size = end + 4
-    if size > limits.max_header_bytes or fields.count > limits.max_headers:
+    if size > limits.max_header_bytes or too_many_fields(block, limits.max_headers):
         raise _over_limits(data[:size], limits)
-    return RequestHead(method, target, minor, fields, size)
+    understood = request_fields(block, minor)
+    return RequestHead(method, target, minor, understood, size) if understood is not None else None
 
 
 def _read_odd(data: bytes, limits: Limits) -> RequestHead | None:

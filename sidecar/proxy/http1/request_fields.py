@@ -16,8 +16,10 @@ from sidecar.proxy.http1.message import (
     is_length,
     members,
     noting,
+    parted,
+    removable,
     strict_block,
-    without_connection_options,
+    without,
 )
 
 _TRACE_ID: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-").match
@@ -26,63 +28,61 @@ _AUTHORITY: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:
 
 
 class RequestFields:
-    """One understood block; shared by all requests that carry the same bytes, so never changed once it is out."""
+    """What the noted lines of one request say; shared by all requests with the same lines, so never changed."""
 
     __slots__ = (
         "authority",
-        "block",
         "codings",
         "connection",
-        "count",
+        "cut",
         "expect_continue",
         "framing",
         "keep_alive",
         "length",
         "minor",
+        "named",
         "offers",
-        "request_id",
         "tail",
         "te_trailers",
     )
 
     authority: bytes | None
     """`Host`; None: HTTP/1.0 without one."""
-    block: bytes
-    """The fields that go on: end-to-end ones, without Host."""
-    count: int
-    """Fields received."""
+    cut: list[bytes]
+    """The lines that end here."""
     expect_continue: bool
     framing: Framing
     keep_alive: bool
     length: int
+    named: list[bytes]
+    """Further fields that end here, for `Connection` names them."""
     offers: bytes | None
     """Protocols offered by `Upgrade`, h2c left out: it would make the peer speak what we do not."""
-    request_id: bytes | None
     tail: bytes
     """Field lines that we make anew for the next hop: framing and TE."""
     te_trailers: bool
 
-    def __init__(self, block: bytes, minor: int) -> None:
+    def __init__(self, lines: tuple[bytes, ...], minor: int) -> None:
         self.minor = minor
-        self.count = block.count(b"\n") - 1
         self.authority = None
         self.codings: list[bytes] = []
         self.connection: list[bytes] = []
+        self.cut = []
         self.expect_continue = False
         self.framing = Framing.NONE
         self.length = -1
         self.offers = None
-        self.request_id = None
         self.te_trailers = False
-        for line, name, value in _NOTED(block):
-            if _RULES[name.lower()](self, value.rstrip(b" \t")):
-                block = block.replace(line, b"", 1)
+        for line in lines:
+            name, value = parted(line)
+            if _RULES[name](self, value):
+                self.cut.append(line)
         self._check_host()
         self._frame()
         self.keep_alive = b"close" not in self.connection and (minor == 1 or b"keep-alive" in self.connection)
         if minor == 0 or b"upgrade" not in self.connection:
             self.offers = None
-        self.block = without_connection_options(block, self.connection)
+        self.named = removable(self.connection)
         self.tail = self._tail()
 
     def _check_host(self) -> None:
@@ -157,12 +157,6 @@ def _expect(seen: RequestFields, value: bytes) -> bool:
     return False
 
 
-def _request_id(seen: RequestFields, value: bytes) -> bool:
-    """The first one counts; an empty one is none."""
-    seen.request_id = seen.request_id or value or None
-    return not value
-
-
 def _cut(_seen: RequestFields, _value: bytes) -> bool:
     return True
 
@@ -172,7 +166,6 @@ _RULES: Final[Mapping[bytes, Callable[[RequestFields, bytes], bool]]] = {
     b"connection": _connection,
     b"content-length": _content_length,
     b"transfer-encoding": _transfer_encoding,
-    b"x-request-id": _request_id,
     b"expect": _expect,
     b"te": _te,
     b"upgrade": _upgrade,
@@ -182,18 +175,33 @@ _RULES: Final[Mapping[bytes, Callable[[RequestFields, bytes], bool]]] = {
 }
 """Field → what it means; the rule returns whether the line ends here."""
 
-_NOTED: Final = noting(*_RULES).findall
+_noted: Final = noting(_RULES).findall
+
+_meaning: Final = functools.lru_cache(REMEMBERED)(RequestFields)
 
 
-def _understand(block: bytes, minor: int) -> RequestFields | None:
-    return RequestFields(block, minor) if strict_block(block) else None
+def _understand(block: bytes, minor: int) -> tuple[RequestFields, bytes, bytes | None] | None:
+    if not strict_block(block):
+        return None
+    fields = _meaning(tuple(_noted(block)), minor)
+    for line in fields.cut:
+        block = block.replace(line, b"", 1)
+    for name in fields.named:
+        block = without(block, name)
+    request_id = first_value(block, b"x-request-id")
+    if request_id == b"":
+        return fields, without(block, b"x-request-id"), None
+    return fields, block, request_id
 
 
 _remembered: Final = functools.lru_cache(REMEMBERED)(_understand)
 
 
-def request_fields(block: bytes, minor: int) -> RequestFields | None:
-    """What `block` means in a request of HTTP/1.`minor`; None: it breaks the grammar. Raises BadMessage."""
+def request_fields(block: bytes, minor: int) -> tuple[RequestFields, bytes, bytes | None] | None:
+    """What `block` says in a request of HTTP/1.`minor`, the block of fields that go on, and the request's id.
+
+    None: the block breaks the grammar. Raises BadMessage.
+    """
     return (_remembered if len(block) <= REMEMBERED_BYTES else _understand)(block, minor)
 
 

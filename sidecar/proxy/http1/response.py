@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from sidecar.cluster.policy import Limits
-from sidecar.proxy.http1.message import PROTOCOL, VALUE, BadMessage, Framing, first_value, without
+from sidecar.proxy.http1.message import PROTOCOL, VALUE, BadMessage, Framing, first_value, too_many_fields, without
 from sidecar.proxy.http1.repair import repair
 from sidecar.proxy.http1.request import RequestHead
 from sidecar.proxy.http1.response_fields import ResponseFields, response_fields
@@ -67,13 +67,15 @@ class ResponseHead:
     upgrade: bytes | None
     """The protocol that both sides switch to, with status 101."""
 
-    def __init__(self, request: RequestHead, line: re.Match[bytes], fields: ResponseFields, size: int) -> None:
+    def __init__(
+        self, request: RequestHead, line: re.Match[bytes], understood: tuple[ResponseFields, bytes], size: int
+    ) -> None:
+        fields, self.block = understood
         minor, status, reason = line.groups()
         self.minor = 1 if minor == b"1" else 0
         self.status = int(status)
         self._reason = reason or b" "
         self.size = size
-        self.block = fields.block
         self.keep_alive_timeout = fields.keep_alive_timeout
         self.length = 0
         self.repaired = False
@@ -178,12 +180,11 @@ def _read_strict(data: bytes, request: RequestHead, limits: Limits) -> ResponseH
     end = data.find(b"\r\n\r\n", start)
     if end < 0:
         return None
-    fields = response_fields(data[start : end + 2])
-    if fields is None:
-        return None
-    if end + 4 > limits.max_header_bytes or fields.count > limits.max_headers:
+    block = data[start : end + 2]
+    if end + 4 > limits.max_header_bytes or too_many_fields(block, limits.max_headers):
         raise _over_limits()
-    return ResponseHead(request, line, fields, end + 4)
+    understood = response_fields(block)
+    return ResponseHead(request, line, understood, end + 4) if understood is not None else None
 
 
 def _read_odd(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead | None:

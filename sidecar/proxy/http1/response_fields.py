@@ -15,64 +15,71 @@ from sidecar.proxy.http1.message import (
     is_length,
     members,
     noting,
+    parted,
+    removable,
     strict_block,
     without,
-    without_connection_options,
 )
 
 _CODING: Final = re.compile(TOKEN + rb"++").fullmatch
 
 
 class ResponseFields:
-    """One understood block; shared by all answers that carry the same bytes, so never changed once it is out."""
+    """What the noted lines of one answer say; shared by all answers with the same lines, so never changed."""
 
     __slots__ = (
-        "block",
         "chunked",
         "codings",
         "connection",
-        "count",
+        "cut",
         "keep_alive_timeout",
         "length",
         "lengths",
         "mixed",
+        "named",
+        "restated",
         "trailers_declared",
         "upgrade",
     )
 
-    block: bytes
-    """The fields that go on: end-to-end ones, with Content-Length when that is the framing."""
     chunked: bool
     """The payload ends with the last chunk; it wins over any length."""
     codings: list[bytes]
     """Transfer codings besides chunked that the payload carries; `identity` means none and is left out."""
     connection: list[bytes]
     """Options of `Connection`, lower case."""
-    count: int
-    """Fields received."""
+    cut: list[bytes]
+    """The lines that end here."""
     keep_alive_timeout: int | None
     length: int | None
     """What every Content-Length says."""
     mixed: bool
     """Both framings came: the codings win, and the connection is not trusted again (RFC 9112 §6.3)."""
+    named: list[bytes]
+    """Further fields that end here, for `Connection` names them, or that another framing replaces."""
+    restated: bytes
+    """The one Content-Length for several equal ones."""
     trailers_declared: bool
     upgrade: bytes | None
 
-    def __init__(self, block: bytes) -> None:
-        self.count = block.count(b"\n") - 1
+    def __init__(self, lines: tuple[bytes, ...]) -> None:
         self.chunked = False
         self.codings = []
         self.connection = []
+        self.cut = []
         self.keep_alive_timeout = None
         self.lengths: list[bytes] = []
+        self.restated = b""
         self.trailers_declared = False
         self.upgrade = None
-        for line, name, value in _NOTED(block):
-            if _RULES.get(name.lower(), _cut)(self, value.rstrip(b" \t")):
-                block = block.replace(line, b"", 1)
+        for line in lines:
+            name, value = parted(line)
+            if _RULES.get(name, _cut)(self, value):
+                self.cut.append(line)
+        self.named = removable(self.connection)
         self.length = self._agreed_length()
         self.mixed = bool(self.codings and self.lengths)
-        self.block = self._frame(without_connection_options(block, self.connection))
+        self._frame()
 
     def _agreed_length(self) -> int | None:
         lengths = self.lengths
@@ -84,15 +91,15 @@ class ResponseFields:
             raise BadMessage(PROTOCOL, "differing Content-Length")
         return int(lengths[0])
 
-    def _frame(self, block: bytes) -> bytes:
-        """Leave one framing in the block at most."""
+    def _frame(self) -> None:
+        """Leave one framing at most."""
         if self.codings:
             self.chunked = self.codings[-1] == b"chunked"
             self.codings = [coding for coding in self.codings if coding != b"chunked"]
-            return without(block, b"content-length")
-        if len(self.lengths) > 1:
-            return without(block, b"content-length") + b"Content-Length: %b\r\n" % self.lengths[0]
-        return block
+            self.named.append(b"content-length")
+        elif len(self.lengths) > 1:
+            self.named.append(b"content-length")
+            self.restated = b"Content-Length: %b\r\n" % self.lengths[0]
 
 
 def _content_length(seen: ResponseFields, value: bytes) -> bool:
@@ -149,16 +156,28 @@ _RULES: Final[Mapping[bytes, Callable[[ResponseFields, bytes], bool]]] = {
 }
 """Field → what it means; the rule returns whether the line ends here. Any name of ours ends here too."""
 
-_NOTED: Final = noting(*_RULES, prefix=OUR_PREFIX).findall
+_noted: Final = noting(_RULES, prefix=OUR_PREFIX).findall
+
+_meaning: Final = functools.lru_cache(REMEMBERED)(ResponseFields)
 
 
-def _understand(block: bytes) -> ResponseFields | None:
-    return ResponseFields(block) if strict_block(block) else None
+def _understand(block: bytes) -> tuple[ResponseFields, bytes] | None:
+    if not strict_block(block):
+        return None
+    fields = _meaning(tuple(_noted(block)))
+    for line in fields.cut:
+        block = block.replace(line, b"", 1)
+    for name in fields.named:
+        block = without(block, name)
+    return fields, block + fields.restated
 
 
 _remembered: Final = functools.lru_cache(REMEMBERED)(_understand)
 
 
-def response_fields(block: bytes) -> ResponseFields | None:
-    """What `block` means in an answer; None: it breaks the grammar. Raises BadMessage."""
+def response_fields(block: bytes) -> tuple[ResponseFields, bytes] | None:
+    """What `block` says in an answer, and the block of fields that go on, with the length if that is the framing.
+
+    None: the block breaks the grammar. Raises BadMessage.
+    """
     return (_remembered if len(block) <= REMEMBERED_BYTES else _understand)(block)

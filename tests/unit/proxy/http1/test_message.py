@@ -7,10 +7,12 @@ from sidecar.proxy.http1.message import (
     is_length,
     members,
     noting,
+    parted,
+    removable,
     spelled,
     strict_block,
+    too_many_fields,
     without,
-    without_connection_options,
 )
 
 BLOCK = b"\r\nA: 1\r\nab: 2 \r\na:3\r\nB: A: 4\r\n"
@@ -38,9 +40,10 @@ def test_names_with_signs_are_taken_literally() -> None:
 
 
 def test_noting_finds_names_and_a_prefix() -> None:
-    """The line to cut, the name and the value of each."""
-    found = noting(b"host", prefix=b"x-sidecar-").findall(b"\r\nHost: a\r\nHosts: b\r\nX-Sidecar-Error:c \r\n")
-    assert found == [(b"\nHost: a\r", b"Host", b"a"), (b"\nX-Sidecar-Error:c \r", b"X-Sidecar-Error", b"c ")]
+    """Each line whole, to be cut or parted into name and value."""
+    found = noting([b"host"], prefix=b"x-sidecar-").findall(b"\r\nHost: a\r\nHosts: b\r\nX-Sidecar-Error:c \r\n")
+    assert found == [b"\nHost: a\r", b"\nX-Sidecar-Error:c \r"]
+    assert [parted(line) for line in found] == [(b"host", b"a"), (b"x-sidecar-error", b"c")]
 
 
 @pytest.mark.parametrize("block", [b"\r\n", b"\r\nA:\r\n", b"\r\nA: \x80\xff\t b\r\n!#$%&'*+-.^_`|~09azAZ: x\r\n"])
@@ -64,16 +67,22 @@ def test_nothing_else_is_a_block(block: bytes) -> None:
 
 def test_lists_have_members() -> None:
     """Lower case, without spaces and empty places; only SP and TAB are spaces."""
-    assert members(b" Keep-Alive ,,\tX\t") == [b"keep-alive", b"x"]
-    assert members(b"a\x0b") == [b"a\x0b"]
-    assert members(b" , ") == []
+    assert members(b" Keep-Alive ,,\tX\t") == (b"keep-alive", b"x")
+    assert members(b"a\x0b") == (b"a\x0b",)
+    assert members(b" , ") == ()
 
 
-def test_connection_options_end_here_but_not_the_protected() -> None:
-    """What Connection names is removed, except fields that others rely on."""
-    block = b"\r\nX-Hop: 1\r\nContent-Type: 2\r\nHost: 3\r\nSet-Cookie: 4\r\n"
-    options = [b"x-hop", b"content-type", b"host", b"set-cookie", b"keep-alive"]
-    assert without_connection_options(block, options) == b"\r\nContent-Type: 2\r\nHost: 3\r\nSet-Cookie: 4\r\n"
+def test_connection_removes_fields_but_not_the_protected() -> None:
+    """What it names goes, except fields that others rely on and options that name no field."""
+    options = [b"x-hop", b"content-type", b"host", b"set-cookie", b"keep-alive", b"close"]
+    assert removable(options) == [b"x-hop"]
+
+
+def test_fields_are_counted_to_the_limit() -> None:
+    """Exactly the limit passes; short lines are counted too."""
+    assert not too_many_fields(b"\r\n" + b"A:\r\n" * 3, 3)
+    assert too_many_fields(b"\r\n" + b"A:\r\n" * 4, 3)
+    assert too_many_fields(b"\r\n" + b"A: long\r\n" * 4, 3)
 
 
 @pytest.mark.parametrize("digits", [b"", b"+1", b"-1", b"0x1", b"1_0", b" 1", b"1 ", b"\xb2", b"1" * 19])

@@ -9,9 +9,18 @@ BLOCK = b"\r\nHost: a\r\nContent-Length: 3\r\n"
 
 
 def test_equal_blocks_are_understood_once() -> None:
-    """The same bytes in the same version give the same object; another version is another matter."""
+    """The same bytes in the same version give the same objects; another version is another matter."""
     assert request_fields(BLOCK, 1) is request_fields(bytes(bytearray(BLOCK)), 1)
     assert request_fields(BLOCK, 0) is not request_fields(BLOCK, 1)
+
+
+def test_noted_lines_are_understood_once_among_others_that_vary() -> None:
+    """A trace id makes a new block of the old lines."""
+    first, second = (request_fields(BLOCK + b"X-B3-TraceId: %d\r\n" % number, 1) for number in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert first[0] is second[0]
+    assert first[1:] == (b"\r\nContent-Length: 3\r\nX-B3-TraceId: 1\r\n", None)
 
 
 def test_long_blocks_are_not_remembered() -> None:
@@ -32,11 +41,13 @@ def test_a_block_against_the_grammar_is_nothing() -> None:
     assert request_fields(b"\r\nHost : a\r\n", 1) is None
 
 
-def test_fields_are_counted_as_received() -> None:
-    """Those that end here count too."""
-    fields = request_fields(b"\r\nHost: a\r\nConnection: close\r\nX: y\r\n", 1)
-    assert fields is not None
-    assert (fields.count, fields.block, fields.framing) == (3, b"\r\nX: y\r\n", Framing.NONE)
+def test_what_ends_here_is_cut() -> None:
+    """The lines of this hop go, the id is found, and the understanding says the rest."""
+    understood = request_fields(b"\r\nHost: a\r\nConnection: close, B\r\nB: c\r\nX-Request-Id: 1\r\n", 1)
+    assert understood is not None
+    fields, block, request_id = understood
+    assert (fields.authority, fields.framing, fields.keep_alive) == (b"a", Framing.NONE, False)
+    assert (block, request_id) == (b"\r\nX-Request-Id: 1\r\n", b"1")
 
 
 @pytest.mark.parametrize(

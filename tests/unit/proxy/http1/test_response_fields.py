@@ -6,17 +6,24 @@ from sidecar.proxy.http1.message import REMEMBERED_BYTES, BadMessage
 from sidecar.proxy.http1.response_fields import ResponseFields, response_fields
 
 
-def fields(*lines: bytes) -> ResponseFields:
+def understood(*lines: bytes) -> tuple[ResponseFields, bytes]:
     found = response_fields(b"\r\n".join([b"", *lines, b""]))
     assert found is not None
     return found
 
 
 def test_equal_blocks_are_understood_once_if_short() -> None:
-    """The same bytes give the same object, but long blocks are not kept."""
-    assert fields(b"A: b") is fields(b"A: b")
-    assert fields(b"A: " + b"a" * REMEMBERED_BYTES) is not fields(b"A: " + b"a" * REMEMBERED_BYTES)
+    """The same bytes give the same objects, but long blocks are not kept."""
+    assert understood(b"A: b") is understood(b"A: b")
+    assert understood(b"A: " + b"a" * REMEMBERED_BYTES) is not understood(b"A: " + b"a" * REMEMBERED_BYTES)
     assert response_fields(b"\r\nA : b\r\n") is None
+
+
+def test_noted_lines_are_understood_once_among_others_that_vary() -> None:
+    """A new date makes a new block of the old lines."""
+    first, second = (understood(b"Content-Length: 3", b"Date: %d" % number) for number in (1, 2))
+    assert first[0] is second[0]
+    assert (first[1], second[1]) == (b"\r\nContent-Length: 3\r\nDate: 1\r\n", b"\r\nContent-Length: 3\r\nDate: 2\r\n")
 
 
 @pytest.mark.parametrize(
@@ -25,29 +32,29 @@ def test_equal_blocks_are_understood_once_if_short() -> None:
 )
 def test_keep_alive_tells_its_seconds(value: bytes, seconds: int | None) -> None:
     """Only a plain number is believed."""
-    assert fields(b"Keep-Alive: " + value).keep_alive_timeout == seconds
+    assert understood(b"Keep-Alive: " + value)[0].keep_alive_timeout == seconds
 
 
 def test_equal_lengths_collapse_and_others_are_refused() -> None:
     """However they are repeated, one Content-Length remains."""
-    once = fields(b"Content-Length: 5, 5", b"A: b", b"content-length: 5")
-    assert (once.length, once.block) == (5, b"\r\nA: b\r\nContent-Length: 5\r\n")
+    fields, block = understood(b"Content-Length: 5, 5", b"A: b", b"content-length: 5")
+    assert (fields.length, block) == (5, b"\r\nA: b\r\nContent-Length: 5\r\n")
     for lines in ([b"Content-Length: 5,6"], [b"Content-Length: 5", b"Content-Length: 05"], [b"Content-Length: 5,"]):
         with pytest.raises(BadMessage):
-            fields(*lines)
+            understood(*lines)
 
 
 def test_codings_win_over_a_length() -> None:
     """The length is removed, and the mixture is noted; `identity` means no coding."""
-    mixed = fields(b"Content-Length: 5", b"Transfer-Encoding: chunked")
-    assert (mixed.chunked, mixed.mixed, mixed.block) == (True, True, b"\r\n")
-    plain = fields(b"Content-Length: 5", b"Transfer-Encoding: identity")
-    assert (plain.chunked, plain.mixed, plain.block) == (False, False, b"\r\nContent-Length: 5\r\n")
-    coded = fields(b"Transfer-Encoding: GZIP", b"Transfer-Encoding: chunked, chunked")
+    mixed, block = understood(b"Content-Length: 5", b"Transfer-Encoding: chunked")
+    assert (mixed.chunked, mixed.mixed, block) == (True, True, b"\r\n")
+    plain, block = understood(b"Content-Length: 5", b"Transfer-Encoding: identity")
+    assert (plain.chunked, plain.mixed, block) == (False, False, b"\r\nContent-Length: 5\r\n")
+    coded, _ = understood(b"Transfer-Encoding: GZIP", b"Transfer-Encoding: chunked, chunked")
     assert (coded.chunked, coded.codings) == (True, [b"gzip"])
 
 
 def test_trailers_may_be_announced() -> None:
     """The announcement goes on."""
-    assert fields(b"Trailer: X-Sum").trailers_declared
-    assert fields(b"Trailer: X-Sum").block == b"\r\nTrailer: X-Sum\r\n"
+    fields, block = understood(b"Trailer: X-Sum")
+    assert (fields.trailers_declared, block) == (True, b"\r\nTrailer: X-Sum\r\n")
