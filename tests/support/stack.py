@@ -1,6 +1,7 @@
 """A data path in front of scripted instances, and an app that asks it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -12,6 +13,7 @@ from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import Balancing, LoadBalancing, ServicePolicy
 from sidecar.errors import FAILURES
+from sidecar.proxy.http1.upstream import InstanceConnection
 from sidecar.proxy.listener import Listener, OwnEntrance
 from sidecar.proxy.prober import Prober
 from sidecar.proxy.runtime import Runtime
@@ -73,6 +75,14 @@ class Stack:
             turn = self.cluster.pick(self.now)
             if turn is not None:
                 self.cluster.report_failure(turn, FAILURES["app_left"], self.now)
+
+    def app(self) -> "contextlib.AbstractAsyncContextManager[Talk]":
+        """A connection of the app."""
+        return connected(self.port)
+
+    def idle_connection(self) -> InstanceConnection:
+        """The pooled connection that was used last."""
+        return next(shelf.idle[-1] for shelf in self.upstream.pool._shelves.values() if shelf.idle)
 
     async def open(self, *ports: int) -> None:
         if ports:
