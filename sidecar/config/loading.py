@@ -130,8 +130,10 @@ class _Judge:
 
     def _second_look(self) -> Config | None:
         """What is left without the broken keys; its problems are reported beside theirs."""
+        values, dropped = repaired(self._values, self._broken)
+        self._broken |= dropped
         try:
-            return Config.model_validate(repaired(self._values, self._broken), context=self._folder)
+            return Config.model_validate(values, context=self._folder)
         except ValidationError:
             return None
 

@@ -7,34 +7,35 @@ from typing import Any
 from sidecar.config.report import Loc
 
 
-def repaired(values: Any, broken: Iterable[Loc]) -> Any:
-    """A copy in which a broken key is left out, and a required one has a harmless stand-in."""
+def repaired(values: Any, broken: Iterable[Loc]) -> tuple[Any, set[Loc]]:
+    """A copy in which broken keys are left out and required ones have a harmless stand-in; and what was left out."""
     fixed = copy.deepcopy(values) if isinstance(values, dict) else {}
-    for loc in broken:
-        _leave_out(fixed, loc)
+    dropped = {_leave_out(fixed, loc) for loc in broken}
     fixed["version"] = 1
     services = fixed.get("services")
     if isinstance(services, list):
         fixed["services"] = [_named(service, index) for index, service in enumerate(services)]
-    return fixed
+    return fixed, dropped
 
 
-def _leave_out(values: dict[str, Any], loc: Loc) -> None:
-    """Drops the innermost mapping's key on the way; a list is dropped whole, services apart."""
-    holder: dict[str, Any] | None = None
-    key = ""
+def _leave_out(values: dict[str, Any], loc: Loc) -> Loc:
+    """Drops the innermost mapping's key on the way, so a list goes whole; services stay, and a missing key is itself."""
+    innermost: Loc = ()
+    holder: dict[str, Any] = {}
     found: Any = values
-    for step in loc:
-        if isinstance(found, dict) and step in found:
-            holder, key, found = found, str(step), found[step]
+    for depth, step in enumerate(loc, start=1):
+        if isinstance(found, dict):
+            if step not in found:
+                return loc
+            holder, innermost, found = found, loc[:depth], found[step]
         elif isinstance(found, list) and isinstance(step, int) and step < len(found):
             found = found[step]
-        elif isinstance(found, dict):
-            return
         else:
             break
-    if holder is not None and key != "services":
-        del holder[key]
+    if innermost in {(), ("services",)}:
+        return loc
+    del holder[str(innermost[-1])]
+    return innermost
 
 
 def _named(service: Any, index: int) -> dict[str, Any]:

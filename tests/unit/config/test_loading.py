@@ -4,10 +4,15 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sidecar import __version__
 from sidecar.config import ConfigError, FlagError, fingerprint, load
 from sidecar.config.address import Address
+from sidecar.config.model import Config, Nacos
+from sidecar.config.service import Discovery, Protection, Retry, Service
 from tests.support.configs import MINIMAL, loaded, refusal, service, written
 
 SAMPLE = """\
@@ -186,3 +191,38 @@ def test_a_wrong_default_is_reported_once_where_it_stands(tmp_path: Path) -> Non
     text = "version: 1\ndefaults:\n  retry: {num_retries: x}\nservices: [{name: a}, {name: b}]\n"
     (line,) = refusal(tmp_path, text)
     assert line.startswith("sidecar.yaml:3:24: defaults.retry.num_retries: ")
+
+
+def test_what_stands_in_for_a_wrong_list_is_not_judged(tmp_path: Path) -> None:
+    """The default hosts, which would collide here, are nobody's mistake."""
+    text = "version: 1\nservices:\n  - {name: a, discovery: {service: s}}\n  - {name: b, hosts: [x, 5], discovery: {service: s}}\n"
+    (line,) = refusal(tmp_path, text)
+    assert line.startswith("sidecar.yaml:4:26: services[1].hosts[1]: expected a host")
+
+
+KEYS = sorted(
+    {name for section in (Config, Nacos, Service, Discovery, Protection, Retry) for name in section.model_fields}
+)
+ODD: st.SearchStrategy[object] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 9)
+    | st.sampled_from(["", "1s", "a:1", "${A}", "$", "hold", "null", "x" * 99]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=25,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.dictionaries(st.sampled_from(sorted(Config.model_fields)), ODD), services=st.lists(ODD, max_size=3))
+def test_any_values_load_or_are_refused_in_order(
+    tmp_path: Path, values: dict[str, object], services: list[object]
+) -> None:
+    """Whatever stands under known keys, there is a configuration or a sorted list of problems, one a position."""
+    text = yaml.safe_dump({**values, "services": services}, sort_keys=False)
+    try:
+        loaded(tmp_path, text)
+    except ConfigError as error:
+        places = [(problem.line or 0, problem.column or 0) for problem in error.problems]
+        assert places == sorted(set(places))
+        assert all(problem.message for problem in error.problems)

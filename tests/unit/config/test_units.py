@@ -1,5 +1,8 @@
 """Durations, ranges and sizes."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,3 +105,10 @@ def test_anything_else_is_no_size(text: object) -> None:
 def test_a_size_survives_being_written(count: int) -> None:
     """What `size_text` writes reads as the same number of bytes."""
     assert units.size(units.size_text(count)) == count
+
+
+def test_reading_a_duration_loads_no_library() -> None:
+    """Commands that a pod starts again and again need neither YAML nor models."""
+    code = "import sys, sidecar.config.units, sidecar.config.address; print(*{'yaml', 'pydantic', 'asyncio'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
