@@ -12,10 +12,20 @@ from typing import Any
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what its import prints is not ours to fix
     from v2 import nacos
+    from v2.nacos.common.nacos_exception import NacosException
     from v2.nacos.transport.grpcauto import nacos_grpc_service_pb2
     from v2.nacos.utils.net_util import NetUtils
 
-__all__ = ["Subscriber", "connection_id", "deregister", "nacos", "nacos_grpc_service_pb2", "query", "register"]
+__all__ = [
+    "NacosException",
+    "Subscriber",
+    "connection_id",
+    "deregister",
+    "nacos",
+    "nacos_grpc_service_pb2",
+    "query",
+    "register",
+]
 __all__ += ["sdk_client", "subscribe"]
 
 _SDK = str(Path(nacos.__file__).parent)

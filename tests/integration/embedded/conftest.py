@@ -7,12 +7,10 @@ import pytest
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support.wire_client import WireClient
 
-ONE, TWO = "10.0.0.1:80", "10.0.0.2:80"
-
 
 @pytest.fixture
 async def registry() -> AsyncIterator[EmbeddedRegistry]:
-    """A registry that pushes without delay and only once, with one instance of `orders`."""
+    """A registry that pushes without delay, with one instance of `orders`."""
     async with EmbeddedRegistry(push_delay_s=0.0) as registry:
         registry.register("orders", "10.0.0.1", 80)
         yield registry

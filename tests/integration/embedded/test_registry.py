@@ -1,6 +1,7 @@
 """The unmodified SDK against the embedded registry: what it can do, and each of its defects that we work around."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sidecar.embedded.faults import (
     EndStreams,
     FaultError,
     ForcedList,
+    PushTiming,
     RefTime,
     ResetConnections,
     Restart,
@@ -29,7 +31,9 @@ ONE, TWO = "127.0.0.1:8081", "127.0.0.1:8082"
 
 @pytest.fixture
 async def registry() -> AsyncIterator[EmbeddedRegistry]:
-    async with EmbeddedRegistry(push_delay_s=0.0) as registry:
+    """Without the second push: its ack may be on its way when a test ends the stream, and wake the SDK up."""
+    async with EmbeddedRegistry() as registry:
+        await registry.apply(PushTiming(delay_s=0.0, second=False))
         registry.register("orders", "127.0.0.1", 8081)
         yield registry
 
@@ -119,7 +123,7 @@ async def test_defect_1_a_query_repairs_the_connection_but_not_the_subscription(
         assert await lists.next() == {ONE}
         await registry.apply(EndStreams(afterwards=Afterwards.UNREGISTERED))
         await until(lambda: _clients(registry, 0), within=5)
-        assert await sdk.query(app, "orders") == {ONE}
+        await until(lambda: _answers(app, {ONE}), within=10)
         assert sdk.connection_id(app) != before
         registry.register("orders", "127.0.0.1", 8082)
         with pytest.raises(TimeoutError):
@@ -249,6 +253,13 @@ async def _acks(connection: Connection, count: int) -> bool:
 
 async def _has_acked(registry: EmbeddedRegistry, kind: str) -> bool:
     return any(ack.type == kind for connection in registry.connections for ack in connection.acks)
+
+
+async def _answers(app: object, expected: set[str]) -> bool:
+    """On a busy machine the SDK's own three tries within 0.2 s may all come before it is connected again."""
+    with contextlib.suppress(sdk.NacosException):
+        return await sdk.query(app, "orders") == expected
+    return False
 
 
 async def _is_elsewhere(app: object, before: str) -> bool:
