@@ -15,6 +15,8 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Names the loops of one test."""
+    if item.get_closest_marker("own_process"):
+        return {"asyncio": asyncio.new_event_loop}
     if item.get_closest_marker("virtual_time"):
         return {"virtual": VirtualLoop}
     if item.get_closest_marker("one_loop"):

@@ -58,7 +58,7 @@ class Logs:
             self._access.reopen()
         else:
             old, self._access = self._access, access
-            self._loop.run_in_executor(None, old.close)
+            old.close(0)  # what it still holds is written in the background
 
     def close(self) -> None:
         """Writes what is left; the last thing a process does."""
@@ -68,7 +68,7 @@ class Logs:
     def _open(self, loaded: Loaded) -> AccessLog:
         wanted = loaded.config.access_log
         try:
-            sink = open_sink(wanted.path, Path(loaded.path).absolute().parent)
+            sink = open_sink(str(wanted.path), Path(loaded.path).absolute().parent)
         except OSError as error:
             raise CannotOpenLogError(
                 f"cannot open access_log.path {wanted.path}: {error.strerror}; "

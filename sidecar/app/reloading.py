@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar import clock
-from sidecar.admin.views import Reloaded, Result
+from sidecar.admin.views import Reloaded, Result, Unbound
 from sidecar.app.listeners import CannotBindError
 from sidecar.app.logs import CannotOpenLogError
 from sidecar.cluster.events import ReloadApplied, ReloadRejected
@@ -24,18 +24,6 @@ class _Change:
 
     op: str
     path: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Problem:
-    """One reason for a refusal, as the admin port shows it."""
-
-    message: str
-    file: str
-    line: int | None = None
-    column: int | None = None
-    path: str = ""
-    level: str = "error"
 
 
 class Reloader:
@@ -82,17 +70,12 @@ class Reloader:
                 return Reloaded(Result.UNCHANGED, loaded.sha256)
             await sidecar.take(loaded)
         except ConfigError as error:
+            self._refused = await asyncio.to_thread(fingerprint, old.path)
             sidecar.emit([ReloadRejected(problems=tuple(str(problem) for problem in error.problems))])
-            return Reloaded(
-                Result.INVALID,
-                problems=[
-                    _Problem(one.message, one.file, one.line, one.column, one.path, one.level.value)
-                    for one in error.problems
-                ],
-            )
+            return Reloaded(Result.INVALID, problems=error.problems)
         except (CannotBindError, CannotOpenLogError) as error:
             sidecar.emit([ReloadRejected(problems=(str(error),))])
-            return Reloaded(Result.UNBOUND, problems=[_Problem(str(error), str(old.path))])
+            return Reloaded(Result.UNBOUND, problems=[Unbound(str(old.path), str(error))])
         self._refused = None
         sidecar.emit([ReloadApplied(changes=len(changes), sha256=loaded.sha256)])
         return Reloaded(

@@ -37,11 +37,14 @@ def own_addresses(config: Config) -> frozenset[str]:
 
 
 def shared_policy(config: Config) -> ServicePolicy:
-    """What holds on the shared listener before the Host has named a service: limits, and the clocks of the app's side."""
-    defaults = config.defaults
+    """What holds on the shared listener before the Host has named a service: the most that any service there allows."""
+    services = [service for service in config.services if service.hosts] or config.services
     return ServicePolicy(
         name="-",
-        limits=Limits(max_header_bytes=defaults.limits.max_header_bytes, max_headers=defaults.limits.max_headers),
-        timeouts=Timeouts(request_head=defaults.timeouts.request_head),
-        keepalive=Keepalive(app_idle_timeout=defaults.keepalive.app_idle_timeout),
+        limits=Limits(
+            max_header_bytes=max(service.limits.max_header_bytes for service in services),
+            max_headers=max(service.limits.max_headers for service in services),
+        ),
+        timeouts=Timeouts(request_head=max(service.timeouts.request_head for service in services)),
+        keepalive=Keepalive(app_idle_timeout=max(service.keepalive.app_idle_timeout for service in services)),
     )

@@ -1,0 +1,132 @@
+"""Claims about the process: exit codes, signals, and the environments that it must bear."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.app.test_sidecar import answered_by, static
+from tests.support.needs import find
+from tests.support.process import Child
+from tests.support.providers import providers
+from tests.support.sidecar_process import SidecarProcess, running
+from tests.support.until import until
+
+pytestmark = pytest.mark.own_process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_the_first_signal_drains_the_second_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    """While an app is connected the first signal does not end it; the second does, with 128 + the signal's number."""
+    text = "drain: {timeout: 60s}\n"
+    async with providers(1) as (provider,), running(tmp_path, text + static(provider.address)) as process:
+        await process.ready()
+        _, writer = await asyncio.open_connection("127.0.0.1", await process.bound("orders"))
+        process.child.signal(number)
+        await process.event("drain_started")
+        process.child.signal(number)
+        assert await process.child.ended(within=10) == 128 + number
+        writer.close()
+
+
+async def test_quitquitquit_is_a_sigterm(tmp_path: Path) -> None:
+    """The admin call drains and ends the process with 0."""
+    async with running(tmp_path, "drain: {quiet: 100ms}\n" + static("127.0.0.1:9")) as process:
+        await process.ready()
+        assert (await process.admin("/quitquitquit", method="POST")).status == 200
+        assert await process.child.ended(within=10) == 0
+
+
+async def test_a_taken_port_ends_it_with_69_and_a_remedy(tmp_path: Path) -> None:
+    """The message names listener, address, reason and what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        text = static("127.0.0.1:9").replace("    listen: 127.0.0.1:0", f"    listen: {address}")
+        async with running(tmp_path, text) as process:
+            assert await process.child.ended(within=20) == 69
+            assert f"cannot bind {address} for orders: Address already in use; free the port" in process.child.output()
+
+
+async def test_an_invalid_file_ends_it_with_78_and_every_problem(tmp_path: Path) -> None:
+    """Both mistakes are told in one run, each with its place."""
+    async with running(tmp_path, "version: 1\nlisten: nowhere\nservices: [{nam: orders}]\n") as process:
+        assert await process.child.ended(within=20) == 78
+        output = process.child.output()
+        assert "sidecar.yaml:2:9: listen:" in output
+        assert "unknown key 'nam'" in output
+
+
+async def test_an_access_log_that_cannot_be_opened_ends_it_with_69(tmp_path: Path) -> None:
+    """Nothing is bound when the log's file cannot be written."""
+    text = static("127.0.0.1:9").replace("path: access.log", "path: missing/access.log")
+    async with running(tmp_path, text) as process:
+        assert await process.child.ended(within=20) == 69
+        assert "cannot open access_log.path" in process.child.output()
+
+
+async def test_usr1_dumps_the_state_and_usr2_the_stacks(tmp_path: Path) -> None:
+    """Both signals write to stderr and leave the process serving."""
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address)) as process:
+        await process.ready()
+        process.child.signal(signal.SIGUSR1)
+        event = await process.event("state_dump")
+        assert event["state"]["clusters"][0]["endpoints"][0]["address"] == provider.address
+        process.child.signal(signal.SIGUSR2)
+
+        async def dumped() -> bool:
+            return "most recent call first" in process.child.output()
+
+        await until(dumped, within=10)
+        assert await answered_by(process) == str(provider.port)
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_both_event_loops_carry_calls(tmp_path: Path, loop: str) -> None:
+    """The loop that was asked for is in use, and serves."""
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address), "--loop", loop) as process:
+        await process.ready()
+        assert (await process.event("starting"))["loop"] == loop
+        assert await answered_by(process) == str(provider.port)
+
+
+async def test_the_variable_chooses_the_loop_and_the_flag_wins(tmp_path: Path) -> None:
+    """SIDECAR_LOOP is heeded unless the flag says otherwise."""
+    environ = {"SIDECAR_LOOP": "asyncio"}
+    async with running(tmp_path, static("127.0.0.1:9"), environ=environ) as process:
+        assert (await process.event("starting"))["loop"] == "asyncio"
+    async with running(tmp_path, static("127.0.0.1:9"), "--loop", "uvloop", environ=environ) as process:
+        assert (await process.event("starting", count=1))["loop"] == "uvloop"
+
+
+async def test_it_runs_as_nobody_with_nothing_to_write_to(tmp_path: Path) -> None:
+    """Another user, HOME unwritable, no folder of its own: it starts, connects a registry client, and serves."""
+    setpriv = find("setpriv")
+    if setpriv is None or os.geteuid() != 0:
+        pytest.skip("needs root and setpriv to become somebody else")
+    async with providers(1) as (provider,):
+        text = static(provider.address).replace("path: access.log", "path: stdout")
+        (tmp_path / "sidecar.yaml").write_text(text)
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.is_relative_to("/tmp/pytest-of-root"):
+                folder.chmod(0o755)
+        process = SidecarProcess.__new__(SidecarProcess)
+        process.folder, process.config = tmp_path, tmp_path / "sidecar.yaml"
+        process.child = Child(
+            [
+                setpriv, "--reuid=65532", "--regid=65532", "--clear-groups", "--no-new-privs", "--bounding-set=-all",
+                sys.executable, "-m", "sidecar", "run", "-c", str(process.config), "--log-format", "json",
+            ],
+            log=tmp_path / "sidecar.log",
+            environment={"PATH": os.environ["PATH"], "HOME": "/proc", "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+        try:
+            await process.ready()
+            assert await answered_by(process) == str(provider.port)
+        finally:
+            await process.child.terminate()

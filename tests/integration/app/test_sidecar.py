@@ -1,0 +1,273 @@
+"""Claims about one running sidecar, as a user sees it: a real process, real sockets."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sidecar.embedded.registry import EmbeddedRegistry
+from tests.support.http_client import request
+from tests.support.ports import free_port
+from tests.support.providers import Provider, providers
+from tests.support.sidecar_process import SidecarProcess, running
+from tests.support.until import until
+
+pytestmark = pytest.mark.own_process
+
+TOP = "version: 1\nlisten: null\nadmin: {listen: 127.0.0.1:0}\naccess_log: {path: access.log, format: json}\n"
+
+
+def static(*addresses: str, more: str = "") -> str:
+    """One service on a port of its own, with fixed instances."""
+    listed = ", ".join(f'"{address}"' for address in addresses)
+    return f"{TOP}services:\n  - name: orders\n    listen: 127.0.0.1:0\n    discovery: {{static: [{listed}]}}\n{more}"
+
+
+def registered(registry: str, more: str = "", snapshots: str = "null") -> str:
+    """One service on a port of its own, found in a registry."""
+    return (
+        f"{TOP}nacos: {{server_addresses: '{registry}', snapshot_dir: {snapshots}}}\n"
+        f"services:\n  - name: orders\n    listen: 127.0.0.1:0\n{more}"
+    )
+
+
+async def answered_by(process: SidecarProcess, *, method: str = "GET", body: bytes = b"", name: str = "orders") -> str:
+    """The port of the provider that answered; the status must be 200."""
+    answer = await request(await process.bound(name), method, "/", body=body)
+    assert answer.status == 200, (answer.status, answer.headers, answer.body)
+    return answer.body.decode()
+
+
+def access_log(process: SidecarProcess) -> list[dict[str, object]]:
+    """Its lines so far."""
+    return [json.loads(line) for line in (process.folder / "access.log").read_text().splitlines()]
+
+
+async def test_it_carries_calls_and_tells_of_them(tmp_path: Path) -> None:
+    """A call through the service's port reaches an instance; access log and metrics count exactly that call."""
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address)) as process:
+        await process.ready()
+        assert await answered_by(process) == str(provider.port)
+        series = 'sidecar_requests_total{service="orders",code="200",flags="-"}'
+        assert await process.metric(series) == 1
+
+        async def logged() -> bool:
+            return len(access_log(process)) == 1
+
+        await until(logged, within=5)
+        (line,) = access_log(process)
+        assert (line["upstream_host"], line["response_code"]) == (provider.address, 200)
+
+
+async def test_refusing_instances_cost_no_call_of_any_method(tmp_path: Path) -> None:
+    """With one of two instances down, GET and a 3 MB POST are all answered, and the dead one is quarantined at once."""
+    dead = f"127.0.0.1:{free_port()}"
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address, dead)) as process:
+        await process.ready()
+        for _ in range(4):
+            assert await answered_by(process) == str(provider.port)
+            assert await answered_by(process, method="POST", body=b"x" * 3_000_000) == str(provider.port)
+        await process.event("endpoint_quarantined")
+        states = {one["address"]: one["state"] for one in (await process.clusters())[0]["endpoints"]}
+        assert states == {provider.address: "available", dead: "quarantined"}
+
+
+async def test_a_restart_of_the_only_instance_is_waited_for(tmp_path: Path) -> None:
+    """A call that arrives while the single replica is away is answered when it is back, and counted as rescued."""
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address)) as process:
+        await process.ready()
+        await answered_by(process)
+        await provider.stop()
+        waiting = asyncio.ensure_future(answered_by(process, method="POST", body=b"order"))  # noqa: TID251
+        await process.event("endpoint_quarantined")
+        await provider.start()
+        assert await waiting == str(provider.port)
+        assert (
+            await process.metric('sidecar_rescued_requests_total{service="orders",by="wait"}')
+            + await process.metric('sidecar_rescued_requests_total{service="orders",by="retry"}')
+            == 1
+        )
+
+
+async def test_the_shared_listener_routes_by_host(tmp_path: Path) -> None:
+    """The Host names the service; an unknown one is refused with a reason, never sent anywhere."""
+    async with providers(2) as (orders, stock):
+        text = (
+            TOP.replace("listen: null", "listen: 127.0.0.1:0")
+            + f"services:\n  - {{name: orders, discovery: {{static: ['{orders.address}']}}}}\n"
+            + f"  - {{name: stock, discovery: {{static: ['{stock.address}']}}}}\n"
+        )
+        async with running(tmp_path, text) as process:
+            await process.ready()
+            port = await process.bound("shared")
+            for name, provider in (("orders", orders), ("STOCK:80", stock)):
+                assert (await request(port, headers={"Host": name})).body.decode() == str(provider.port)
+            answer = await request(port, headers={"Host": "unknown"})
+            assert (answer.status, answer.headers["x-sidecar-error"]) == (502, "NR no_service attempts=0")
+
+
+async def test_registry_lists_are_followed(tmp_path: Path) -> None:
+    """Instances that register are used, and those that deregister and stop are forgotten, without a lost call."""
+    async with EmbeddedRegistry(port=0) as registry, providers(2) as (first, second):
+        registry.register("orders", "127.0.0.1", first.port)
+        async with running(tmp_path, registered(registry.address)) as process:
+            await process.ready()
+            assert await answered_by(process) == str(first.port)
+            registry.register("orders", "127.0.0.1", second.port)
+            await _until_endpoints(process, [first, second])
+            registry.deregister("orders", "127.0.0.1", first.port)
+            await first.stop()
+            await _until_endpoints(process, [second])
+            assert await answered_by(process) == str(second.port)
+
+
+async def test_a_false_empty_list_changes_nothing(tmp_path: Path) -> None:
+    """When the registry claims that nobody is left, the living instance serves on, visibly held."""
+    async with EmbeddedRegistry(port=0) as registry, providers(1) as (provider,):
+        registry.register("orders", "127.0.0.1", provider.port)
+        async with running(tmp_path, registered(registry.address)) as process:
+            await process.ready()
+            registry.deregister("orders", "127.0.0.1", provider.port)
+            await process.event("push_refused")
+            assert await answered_by(process) == str(provider.port)
+            (cluster,) = await process.clusters()
+            assert cluster["protection"]["why"] == "empty"
+            assert [one["state"] for one in cluster["endpoints"]] == ["held"]
+            assert await process.metric('sidecar_rescued_requests_total{service="orders",by="guard"}') == 1
+
+
+async def test_it_starts_from_disk_when_the_registry_is_down(tmp_path: Path) -> None:
+    """The lists of an earlier run serve at once; with the registry back, its list takes over."""
+    async with EmbeddedRegistry(port=0) as registry, providers(1) as (provider,):
+        registry.register("orders", "127.0.0.1", provider.port)
+        text = registered(registry.address, snapshots="lists")
+        async with running(tmp_path, text) as process:
+            await process.ready()
+
+            async def kept() -> bool:
+                return (tmp_path / "lists" / "orders.json").exists()
+
+            await until(kept, within=10)
+        await registry.stop()
+        async with running(tmp_path, text) as process:
+            await process.ready()
+            assert await answered_by(process) == str(provider.port)
+            assert (await process.clusters())[0]["discovery"]["origin"] == "disk"
+            await registry.start()
+
+            async def healed() -> bool:
+                return (await process.clusters())[0]["discovery"]["origin"] == "nacos"
+
+            await until(healed, within=15)
+            assert await answered_by(process) == str(provider.port)
+
+
+async def test_without_disk_and_registry_it_comes_up_unready_and_heals(tmp_path: Path) -> None:
+    """/readyz names the service that has no list; a call is answered 503 with the reason; both heal by themselves."""
+    async with EmbeddedRegistry(port=0) as registry, providers(1) as (provider,):
+        registry.register("orders", "127.0.0.1", provider.port)
+        await registry.stop()
+        more = "    wait_for_instance: {timeout: 200ms}\n"
+        async with running(tmp_path, registered(registry.address, more)) as process:
+            answer = await process.admin("/readyz?verbose")
+            assert answer.status == 503
+            assert b"[-] service/orders: no instance list yet" in answer.body
+            answer = await request(await process.bound("orders"))
+            assert answer.status == 503
+            assert answer.headers["x-sidecar-error"].startswith("UH no_instance")
+            await registry.start()
+            await process.ready()
+
+            async def served() -> bool:
+                return (await request(await process.bound("orders"))).status == 200
+
+            await until(served, within=10)
+
+
+async def test_drain_serves_until_the_app_is_gone(tmp_path: Path) -> None:
+    """After SIGTERM readiness is off, calls are answered all the same, and the process ends when the app is quiet."""
+    text = "drain: {quiet: 500ms, timeout: 20s}\n"
+    async with providers(1) as (provider,), running(tmp_path, text + static(provider.address)) as process:
+        await process.ready()
+        reader, writer = await asyncio.open_connection("127.0.0.1", await process.bound("orders"))
+        process.child.signal(signal.SIGTERM)
+        await process.event("drain_started")
+        assert (await process.admin("/readyz")).status == 503
+        assert await answered_by(process) == str(provider.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: orders\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" not in head.lower()
+        writer.close()
+        assert await process.child.ended(within=15) == 0
+        assert (await process.event("drain_ended"))["cut"] == 0
+
+
+async def test_drain_has_a_hard_end(tmp_path: Path) -> None:
+    """A request that outlives `drain.timeout` is cut and counted; the exit code is 0 all the same."""
+    text = "drain: {quiet: 100ms, timeout: 600ms}\n"
+    async with providers(1, delay=30.0) as (provider,), running(tmp_path, text + static(provider.address)) as process:
+        await process.ready()
+        _, writer = await asyncio.open_connection("127.0.0.1", await process.bound("orders"))
+        writer.write(b"GET / HTTP/1.1\r\nHost: orders\r\n\r\n")
+
+        async def in_flight() -> bool:
+            return await process.metric('sidecar_requests_in_flight{service="orders"}') == 1
+
+        await until(in_flight, within=5)
+        process.child.signal(signal.SIGTERM)
+        assert await process.child.ended(within=10) == 0
+        assert (await process.event("drain_ended"))["cut"] == 1
+        writer.close()
+
+
+async def test_a_reload_swaps_instances_and_cuts_nothing(tmp_path: Path) -> None:
+    """A call in flight ends under the old configuration, the next one goes by the new one, on the same connection."""
+    async with providers(1, delay=1.0) as (slow,), providers(1) as (quick,):
+        port = free_port()
+        text = static(slow.address).replace("    listen: 127.0.0.1:0", f"    listen: 127.0.0.1:{port}")
+        async with running(tmp_path, text, "--reload-poll", "0s") as process:
+            await process.ready()
+            in_flight = asyncio.ensure_future(request(port))  # noqa: TID251
+
+            async def begun() -> bool:
+                return await process.metric('sidecar_requests_in_flight{service="orders"}') == 1
+
+            await until(begun, within=5)
+            process.config.write_text(text.replace(slow.address, quick.address))
+            process.child.signal(signal.SIGHUP)
+            await process.event("reload_applied")
+            assert (await in_flight).body.decode() == str(slow.port)
+            assert (await request(port)).body.decode() == str(quick.port)
+
+
+async def test_a_refused_reload_keeps_everything(tmp_path: Path) -> None:
+    """An invalid file, or a port that is taken, leaves the old configuration serving, and says why."""
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    address = f"127.0.0.1:{taken.sockets[0].getsockname()[1]}"
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address)) as process:
+        await process.ready()
+        good = process.config.read_text()
+        process.config.write_text(good + "nonsense: 1\n")
+        answer = await process.admin("/reload", method="POST")
+        assert answer.status == 400
+        assert "unknown key 'nonsense'" in json.loads(answer.body)["problems"][0]["message"]
+        process.config.write_text(good.replace("listen: null", f"listen: {address}"))
+        answer = await process.admin("/reload", method="POST")
+        assert answer.status == 409
+        assert f"cannot bind {address} for shared" in json.loads(answer.body)["problems"][0]["message"]
+        assert await answered_by(process) == str(provider.port)
+        assert await process.metric("sidecar_config_last_reload_successful") == 0
+    taken.close()
+
+
+async def _until_endpoints(process: SidecarProcess, wanted: Sequence[Provider]) -> None:
+    async def so() -> bool:
+        (cluster,) = await process.clusters()
+        states = {one["address"]: one["state"] for one in cluster["endpoints"]}
+        return states == {one.address: "available" for one in wanted}
+
+    await until(so, within=10)

@@ -1,0 +1,125 @@
+"""Claims about what a feed does with what its source says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from types import SimpleNamespace
+from typing import cast
+
+from sidecar.app.feed import Feed
+from sidecar.app.services import Service
+from sidecar.cluster.events import Event
+from sidecar.cluster.instance import Instance, Origin, Push
+from sidecar.discovery.source import Connected, Disconnected, Malformed, Update
+from sidecar.errors import FAILURES
+from tests.support.clusters import Stage
+
+
+class ScriptedSource:
+    """Says what a test puts into it."""
+
+    def __init__(self) -> None:
+        self.script: asyncio.Queue[Update] = asyncio.Queue()
+        self.doubts: list[frozenset[str]] = []
+        self.closed = False
+
+    async def updates(self) -> AsyncIterator[Update]:
+        while True:
+            yield await self.script.get()
+            self.script.task_done()
+
+    def doubt(self, services: Collection[str]) -> None:
+        self.doubts.append(frozenset(services))
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Play:
+    """A feed of one service, `orders`, and all that came out of it."""
+
+    def __init__(self) -> None:
+        self.source = ScriptedSource()
+        self.cluster = Stage().cluster
+        self.events: list[Event] = []
+        self.kept: list[str] = []
+        service = cast("Service", SimpleNamespace(name="orders", cluster=self.cluster))
+        self.feed = Feed(
+            self.source,
+            ["orders"],
+            {"orders": service, "other": cast("Service", None)},
+            emit=self.events.extend,
+            keep=lambda one: self.kept.append(one.name),
+            now=lambda: 200.0,
+        )
+
+    async def say(self, *updates: Update) -> list[str]:
+        """The kinds of events that these updates cause."""
+        self.events.clear()
+        for update in updates:
+            self.source.script.put_nowait(update)
+        async with asyncio.timeout(5):
+            await self.source.script.join()
+        return [event.kind for event in self.events]
+
+
+def _push(service: str = "orders", *hosts: str, epoch: int = 1, sequence: int = 1) -> Push:
+    instances = tuple(Instance(host, 80) for host in hosts or ("10.0.0.1",))
+    return Push(service, instances, Origin.NACOS, epoch=epoch, sequence=sequence)
+
+
+async def test_a_list_reaches_its_cluster_and_the_disk() -> None:
+    """A push changes the cluster, tells events, and asks for the list to be kept."""
+    play = Play()
+    kinds = await play.say(Connected(1, "127.0.0.1:8848"), _push())
+    assert kinds[0] == "registry_connected"
+    assert "snapshot_applied" in kinds
+    assert [one.address for one in play.cluster.in_force()] == ["10.0.0.1:80"]
+    assert play.kept == ["orders"]
+    await play.feed.close()
+
+
+async def test_lists_of_services_that_it_no_longer_feeds_are_ignored() -> None:
+    """A feed that a reload is replacing cannot put an old list into a cluster that is not its own any more."""
+    play = Play()
+    play.feed.names -= {"orders"}
+    assert await play.say(_push(), _push("unknown"), Malformed("orders", 1, "damaged")) == []
+    assert not play.cluster.has_list
+    await play.feed.close()
+
+
+async def test_the_session_is_known_and_the_first_one_is_remembered() -> None:
+    """`session` follows the connection; `connected` stays set once it ever was."""
+    play = Play()
+    assert play.feed.session is None
+    await play.say(Connected(1, "127.0.0.1:8848", version="3.1.0"))
+    assert play.feed.session == Connected(1, "127.0.0.1:8848", version="3.1.0")
+    kinds = await play.say(Disconnected(1, "127.0.0.1:8848", "stream_end"))
+    assert "registry_disconnected" in kinds
+    assert play.feed.session is None
+    assert play.feed.connected.is_set()
+    await play.feed.close()
+
+
+async def test_doubts_are_told_when_they_change() -> None:
+    """A source hears of a doubt once when it begins and once when it ends, not at every beat."""
+    play = Play()
+    await play.say(_push())
+    play.feed.doubt(200.0)
+    baseline = len(play.source.doubts)
+    for endpoint in list(play.cluster.endpoints.values()):
+        assert play.cluster.pick(200.0) is endpoint
+        play.cluster.report_failure(endpoint, FAILURES["refused"], 200.0)
+    play.feed.doubt(200.0)
+    play.feed.doubt(200.1)
+    assert play.source.doubts[baseline:] == [frozenset({"orders"})]
+    await play.feed.close()
+
+
+async def test_closing_ends_the_source() -> None:
+    """After `close` the source is closed and nothing it says is heard."""
+    play = Play()
+    await play.feed.close()
+    assert play.source.closed
+    play.source.script.put_nowait(_push())
+    await asyncio.sleep(0)
+    assert play.events == []
