@@ -159,7 +159,7 @@ async def test_it_starts_from_disk_when_the_registry_is_down(tmp_path: Path) -> 
             await registry.start()
 
             async def healed() -> bool:
-                return (await process.clusters())[0]["discovery"]["origin"] == "nacos"
+                return str((await process.clusters())[0]["discovery"]["origin"]) == "nacos"
 
             await until(healed, within=15)
             assert await answered_by(process) == str(provider.port)
