@@ -13,7 +13,7 @@ lines meant that a proxy must see (they repeat even where a trace id makes every
 import enum
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from sidecar.errors import FAILURES, Failure
@@ -33,7 +33,7 @@ REMEMBERED: Final = 512
 """Blocks, and sets of lines, whose meaning is kept, each way."""
 
 REMEMBERED_BYTES: Final = 2048
-"""Longer blocks are understood anew each time, so that the memory stays about a megabyte each way."""
+"""Longer ones are understood anew each time, so that the memory stays about a megabyte each way."""
 
 OUR_PREFIX: Final = b"x-sidecar-"
 """Fields of this name speak for the sidecar, so nobody else's go on."""
@@ -94,37 +94,41 @@ def parted(line: bytes) -> tuple[bytes, bytes]:
     return name[1:].lower(), value.strip(b" \t\r")
 
 
-@functools.lru_cache(maxsize=256)
-def field_pattern(name: bytes) -> re.Pattern[bytes]:
-    """Finds each line of one field in a block: group 0 is the line to cut, group 1 its value."""
-    return re.compile(rb"\n" + spelled(name) + rb":[ \t]*+([^\r\n]*)\r")
+@functools.cache
+def _field(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\n" + spelled(name) + rb":[ \t]*+([^\r]*+)\r")
 
 
 def first_value(block: bytes, name: bytes) -> bytes | None:
-    """The value of the first field `name` of a block."""
-    found = field_pattern(name).search(block)
+    """The value of the first field `name` of a block; `name` is one of ours, never from the wire."""
+    found = _field(name).search(block)
     return found[1].rstrip(b" \t") if found else None
 
 
-def without(block: bytes, name: bytes) -> bytes:
-    """The block without any field `name`."""
-    return field_pattern(name).sub(b"", block)
+def without(block: bytes, names: Collection[bytes]) -> bytes:
+    """The block without the fields `names`; one pass, however many a peer makes us look for."""
+    lines = block.split(b"\r\n")
+    return b"\r\n".join(line for line in lines if line.partition(b":")[0].lower() not in names)
 
 
-def removable(options: Iterable[bytes]) -> list[bytes]:
+def removable(options: Iterable[bytes]) -> set[bytes]:
     """Those members of `Connection` that name a field to remove for being of one hop (RFC 9110 §7.6.1)."""
-    return [name for name in options if name not in _KEPT_BY_CONNECTION and not name.startswith(b"content-")]
+    return {name for name in options if name not in _KEPT_BY_CONNECTION and not name.startswith(b"content-")}
 
 
-@functools.lru_cache(maxsize=256)
-def members(value: bytes) -> tuple[bytes, ...]:
+def members(value: bytes) -> list[bytes]:
     """The members of a comma list, lower-cased, empty ones left out (RFC 9110 §5.6.1)."""
-    return tuple(member for part in value.lower().split(b",") if (member := part.strip(b" \t")))
+    return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]
 
 
 def is_length(digits: bytes) -> bool:
     """Whether this is a Content-Length: ASCII digits only, and a number that someone could mean."""
     return digits.isdigit() and len(digits) <= MAX_LENGTH_DIGITS
+
+
+def worth_remembering(block: bytes, lines: Collection[bytes]) -> bool:
+    """Whether noted lines of a block are few and short enough to be kept."""
+    return len(block) <= REMEMBERED_BYTES or sum(map(len, lines)) <= REMEMBERED_BYTES
 
 
 def too_many_fields(block: bytes, limit: int) -> bool:

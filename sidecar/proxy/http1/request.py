@@ -1,8 +1,8 @@
 """Request heads: read once, then sent to as many instances as it takes.
 
-Two readers stand behind `read_request`. The strict grammar takes nearly everything and costs a microsecond or
-three; what it does not accept is either incomplete, or goes to `parser`, which says what is wrong with it or
-writes it in plainer form for the strict grammar to read again.
+Two readers stand behind `read_request`. The strict grammar takes nearly everything; what it does not accept is
+incomplete, or goes to `parser`, which says what is wrong with it or writes it in plainer form for the strict
+grammar to read again.
 """
 
 import re
@@ -24,7 +24,7 @@ VIA: Final = b"Via: 1.1 nacos-sidecar\r\n"
 
 _LINE: Final = re.compile(rb"([A-Z\-]++) ([!-\"$-~]++) HTTP/1\.([01])\r\n").match
 
-_BEGINNING: Final = re.compile(TOKEN + rb"*(?: |\r?$)").match
+_BEGINNING: Final = re.compile(TOKEN + rb"*(?: |\r?\Z)").match
 
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?]*)(.*)", re.DOTALL).fullmatch
 
@@ -171,7 +171,7 @@ class RequestHead:
             raise BadMessage(BAD_REQUEST, "invalid host in the request target")
         self.absolute = True
         self.authority = authority
-        self.block = without(self.block, b"proxy-authorization")
+        self.block = without(self.block, {b"proxy-authorization"})
         if rest[:1] != b"/":
             rest = b"*" if self.method == b"OPTIONS" and not rest else b"/" + rest
         self.target = rest

@@ -20,6 +20,7 @@ from sidecar.proxy.http1.message import (
     removable,
     strict_block,
     without,
+    worth_remembering,
 )
 
 _TRACE_ID: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-").match
@@ -54,7 +55,7 @@ class RequestFields:
     framing: Framing
     keep_alive: bool
     length: int
-    named: list[bytes]
+    named: set[bytes]
     """Further fields that end here, for `Connection` names them."""
     offers: bytes | None
     """Protocols offered by `Upgrade`, h2c left out: it would make the peer speak what we do not."""
@@ -183,14 +184,15 @@ _meaning: Final = functools.lru_cache(REMEMBERED)(RequestFields)
 def _understand(block: bytes, minor: int) -> tuple[RequestFields, bytes, bytes | None] | None:
     if not strict_block(block):
         return None
-    fields = _meaning(tuple(_noted(block)), minor)
+    lines = tuple(_noted(block))
+    fields = (_meaning if worth_remembering(block, lines) else RequestFields)(lines, minor)
     for line in fields.cut:
         block = block.replace(line, b"", 1)
-    for name in fields.named:
-        block = without(block, name)
+    if fields.named:
+        block = without(block, fields.named)
     request_id = first_value(block, b"x-request-id")
     if request_id == b"":
-        return fields, without(block, b"x-request-id"), None
+        return fields, without(block, {b"x-request-id"}), None
     return fields, block, request_id
 
 

@@ -149,7 +149,7 @@ class ResponseHead:
         """HEAD and 304 may tell a length, 1xx and 204 must not (RFC 9110 §8.6); 101 ends HTTP here."""
         self.framing = _NONE
         if self.status < 200 or self.status == 204:
-            self.block = without(self.block, b"content-length")
+            self.block = without(self.block, {b"content-length"})
         if self.status == 101:
             if fields.upgrade is None or request.upgrade is None:
                 raise BadMessage(PROTOCOL, "a switch of protocols that nobody offered")

@@ -19,6 +19,7 @@ from sidecar.proxy.http1.message import (
     removable,
     strict_block,
     without,
+    worth_remembering,
 )
 
 _CODING: Final = re.compile(TOKEN + rb"++").fullmatch
@@ -55,7 +56,7 @@ class ResponseFields:
     """What every Content-Length says."""
     mixed: bool
     """Both framings came: the codings win, and the connection is not trusted again (RFC 9112 §6.3)."""
-    named: list[bytes]
+    named: set[bytes]
     """Further fields that end here, for `Connection` names them, or that another framing replaces."""
     restated: bytes
     """The one Content-Length for several equal ones."""
@@ -96,9 +97,9 @@ class ResponseFields:
         if self.codings:
             self.chunked = self.codings[-1] == b"chunked"
             self.codings = [coding for coding in self.codings if coding != b"chunked"]
-            self.named.append(b"content-length")
+            self.named.add(b"content-length")
         elif len(self.lengths) > 1:
-            self.named.append(b"content-length")
+            self.named.add(b"content-length")
             self.restated = b"Content-Length: %b\r\n" % self.lengths[0]
 
 
@@ -164,11 +165,12 @@ _meaning: Final = functools.lru_cache(REMEMBERED)(ResponseFields)
 def _understand(block: bytes) -> tuple[ResponseFields, bytes] | None:
     if not strict_block(block):
         return None
-    fields = _meaning(tuple(_noted(block)))
+    lines = tuple(_noted(block))
+    fields = (_meaning if worth_remembering(block, lines) else ResponseFields)(lines)
     for line in fields.cut:
         block = block.replace(line, b"", 1)
-    for name in fields.named:
-        block = without(block, name)
+    if fields.named:
+        block = without(block, fields.named)
     return fields, block + fields.restated
 
 

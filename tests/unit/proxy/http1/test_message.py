@@ -27,15 +27,14 @@ def test_a_field_is_found_by_its_whole_name() -> None:
 
 def test_cutting_a_field_leaves_a_block() -> None:
     """All lines of that name go, and nothing else changes."""
-    assert without(BLOCK, b"a") == b"\r\nab: 2 \r\nB: A: 4\r\n"
-    assert strict_block(without(BLOCK, b"a"))
-    assert without(without(without(BLOCK, b"a"), b"ab"), b"b") == b"\r\n"
+    assert without(BLOCK, {b"a"}) == b"\r\nab: 2 \r\nB: A: 4\r\n"
+    assert without(BLOCK, {b"c"}) == BLOCK
+    assert without(BLOCK, {b"a", b"ab", b"b"}) == b"\r\n"
 
 
 def test_names_with_signs_are_taken_literally() -> None:
-    """A name from the wire never becomes a pattern."""
-    assert without(b"\r\nX.y: 1\r\nXay: 2\r\n", b"x.y") == b"\r\nXay: 2\r\n"
-    assert without(b"\r\n|: 1\r\nX: 2\r\n", b"|") == b"\r\nX: 2\r\n"
+    """A name never acts as a pattern."""
+    assert first_value(b"\r\nXay: 1\r\nX.y: 2\r\n", b"x.y") == b"2"
     assert spelled(b"a-1") == rb"[Aa]\-1"
 
 
@@ -67,15 +66,15 @@ def test_nothing_else_is_a_block(block: bytes) -> None:
 
 def test_lists_have_members() -> None:
     """Lower case, without spaces and empty places; only SP and TAB are spaces."""
-    assert members(b" Keep-Alive ,,\tX\t") == (b"keep-alive", b"x")
-    assert members(b"a\x0b") == (b"a\x0b",)
-    assert members(b" , ") == ()
+    assert members(b" Keep-Alive ,,\tX\t") == [b"keep-alive", b"x"]
+    assert members(b"a\x0b") == [b"a\x0b"]
+    assert members(b" , ") == []
 
 
 def test_connection_removes_fields_but_not_the_protected() -> None:
     """What it names goes, except fields that others rely on and options that name no field."""
     options = [b"x-hop", b"content-type", b"host", b"set-cookie", b"keep-alive", b"close"]
-    assert removable(options) == [b"x-hop"]
+    assert removable(options) == {b"x-hop"}
 
 
 def test_fields_are_counted_to_the_limit() -> None:

@@ -143,6 +143,7 @@ def test_paths_are_never_tidied(start: bytes, target: bytes) -> None:
         b"GET / HTTP/1.1\r\nHost: a\rX: y\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET /\r\n\r\n",
+        b"HELO\r\n",
         b"\r\n" * 5 + get(b"Host: a"),
         get(),
         get(b"Host: a", b"Host: a"),

@@ -25,8 +25,13 @@ def test_noted_lines_are_understood_once_among_others_that_vary() -> None:
 
 def test_long_blocks_are_not_remembered() -> None:
     """The memory stays small whatever apps send."""
-    block = BLOCK + b"X: " + b"a" * REMEMBERED_BYTES + b"\r\n"
-    assert request_fields(block, 1) is not request_fields(block, 1)
+    long = BLOCK + b"X: " + b"a" * REMEMBERED_BYTES + b"\r\n"
+    assert request_fields(long, 1) is not request_fields(long, 1)
+    noted = BLOCK + b"Connection: " + b"a" * REMEMBERED_BYTES + b"\r\n"
+    first, second = request_fields(noted, 1), request_fields(noted, 1)
+    assert first is not None
+    assert second is not None
+    assert first[0] is not second[0]
 
 
 def test_a_refused_block_is_refused_again() -> None:
