@@ -149,7 +149,7 @@ class Cluster:
 
     def apply(self, push: Push, now: float) -> list[Event]:
         """Judges a list as it arrived and puts in force what is believed of it."""
-        return self._settle_anew(self._members.apply(push, now), now)
+        return self._settle_touched(self._members.apply(push, now), now)
 
     def malformed(self, now: float) -> list[Event]:
         """A list could not be read: what was known stays in force."""
@@ -171,14 +171,15 @@ class Cluster:
 
     def obey(self, now: float) -> list[Event]:
         """The operator believes the registry: all that is held is let go."""
-        return self._settle_anew(self._members.obey(now), now)
+        return self._settle_touched(self._members.obey(now), now)
 
     def update_policy(self, policy: ServicePolicy, now: float) -> list[Event]:
         """Another policy with the same discovery: endpoints keep what we saw of them."""
         self.policy = policy
         self._members.update_policy(policy)
         self._outliers.policy = policy.outlier_detection
-        return self._settle_anew([], now)
+        self._members.touched.update(self.endpoints.values())
+        return self._settle_touched([], now)
 
     # Requests
 
@@ -263,19 +264,20 @@ class Cluster:
         events += self._members.tick(now)
         while self._penalties and self._penalties[0][0] <= now:
             self._penalties.popleft()[1].penalty -= 1
-        for endpoint in self.endpoints.values():
+        for endpoint in self._restless():
             self._outliers.serve(endpoint, now)
             if endpoint.leaving_until <= now:
                 endpoint.leaving_until = -math.inf
             endpoint.trial = self._trial_at(endpoint) <= now
             self._stale = self._stale or endpoint.ramp_from is not None
-        return self._settle_all(events, now)
+            self._settle(endpoint, now)
+        return self._settle_touched(events, now)
 
     def probes_due(self, now: float) -> list[Endpoint]:
         """Endpoints to dial now, longest untried first; each is reported by `probed` exactly once."""
         if now < self._due:
             return []
-        due = sorted((e for e in self.endpoints.values() if self._probe_at(e) <= now), key=_last_tried)
+        due = sorted((e for e in self._restless() if self._probe_at(e) <= now), key=_last_tried)
         chosen = due[: PROBES_AT_ONCE - self._probes_out]
         for endpoint in chosen:
             endpoint.probing = True
@@ -381,21 +383,25 @@ class Cluster:
 
     def _after(self, endpoint: Endpoint, events: list[Event], now: float) -> list[Event]:
         self._settle(endpoint, now)
+        self._members.touched.clear()  # a hold that ended concerns this endpoint alone
         self._members.forget(endpoint)
         self._remind(self._due_at(endpoint, now))
         return self._with_panic(events, now)
 
-    def _settle_anew(self, events: list[Event], now: float) -> list[Event]:
-        """The list or the policy changed: weights and members too."""
-        self._stale = True
-        return self._settle_all(events, now)
-
-    def _settle_all(self, events: list[Event], now: float) -> list[Event]:
-        for endpoint in self.endpoints.values():
+    def _settle_touched(self, events: list[Event], now: float) -> list[Event]:
+        """After anything that may concern many: the list, the policy, time."""
+        touched = self._members.touched
+        for endpoint in touched:
             self._settle(endpoint, now)
+        self._stale = self._stale or bool(touched)  # a weight may have changed where the state did not
+        touched.clear()
         events = self._with_panic(events, now)
         self._plan(now)
         return events
+
+    def _restless(self) -> list[Endpoint]:
+        """Those to whom time alone may do something: all but the plainly available."""
+        return [e for e in self.endpoints.values() if e.state is not _AVAILABLE or e.ramp_from is not None]
 
     def _settle(self, endpoint: Endpoint, now: float) -> None:
         before, endpoint.state = endpoint.state, state_of(endpoint)
@@ -434,7 +440,7 @@ class Cluster:
         return events
 
     def _plan(self, now: float) -> None:
-        self._due = min((self._due_at(e, now) for e in self.endpoints.values()), default=math.inf)
+        self._due = min((self._due_at(endpoint, now) for endpoint in self._restless()), default=math.inf)
         self._due = min(self._due, self._members.next_due(now), self._penalties[0][0] if self._penalties else math.inf)
         self.next_due = min(self._due, self._next_look())
 

@@ -7,7 +7,7 @@ empty first.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import (
@@ -50,6 +50,8 @@ class Membership:
         self.has_list = False
         self.origin: Origin | None = None
         self.confirmed_at: float | None = None
+        self.touched: set[Endpoint] = set()
+        """Endpoints whose facts changed here; whoever keeps their states empties it."""
         self._stats = stats
         self._own = own
         self._latest = EMPTY
@@ -69,11 +71,10 @@ class Membership:
         self._order = push.epoch, push.sequence
         news = read(push, self.policy.discovery)
         change = difference(self._latest, news)
-        first = self.origin is None
-        self.origin = push.origin
+        known_origin, self.origin = self.origin is push.origin, push.origin
         if push.origin is Origin.NACOS:
             self.confirmed_at = now
-        if not (change or first):
+        if known_origin and not change:
             self.guard.same_answer()
             self._notice_list(now)
             arrived = self._arrived(push, "unchanged")
@@ -108,24 +109,23 @@ class Membership:
             del self.endpoints[endpoint.address]
 
     def _take(self, push: Push, news: Snapshot, change: Difference, now: float) -> list[Event]:
-        before, self._latest = self._latest, news
+        self._latest = news
         verdict, ended = self.guard.judge(self._offer(news), now)
         events: list[Event] = [self._arrived(push, RESULTS[verdict])]
         if verdict is not Input.PLAUSIBLE:
             events.append(self._refused(len(news.instances)))
-        fresh = self._list(news, before, push.origin, now, events)
-        for address, hold in self.guard.held.items():
-            self.endpoints[address].hold = hold
-        departures = [*self._let_go(ended), *self._remove_unlisted()]
-        events += departures
-        removed = sum(isinstance(event, EndpointRemoved) for event in departures)
-        if fresh or removed or change.changed:
+        arrivals = self._list(news, change, now, trusted=not self._started and push.origin is not Origin.DISK)
+        self._hold()
+        departures = [*self._let_go(ended), *self._unlist(change.removed)]
+        events += arrivals + departures
+        added, removed = _count(EndpointAdded, arrivals), _count(EndpointRemoved, departures)
+        if added or removed or change.changed:
             events.append(
                 SnapshotApplied(
                     service=self.policy.name,
                     origin=push.origin.value,
                     instances=sum(endpoint.present for endpoint in self.endpoints.values()),
-                    added=fresh,
+                    added=added,
                     removed=removed,
                     changed=len(change.changed),
                 )
@@ -144,24 +144,31 @@ class Membership:
             refusing=frozenset(e.address for e in used if e.refusing and e.hold is None),
         )
 
-    def _list(self, news: Snapshot, before: Snapshot, origin: Origin, now: float, events: list[Event]) -> int:
-        """Puts listed instances in force; returns how many endpoints are new."""
-        trusted = not self._started and origin is not Origin.DISK
-        fresh = 0
-        for address, instance in news.instances.items():
+    def _list(self, news: Snapshot, change: Difference, now: float, *, trusted: bool) -> list[Event]:
+        """Puts listed instances in force. Those of a `trusted` list need no dial, those known from disk included."""
+        events: list[Event] = []
+        for address in news.instances if trusted else (*change.added, *change.changed):
+            instance = news.instances[address]
             endpoint = self.endpoints.get(address)
             if endpoint is None or not endpoint.present:
-                fresh += 1
                 endpoint = self._add(address, instance, now, events)
                 endpoint.quarantine = None if trusted else Quarantine(now)
             elif trusted and endpoint.quarantine is not None and endpoint.quarantine.reach is Reach.UNDIALLED:
                 endpoint.quarantine = None
             endpoint.instance, endpoint.listed = instance, True
             endpoint.shunned = address in news.shunned
-        for address in before.instances.keys() - news.instances.keys():
-            if (endpoint := self.endpoints.get(address)) is not None:
-                endpoint.listed = False
-        return fresh
+            self.touched.add(endpoint)
+        for address in change.removed:
+            if (known := self.endpoints.get(address)) is not None:
+                known.listed = False
+        return events
+
+    def _hold(self) -> None:
+        for address, hold in self.guard.held.items():
+            endpoint = self.endpoints[address]
+            if endpoint.hold is not hold:
+                endpoint.hold = hold
+                self.touched.add(endpoint)
 
     def _add(self, address: str, instance: Instance, now: float, events: list[Event]) -> Endpoint:
         endpoint = self.endpoints.get(address)
@@ -183,16 +190,19 @@ class Membership:
             events.append(HoldEnded(service=self.policy.name, endpoint=address, by=end.value, left=still))
             endpoint = self.endpoints[address]
             endpoint.hold = None
+            self.touched.add(endpoint)
             if not endpoint.listed:
                 events.append(self._remove(endpoint))
         return events
 
-    def _remove_unlisted(self) -> list[Event]:
-        unlisted = [e for e in self.endpoints.values() if e.present and not e.listed and e.hold is None]
-        return [self._remove(endpoint) for endpoint in unlisted]
+    def _unlist(self, addresses: Iterable[str]) -> list[Event]:
+        """Removes those that are missing and not held."""
+        missing = [self.endpoints[address] for address in addresses if address in self.endpoints]
+        return [self._remove(endpoint) for endpoint in missing if endpoint.present and endpoint.hold is None]
 
     def _remove(self, endpoint: Endpoint) -> Event:
         endpoint.present = False
+        self.touched.add(endpoint)
         self.forget(endpoint)
         return EndpointRemoved(service=self.policy.name, endpoint=endpoint.address, in_flight=endpoint.in_flight)
 
@@ -224,3 +234,7 @@ class Membership:
             result=result,
             instances=tuple(f"{one.address}*{one.weight:g}" for one in push.instances[:SHOWN]),
         )
+
+
+def _count(kind: type[Event], events: Sequence[Event]) -> int:
+    return sum(isinstance(event, kind) for event in events)

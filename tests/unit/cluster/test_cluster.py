@@ -292,7 +292,7 @@ def test_the_same_seed_and_the_same_calls_make_the_same_story(policy: Balancing)
     assert story() == story()
 
 
-# What others read
+# What others see
 
 
 def test_reload_keeps_what_was_seen(orders: Stage) -> None:

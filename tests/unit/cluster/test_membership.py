@@ -308,6 +308,15 @@ def test_the_first_push_confirms_what_the_disk_named() -> None:
     assert repr(stage.cluster) == "<Cluster orders: 3 available>"
 
 
+def test_a_first_push_that_says_what_the_disk_said_confirms_it_too() -> None:
+    """The very same list is still the first of the registry: no dial is waited for."""
+    stage = Stage()
+    stage.lists("ab", origin=Origin.DISK, epoch=0)
+    stage.lists("ab")
+    assert repr(stage.cluster) == "<Cluster orders: 2 available>"
+    assert stage.cluster.origin is Origin.NACOS
+
+
 def test_a_list_from_disk_comes_too_late_after_the_registry() -> None:
     """It ranks below any session's list and is counted as stale."""
     stage = stage_of("ab")
