@@ -201,6 +201,8 @@ async def connected(port: int) -> AsyncIterator[Talk]:
     try:
         yield Talk(reader, writer)
     finally:
+        if writer.transport.get_write_buffer_size():
+            writer.transport.abort()
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
