@@ -6,6 +6,7 @@ weight has changed, so that a choice costs the same among three and among five h
 """
 
 import enum
+import math
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
@@ -50,12 +51,19 @@ def tier_of(endpoint: Endpoint) -> Tier | None:
     """Where an endpoint stands; None: it may not be used."""
     state = endpoint.state
     if state is State.HELD and endpoint.hold is not None and endpoint.hold.alive:
-        return Tier.FIRST
+        return _tier_of_living(endpoint)
     if state is State.QUARANTINED and not endpoint.trial:
         return None
     if state in ONE_AT_A_TIME and endpoint.in_flight:
         return None
     return _TIERS.get(state)
+
+
+def _tier_of_living(endpoint: Endpoint) -> Tier:
+    """A held one stands where it would if it were listed: a graceful stop looks like a doubted absence too."""
+    if endpoint.leaving_until > -math.inf:
+        return Tier.LEAVING
+    return Tier.STALLED if endpoint.stalled else Tier.FIRST
 
 
 def ramped(endpoint: Endpoint, slow_start: float, now: float) -> float:

@@ -266,8 +266,9 @@ class Cluster:
             self._penalties.popleft()[1].penalty -= 1
         for endpoint in self._restless():
             self._outliers.serve(endpoint, now)
-            if endpoint.leaving_until <= now:
+            if -math.inf < endpoint.leaving_until <= now:
                 endpoint.leaving_until = -math.inf
+                self._stale = True
             endpoint.trial = self._trial_at(endpoint) <= now
             self._stale = self._stale or endpoint.ramp_from is not None
             self._settle(endpoint, now)
@@ -347,6 +348,7 @@ class Cluster:
             return []
         known = endpoint.leaving_until > now
         endpoint.leaving_until = now + LEAVING_FOR
+        self._stale = self._stale or not known  # a held one keeps its state and changes its place
         return [] if known else [EndpointLeaving(service=self.name, endpoint=endpoint.address, signal=announcement)]
 
     def _note_failure(self, endpoint: Endpoint, reason: str, now: float) -> None:
@@ -369,6 +371,7 @@ class Cluster:
                 )
             else:
                 events.append(EndpointRecovered(service=self.name, endpoint=address, after_s=silent))
+            self._stale = True
             self._settle(endpoint, now)
         return events
 

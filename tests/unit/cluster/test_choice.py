@@ -48,6 +48,13 @@ def test_the_rest_come_one_after_the_other(rank: int) -> None:
     assert chosen(*reversed(ORDER[rank:])) == {ORDER[rank]}
 
 
+def test_a_living_held_one_that_leaves_or_is_stalled_stands_with_its_like() -> None:
+    """What its answers tell counts although the registry's absence is doubted."""
+    leaving, stalled = make("a", State.HELD, alive=True), make("b", State.HELD, alive=True)
+    leaving.leaving_until, stalled.stalled = 10.0, True
+    assert [tier_of(leaving), tier_of(stalled)] == [Tier.LEAVING, Tier.STALLED]
+
+
 @pytest.mark.parametrize("state", [State.DRAINING, State.DISABLED, State.UNHEALTHY, State.QUARANTINED])
 def test_some_states_are_never_chosen(state: State) -> None:
     """Not even when nobody else is there."""

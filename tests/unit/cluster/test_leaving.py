@@ -71,6 +71,29 @@ def test_the_only_usable_one_is_used_while_it_leaves(orders: Stage) -> None:
     assert orders.call() == "a"
 
 
+def test_a_doubted_absence_does_not_bring_a_leaving_one_back(orders: Stage) -> None:
+    """A graceful stop in the minute after a connect: held for its absence, but still used after the others."""
+    orders.cluster.registry_connected(orders.now)
+    for _ in range(2):
+        orders.call(on="a", closing=True)
+    orders.lists("b")
+    orders.wait(1, alive="a")
+    assert orders.state("a") is State.HELD
+    assert orders.chosen(20) == {"b"}
+
+
+def test_a_held_one_leaves_and_returns(orders: Stage) -> None:
+    """Announcements of an endpoint that is held already count, for as long as any others."""
+    orders.cluster.registry_connected(orders.now)
+    orders.lists("b")
+    orders.wait(1, alive="a")
+    assert orders.chosen(40) == {"a", "b"}
+    orders.call(on="a", leaving=True)
+    assert orders.chosen(20) == {"b"}
+    orders.wait(10, alive="a")
+    assert orders.chosen(40) == {"a", "b"}
+
+
 def test_a_restart_ends_the_leaving(orders: Stage) -> None:
     """Refused and reachable again: the new process has announced nothing."""
     orders.call(on="a", leaving=True)

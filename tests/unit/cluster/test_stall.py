@@ -18,12 +18,12 @@ def orders() -> Stage:
     return stage
 
 
-def talk(stage: Stage, letters: str, seconds: float) -> None:
-    """The endpoints named send a byte every tenth of a second."""
+def talk(stage: Stage, letters: str, seconds: float, *, alive: str = "") -> None:
+    """The endpoints named send a byte every tenth of a second; probes of those in `alive` succeed."""
     for _ in range(round(seconds * 10)):
         for letter in letters:
             stage[letter].heard = True
-        stage.wait(0.1)
+        stage.wait(0.1, alive=alive)
 
 
 def freeze(stage: Stage, letter: str, owed: int = 2) -> None:
@@ -154,3 +154,14 @@ def test_one_in_two_hundred_does_not_move_the_p99() -> None:
         histogram.observe(0.002)
     histogram.observe(50.0)
     assert p99.value(1.0) == 0.0025
+
+
+def test_a_held_one_that_stalls_is_used_after_the_others(orders: Stage) -> None:
+    """The kernel of a frozen process accepts probes, so only its silence tells."""
+    orders.cluster.registry_connected(orders.now)
+    orders.lists("bc")
+    orders.probe("a")
+    freeze(orders, "a")
+    talk(orders, "bc", 1.5, alive="a")
+    assert orders.state("a") is State.HELD
+    assert orders.chosen(20) == {"b", "c"}
