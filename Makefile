@@ -31,8 +31,8 @@ format: $(READY) ## the formatter, and what ruff can mend by itself
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-fixtures: $(READY) ## the Java programs of the tests; the first time Maven brings 300 MB
-	$(BIN)/python -m tests.support.java
+fixtures: $(READY) ## what the tests run beside the project; the first time Maven brings 300 MB
+	$(BIN)/python -m tests.support
 
 clean: ## removes what the targets above have made
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

@@ -5,14 +5,14 @@ from tests.support.needs import require
 
 def test_a_missing_tool_skips_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where skips are allowed, the reason names the tool."""
-    monkeypatch.delenv("SIDECAR_REQUIRE_ALL", raising=False)
+    monkeypatch.delenv("TESTS_REQUIRE_ALL", raising=False)
     with pytest.raises(pytest.skip.Exception, match="lacks no-such-tool"):
         require("python3", "no-such-tool")
 
 
 def test_a_complete_run_cannot_pass_by_skipping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With SIDECAR_REQUIRE_ALL=1 the same lack is a failure."""
-    monkeypatch.setenv("SIDECAR_REQUIRE_ALL", "1")
+    """With TESTS_REQUIRE_ALL=1 the same lack is a failure."""
+    monkeypatch.setenv("TESTS_REQUIRE_ALL", "1")
     with pytest.raises(pytest.fail.Exception, match="allows no skip"):
         require("no-such-tool")
 

@@ -5,15 +5,19 @@ where the two tools keep their storage, so nothing of it is seen outside this tr
 the wheels lie in the build context.
 """
 
+import logging
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.process import run
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("mmdebstrap", "buildah", "podman", "runc", "root")
 IMAGE = "localhost/nacos-sidecar"
 
+_log = logging.getLogger("tests")
 _CACHE = ROOT / ".cache" / "containers"
 _STORAGE = ("--root", str(_CACHE / "storage"), "--runroot", str(_CACHE / "run"))
 _BASE = "localhost/python-base"
@@ -28,14 +32,6 @@ _POD = (
 )
 
 
-def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Raises with all that the command said when `check` and it fails."""
-    result = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if check and result.returncode:
-        raise RuntimeError(f"{command[0]} failed with {result.returncode}:\n{result.stdout}{result.stderr}")
-    return result
-
-
 def podman(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     return run("podman", *_STORAGE, *_RUNTIME, *arguments, check=check)
 
@@ -47,7 +43,7 @@ def in_a_pod(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def build_image(folder: Path) -> str:
     """The image of the tree as it stands; `folder` becomes the build context."""
-    _make_base()
+    make_base()
     for name in _CONTEXT:
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "sidecar", folder / "sidecar", ignore=shutil.ignore_patterns("__pycache__"))
@@ -58,14 +54,17 @@ def build_image(folder: Path) -> str:
     return IMAGE
 
 
-def _make_base() -> None:
+def make_base() -> None:
+    """Half a minute, once."""
     if podman("image", "exists", _BASE, check=False).returncode == 0:
         return
     _CACHE.mkdir(parents=True, exist_ok=True)
+    _log.info("the base image: mmdebstrap brings its packages")
     archive = _CACHE / "base.tar"
     run("mmdebstrap", "--quiet", "--variant=essential", f"--include={_PACKAGES}", "bookworm", str(archive))
     podman("import", str(archive), _BASE)
     archive.unlink()
+    _log.info("the base image: built")
 
 
 def _collect_wheels(folder: Path) -> None:

@@ -1,34 +1,30 @@
 """The Java programs of the tests, built from `tests/fixtures/java` into `.cache/java`.
 
 A program is a folder with a `pom.xml`, which names its jars, and a `Main.java`. The folder that it is built into is
-named after the hash of the two, so a change builds anew and an unchanged one costs nothing. `python -m
-tests.support.java` builds them all, with its progress on stdout: the first time, Maven fetches some 300 MB.
+named after the hash of the two, so a change builds anew and an unchanged one costs nothing. The first time, Maven
+fetches some 300 MB.
 """
 
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.needs import find
+from tests.support.process import run
 
 TOOLS = ("java", "javac", "mvn")
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SOURCES = _ROOT / "tests" / "fixtures" / "java"
 _CACHE = _ROOT / ".cache" / "java"
-
-
-def _silent(_: str) -> None:
-    """Says nothing."""
+_log = logging.getLogger("tests")
 
 
 @dataclass(frozen=True)
@@ -52,15 +48,15 @@ class JavaProgram:
         class_path = os.pathsep.join(str(self.home / jar) for jar in ("main.jar", *jars))
         return ["java", *options, "-cp", class_path, self.main]
 
-    def build(self, say: Callable[[str], None] = _silent) -> None:
+    def build(self) -> None:
         if self.home.exists():
             return
         _CACHE.mkdir(parents=True, exist_ok=True)
         with _lock(_CACHE / f"{self.name}.lock"):
             if not self.home.exists():
-                say(f"{self.name}: Maven brings its jars")
+                _log.info("%s: Maven brings its jars", self.name)
                 self._build()
-                say(f"{self.name}: built")
+                _log.info("%s: built", self.name)
 
     def _build(self) -> None:
         for old in _CACHE.glob(f"{self.name}-*"):
@@ -74,7 +70,7 @@ class JavaProgram:
 
     def _collect_jars(self, stage: Path) -> None:
         """The jars into `lib`, and their names in Maven's order: two of them hold the same classes, the first counts."""
-        _run(
+        run(
             *("mvn", "--batch-mode", "--no-transfer-progress", "--quiet"),
             *("--file", str(_SOURCES / self.name / "pom.xml")),
             *("dependency:copy-dependencies", "dependency:build-classpath"),
@@ -87,8 +83,8 @@ class JavaProgram:
     def _compile(self, stage: Path) -> None:
         classes = stage / "classes"
         source = _SOURCES / self.name / "Main.java"
-        _run("javac", "-nowarn", "-cp", f"{stage}/lib/*", "-d", str(classes), str(source))
-        _run("jar", "--create", "--file", str(stage / "main.jar"), "-C", str(classes), ".")
+        run("javac", "-nowarn", "-cp", f"{stage}/lib/*", "-d", str(classes), str(source))
+        run("jar", "--create", "--file", str(stage / "main.jar"), "-C", str(classes), ".")
 
 
 PROVIDER = JavaProgram("provider")
@@ -106,27 +102,8 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _run(*command: str) -> None:
-    result = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError(f"{command[0]} failed with {result.returncode}:\n{result.stdout}{result.stderr}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _build_all() -> None:
+def build_all() -> None:
     """Side by side: Maven waits for the network nearly all of its time."""
     with ThreadPoolExecutor() as pool:
-        for built in [pool.submit(program.build, _say) for program in (PROVIDER, *SERVERS.values())]:
+        for built in [pool.submit(program.build) for program in (PROVIDER, *SERVERS.values())]:
             built.result()
-
-
-if __name__ == "__main__":
-    lacking = [tool for tool in TOOLS if find(tool) is None]
-    if lacking:
-        _say(f"no Java programs for the tests: this machine lacks {', '.join(lacking)}")
-    else:
-        _build_all()

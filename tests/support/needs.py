@@ -1,7 +1,7 @@
 """Tests that need a tool of the machine: skipped with the reason where it is missing, failed where nothing may be.
 
 A test says `@pytest.mark.needs("java", "mvn")`; a fixture calls `require("promtool")`. With
-`SIDECAR_REQUIRE_ALL=1` in the environment a missing tool is a failure, so that a complete run cannot pass by skipping.
+`TESTS_REQUIRE_ALL=1` in the environment a missing tool is a failure, so that a complete run cannot pass by skipping.
 """
 
 import os
@@ -24,14 +24,19 @@ def _has(tool: str) -> bool:
     return os.geteuid() == 0 if tool == "root" else find(tool) is not None
 
 
+def lacking(*tools: str) -> str:
+    """The tools that are missing, or nothing; `root` stands for the rights of that user."""
+    return ", ".join(tool for tool in tools if not _has(tool))
+
+
 def require(*tools: str) -> None:
-    """Ends the test here when one of the tools is missing; `root` stands for the rights of that user."""
-    missing = [tool for tool in tools if not _has(tool)]
+    """Ends the test here when one of the tools is missing."""
+    missing = lacking(*tools)
     if not missing:
         return
-    reason = f"this machine lacks {', '.join(missing)}"
-    if os.environ.get("SIDECAR_REQUIRE_ALL") == "1":
-        pytest.fail(f"{reason}, and SIDECAR_REQUIRE_ALL=1 allows no skip", pytrace=False)
+    reason = f"this machine lacks {missing}"
+    if os.environ.get("TESTS_REQUIRE_ALL") == "1":
+        pytest.fail(f"{reason}, and TESTS_REQUIRE_ALL=1 allows no skip", pytrace=False)
     pytest.skip(reason)
 
 

@@ -1,4 +1,4 @@
-"""A process that a test starts: its output in a file, its end certain."""
+"""Processes that a test starts: their output kept, their end certain."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,14 @@ from pathlib import Path
 
 from tests.support.needs import find
 from tests.support.until import until
+
+
+def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """A command to its end; raises with all that it said when `check` and it fails."""
+    result = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if check and result.returncode:
+        raise RuntimeError(f"{command[0]} failed with {result.returncode}:\n{result.stdout}{result.stderr}")
+    return result
 
 
 class Child:
