@@ -158,6 +158,8 @@ async def read(app: Talk) -> Answer:
     head = await asyncio.wait_for(app.head(), 10)
     if not head:
         return Answer(0, b"", b"")
+    if head[9:12] in {b"204", b"304"}:
+        return Answer(int(head[9:12]), head, b"")
     return Answer(int(head[9:12]), head, await asyncio.wait_for(app.body(head), 10))
 
 
