@@ -8,7 +8,7 @@ from sidecar.cluster.policy import CircuitBreakers, OutlierDetection, WaitForIns
 from sidecar.proxy.listener import OwnEntrance
 from sidecar.proxy.upstream import Upstream
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk, hanging, serving
-from tests.support.stack import GET, MakeStack, begin, call, until
+from tests.support.stack import GET, Answer, MakeStack, begin, call, until
 
 
 async def test_too_many_requests_are_turned_away(stack: MakeStack) -> None:
@@ -65,7 +65,7 @@ async def test_a_request_that_waits_on_a_frozen_endpoint_is_answered_by_another(
         for _ in range(2):
             assert (await call(proxy)).status == 200
         bad_one = proxy.cluster.endpoints[bad.address]
-        asked = []
+        asked: list[asyncio.Task[Answer]] = []
         while bad_one.state is not State.STALLED and len(asked) < 200:
             asked.append(begin(call(proxy)))
             await asyncio.sleep(0.02)

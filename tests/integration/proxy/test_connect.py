@@ -1,0 +1,84 @@
+"""A dial that fails says how, in the words of the table."""
+
+import asyncio
+import errno
+import socket
+
+import pytest
+
+from sidecar.errors import FAILURES
+from sidecar.proxy import connect
+from tests.support.scripted_peer import ScriptedPeer, closed_port, full_backlog
+
+
+async def test_a_listener_is_connected_and_a_probe_hangs_up() -> None:
+    """None is success; the peer sees a connection without a byte."""
+    async with ScriptedPeer() as peer:
+        assert await connect.probe("127.0.0.1", peer.port, 1.0) is None
+        await asyncio.sleep(0.02)
+        assert peer.requests == []
+
+
+async def test_a_closed_port_refuses() -> None:
+    """The promise that nothing was sent."""
+    assert await connect.probe("127.0.0.1", closed_port(), 1.0) is FAILURES["refused"]
+
+
+async def test_a_black_hole_times_out() -> None:
+    """Within the limit, whatever the kernel would do."""
+    loop = asyncio.get_running_loop()
+    with full_backlog() as port:
+        began = loop.time()
+        assert await connect.probe("127.0.0.1", port, 0.15) is FAILURES["connect_timeout"]
+        assert loop.time() - began < 1.0
+
+
+async def test_an_address_without_a_route_is_unreachable() -> None:
+    """So is an address family that this host lacks, or a name that does not resolve."""
+    assert await connect.probe("127.0.0.1", 0, 1.0) in {FAILURES["refused"], FAILURES["unreachable"]}
+    assert await connect.probe("255.255.255.255", 80, 1.0) is FAILURES["unreachable"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, ""), "refused"),
+        (TimeoutError(), "connect_timeout"),
+        (OSError(errno.EHOSTUNREACH, ""), "unreachable"),
+        (OSError(errno.ENETUNREACH, ""), "unreachable"),
+        (OSError(errno.EMFILE, ""), "too_many_connections"),
+        (OSError(errno.EADDRNOTAVAIL, ""), "too_many_connections"),
+        (socket.gaierror(-2, ""), "unreachable"),
+    ],
+)
+def test_every_error_has_a_row(error: OSError, reason: str) -> None:
+    """Our own shortage is never the instance's fault."""
+    assert connect.failure_of(error) is FAILURES[reason]
+
+
+def test_the_end_of_a_connection_has_a_row() -> None:
+    """FIN is `closed`, everything else `reset`."""
+    assert connect.lost(None) is FAILURES["closed"]
+    assert connect.lost(ConnectionResetError()) is FAILURES["reset"]
+
+
+async def test_the_socket_is_tuned_for_small_writes_and_dead_hosts() -> None:
+    """No delay, keep-alive probes, and a limit for unacknowledged bytes."""
+
+    class Made(asyncio.Protocol):
+        def __init__(self, sock: socket.socket) -> None:
+            self.sock = sock
+            self.transport: asyncio.BaseTransport | None = None
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+    async with ScriptedPeer() as peer:
+        made = await connect.dial("127.0.0.1", peer.port, 1.0, Made)
+        sock = made.sock
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == connect.BLACK_HOLE_MS
+        assert made.transport is not None
+        made.transport.close()
+        await asyncio.sleep(0)

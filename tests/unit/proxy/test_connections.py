@@ -1,0 +1,49 @@
+"""What drain waits for, and what it ends."""
+
+from typing import Any
+
+from sidecar.errors import FAILURES, Failure
+from sidecar.proxy.connections import AppConnections
+
+
+class Side:
+    def __init__(self, *, busy: bool) -> None:
+        self.busy = busy
+        self.ended: str | None = None
+
+    def close(self) -> None:
+        self.ended = "closed"
+
+    def cut(self, failure: Failure) -> None:
+        self.ended = failure.reason
+
+    def look_for_stall(self, upstream: Any, now: float) -> None: ...
+
+
+def test_quiet_begins_when_the_last_connection_goes() -> None:
+    """Idle ones count as open: the app may still use them."""
+    clock = [10.0]
+    connections = AppConnections(lambda: clock[0])
+    assert connections.quiet_for(12.0) == 2.0
+    one, two = Side(busy=False), Side(busy=True)
+    connections.add(one)
+    connections.add(two)
+    connections.discard(one)
+    assert connections.quiet_for(20.0) == 0.0
+    clock[0] = 30.0
+    connections.discard(two)
+    assert connections.quiet_for(31.5) == 1.5
+
+
+def test_idle_ones_are_closed_and_active_ones_are_cut() -> None:
+    """Each kind by its own call, counted."""
+    connections = AppConnections(lambda: 0.0)
+    idle, busy = Side(busy=False), Side(busy=True)
+    connections.add(idle)
+    connections.add(busy)
+    assert repr(connections) == "<AppConnections 2 open, 1 busy>"
+    assert connections.close_idle() == 1
+    assert (idle.ended, busy.ended) == ("closed", None)
+    assert connections.abort_active(FAILURES["cut_by_drain"]) == 1
+    assert busy.ended == "cut_by_drain"
+    assert len(connections) == 2
