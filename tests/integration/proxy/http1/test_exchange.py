@@ -1,11 +1,15 @@
 """One request through the whole data path, on the wire: every row of the retry table, fresh and reused, GET and POST."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
+from random import Random
 
 import pytest
 
 from sidecar.cluster.policy import NonIdempotent, OnAmbiguous, Retry, RetryOn, Timeouts, WaitForInstance
+from sidecar.errors import FAILURES
+from sidecar.proxy.http1.body import ChunkedBody
 from tests.support.scripted_peer import (
     OK,
     Script,
@@ -18,7 +22,7 @@ from tests.support.scripted_peer import (
     hanging,
     serving,
 )
-from tests.support.stack import GET, POST, MakeStack, ask, begin, call, read, until
+from tests.support.stack import GET, POST, Answer, MakeStack, Stack, ask, begin, call, read, until
 
 PUT_CHUNKED = b"PUT /a HTTP/1.1\r\nHost: orders\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
 POST_CHUNKED = PUT_CHUNKED.replace(b"PUT", b"POST")
@@ -420,3 +424,111 @@ async def test_never_means_never(stack: MakeStack) -> None:
         async with connected(proxy.port) as app:
             assert (await ask(app, POST)).status == 200
             assert (await ask(app, POST)).status == 502
+
+
+class Chaos:
+    """Instances that misbehave by the throw of a die, and remember every id they executed."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.executed: Counter[bytes] = Counter()
+
+    async def __call__(self, talk: Talk) -> None:
+        while True:
+            dice = self.random.random()
+            if dice < 0.03:
+                return
+            head = await talk.head()
+            if dice < 0.06 or not head:
+                talk.reset()
+                return
+            body = await talk.body(head)
+            self.executed[head.split(b" ")[1]] += 1
+            if dice < 0.09:
+                talk.reset()
+                return
+            if dice < 0.12:
+                await talk.send(UNAVAILABLE)
+                continue
+            await self._answer(talk, body, dice)
+            if dice < 0.2:
+                return
+
+    async def _answer(self, talk: Talk, body: bytes, dice: float) -> None:
+        """The body comes back, whole or dripped, counted, chunked or until the end."""
+        if dice < 0.2:
+            await talk.send(b"HTTP/1.1 200 OK\r\n\r\n", body)
+        elif dice < 0.5 and body:
+            await talk.send(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body), body, b"\r\n0\r\n\r\n"
+            )
+        elif dice < 0.6:
+            await talk.send(b"HTTP/1.1 200 OK\r\nContent-Le")
+            await asyncio.sleep(0)
+            await talk.send(b"ngth: %d\r\n\r\n" % len(body), body[:10], body[10:])
+        else:
+            await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+async def ask_anything(proxy: Stack, random: Random, name: str, calls: int) -> Counter[int]:
+    """One app: calls in a row, over a connection for as long as it lasts; each is answered, or its connection ends."""
+    seen: Counter[int] = Counter()
+    left = calls
+    while left:
+        async with proxy.app() as app:
+            while left:
+                left -= 1
+                method = random.choice([b"GET", b"POST", b"PUT"])
+                body = random.randbytes(random.choice([0, 1, 100, 70_000])) if method != b"GET" else b""
+                head = b"%b /%b-%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (
+                    method,
+                    name.encode(),
+                    left,
+                    len(body),
+                )
+                try:
+                    answer = await ask(app, head + body)
+                except (ConnectionError, asyncio.IncompleteReadError):
+                    seen[-1] += 1
+                    break
+                seen[answer.status] += 1
+                if answer.status == 200:
+                    assert unchunked(answer) == body
+                if b"\r\nConnection: close\r\n" in answer.head or not answer.status:
+                    break
+    return seen
+
+
+def unchunked(answer: Answer) -> bytes:
+    if b"\r\nTransfer-Encoding: chunked\r\n" not in answer.head:
+        return answer.body
+    return ChunkedBody(FAILURES["protocol"], padded=False, chunks=False).feed(answer.body)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whatever_instances_do_each_request_ends_once_and_no_post_is_executed_twice(
+    stack: MakeStack, seed: int
+) -> None:
+    """Twelve apps, three moody instances, one of which restarts: outcomes, records and counters agree, bodies too."""
+    chaos = Chaos(seed)
+    async with ScriptedPeer(chaos) as one, ScriptedPeer(chaos) as two, ScriptedPeer(chaos) as three:
+        proxy = stack(wait_for_instance=WaitForInstance(timeout=2.0))
+        await proxy.open(one.port, two.port, three.port)
+        apps = [begin(ask_anything(proxy, Random(seed * 100 + n), f"app{n}", 40)) for n in range(12)]
+        await asyncio.sleep(0.2)
+        await three.close()
+        await asyncio.sleep(0.2)
+        await three.open()
+        seen: Counter[int] = sum([await app for app in apps], Counter())
+        assert sum(seen.values()) == 12 * 40
+        assert seen[200] > 12 * 40 * 0.8
+        await until(lambda: proxy.cluster.stats.requests_in_flight == 0)
+        assert len(proxy.records) == 12 * 40
+        assert proxy.cluster.stats.requests.total() == 12 * 40
+        posts = {(r.path or "").encode() for r in proxy.records if r.method == "POST"}
+        assert not {path: n for path, n in chaos.executed.items() if n > 1 and path in posts}
+        assert all(e.in_flight == 0 and e.owed == 0 for e in proxy.cluster.endpoints.values())
+        assert proxy.cluster.waiting == 0
+        assert proxy.runtime.replay_bytes == 0
+        stats = proxy.cluster.stats
+        assert stats.idle_connections == stats.instance_connections
