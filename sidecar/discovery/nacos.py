@@ -16,6 +16,7 @@ import os
 import socket
 import uuid
 import warnings
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -200,7 +201,7 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
         """Reads the stream, and reports its end however it comes: the original does not notice a clean one."""
         self.readers.add(asyncio.current_task())  # not a local: task, exception and frame would keep each other alive
         try:
-            async for payload in grpc_conn.bi_stream_send():
+            async for payload in grpc_conn.bi_stream_client.requestBiStream(_outgoing(grpc_conn.queue)):
                 await self._receive(payload, grpc_conn)
         except grpc.aio.AioRpcError as error:
             self.logger.debug("stream ended: %s", error.code())
@@ -208,6 +209,7 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
             _log.exception("crash", extra={"detail": {"task": "registry stream"}})
             raise
         finally:
+            grpc_conn.queue.put_nowait(None)
             self._owner.troubled(Trouble.STREAM_END)
 
     async def _receive(self, payload: Any, connection: Any) -> None:
@@ -238,6 +240,12 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
     async def _acknowledge(response: Any, body: dict[str, Any], connection: Any) -> None:
         response.set_request_id(str(body.get("requestId", "")))
         await connection.send_bi_request(GrpcUtils.convert_response_to_payload(response))
+
+
+async def _outgoing(queue: asyncio.Queue[Any]) -> AsyncIterator[Any]:
+    """What goes out on the stream, until None; the original has no end, and its task would be destroyed pending."""
+    while (payload := await queue.get()) is not None:
+        yield payload
 
 
 def _body(payload: Any) -> dict[str, Any]:

@@ -294,6 +294,16 @@ async def _used(registry: EmbeddedRegistry) -> None:
     await session.close()
 
 
+async def _dropped(registry: EmbeddedRegistry) -> None:
+    """The server ends the stream."""
+    ear = Ear()
+    session = new_session(registry, ear)
+    await session.open()
+    await registry.apply(EndStreams())
+    await ear.trouble()
+    await session.close()
+
+
 async def _cut_off(registry: EmbeddedRegistry) -> None:
     """The limit strikes in the middle of the handshake."""
     await registry.apply(Negotiation(Abilities.SILENT))
@@ -312,7 +322,7 @@ async def _turned_away(registry: EmbeddedRegistry) -> None:
     await session.close()
 
 
-@pytest.mark.parametrize("use", [_used, _cut_off, _turned_away])
+@pytest.mark.parametrize("use", [_used, _dropped, _cut_off, _turned_away])
 async def test_thirty_sessions_leave_nothing_behind(
     registry: EmbeddedRegistry, use: Callable[[EmbeddedRegistry], Awaitable[None]]
 ) -> None:
