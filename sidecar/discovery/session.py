@@ -25,7 +25,6 @@ class Trouble(enum.Enum):
     OPEN_FAILED = "open_failed"
     QUERY_FAILED = "query_failed"
     UNHEALTHY = "unhealthy"
-    CONNECTION_CHANGED = "connection_changed"
     STREAM_END = "stream_end"
     LIST_MISMATCH = "list_mismatch"
     RESET_REQUEST = "reset_request"
