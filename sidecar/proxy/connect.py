@@ -20,6 +20,9 @@ the kernel repeats for a quarter of an hour."""
 _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 30, 10, 3
 _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
+_HUNG_UP = frozenset({errno.EINVAL, errno.ENOTCONN})
+"""What a socket says that was connected and reset before we could set its options."""
+
 _OWN_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN})
 """What says nothing about the instance: our descriptors, ports or memory have run out."""
 
@@ -34,10 +37,10 @@ class DialError(Exception):
 
 def failure_of(error: BaseException) -> Failure:
     """The row of what went wrong while connecting."""
-    if isinstance(error, ConnectionRefusedError):
-        return FAILURES["refused"]
     if isinstance(error, TimeoutError):
         return FAILURES["connect_timeout"]
+    if isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.errno in _HUNG_UP):
+        return FAILURES["refused"]
     if isinstance(error, OSError) and error.errno in _OWN_SHORTAGE:
         return FAILURES["too_many_connections"]
     return FAILURES["unreachable"]

@@ -141,14 +141,15 @@ class AppConnection(asyncio.Protocol):
         if exchange is None:
             if self._closing:
                 self._discard(data)
+            elif self.blocked:
+                # An app that asks without reading what it gets is not answered into our memory.
+                self._hold_back(data)
             else:
                 self._read(self._held + data if self._held else data)
         elif self._body is not None:
             self._read_body(exchange, self._body, data)
         else:
-            self._held += data
-            if len(self._held) > MAX_PIPELINED:
-                self._pause(_PIPELINE)
+            self._hold_back(data)
 
     def eof_received(self) -> bool:
         """FIN: an app may end its side after a complete request and still want the answer (http.md 7.3)."""
@@ -273,6 +274,7 @@ class AppConnection(asyncio.Protocol):
         if self.busy or self._closing or self.blocked:
             return
         held, self._held = self._held, b""
+        self._resume(_PIPELINE)
         if held:
             self._read(held)
         self._let_go()
@@ -409,6 +411,12 @@ class AppConnection(asyncio.Protocol):
             self.close()
 
     # Flow control
+
+    def _hold_back(self, data: bytes) -> None:
+        """Bytes of a later request."""
+        self._held += data
+        if len(self._held) > MAX_PIPELINED:
+            self._pause(_PIPELINE)
 
     def _pause(self, why: int) -> None:
         if not self._hold and not self._transport.is_closing():

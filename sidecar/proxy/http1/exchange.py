@@ -157,11 +157,11 @@ class Exchange:
 
     def app_blocked(self) -> None:
         """The app does not read fast enough."""
-        if self.phase in {_ANSWERING, _TUNNEL} and self.attempt is not None and self.attempt.connection is not None:
+        if self.phase in _HEARING and self.attempt is not None and self.attempt.connection is not None:
             self.attempt.connection.pause_reading()
 
     def app_unblocked(self) -> None:
-        if self.phase in {_ANSWERING, _TUNNEL} and self.attempt is not None and self.attempt.connection is not None:
+        if self.phase in _HEARING and self.attempt is not None and self.attempt.connection is not None:
             self.attempt.connection.resume_reading()
 
     def app_ended_its_side(self) -> None:
@@ -776,6 +776,9 @@ class Exchange:
         if self.trouble is not None:
             self.trouble.cancel_timers()
 
+
+_HEARING = frozenset({_AWAITING, _ANSWERING, _TUNNEL})
+"""Phases in which an instance may speak."""
 
 _OPEN = frozenset({_CONNECTING, _AWAITING, _ANSWERING, _TUNNEL})
 """Phases in which an attempt is under way."""

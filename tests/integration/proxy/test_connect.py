@@ -43,7 +43,10 @@ async def test_an_address_without_a_route_is_unreachable() -> None:
     ("error", "reason"),
     [
         (ConnectionRefusedError(errno.ECONNREFUSED, ""), "refused"),
+        (ConnectionResetError(errno.ECONNRESET, ""), "refused"),
+        (OSError(errno.EINVAL, ""), "refused"),
         (TimeoutError(), "connect_timeout"),
+        (TimeoutError(errno.ETIMEDOUT, ""), "connect_timeout"),
         (OSError(errno.EHOSTUNREACH, ""), "unreachable"),
         (OSError(errno.ENETUNREACH, ""), "unreachable"),
         (OSError(errno.EMFILE, ""), "too_many_connections"),

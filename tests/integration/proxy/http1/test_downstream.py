@@ -386,6 +386,23 @@ async def test_an_app_that_reads_slowly_stops_the_instance(stack: MakeStack) -> 
         assert len(peer.talks) == 1
 
 
+async def test_an_app_that_asks_on_without_reading_is_not_answered_into_memory(stack: MakeStack) -> None:
+    """Requests beyond what it reads wait in its own buffers; once it reads, all are answered."""
+    async with ScriptedPeer(big(4 * 65536)) as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            for _ in range(400):
+                app.writer.write(GET)
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.2)
+            connection = next(iter(proxy.runtime.connections))
+            assert connection._transport.get_write_buffer_size() < MB  # type: ignore[attr-defined]
+            assert proxy.cluster.stats.requests[200, "-"] < 100
+            for _ in range(400):
+                assert len((await read(app)).body) == 4 * 65536
+
+
 async def test_an_instance_that_reads_slowly_stops_the_app(stack: MakeStack) -> None:
     """Back-pressure the other way; the upload arrives whole, and no replay memory is kept."""
     size = 32 * MB
