@@ -1,0 +1,1 @@
+"""The rolling-restart trial on a real Nacos server, as a program: `make trial-restart`."""

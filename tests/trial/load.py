@@ -1,0 +1,203 @@
+"""An app that never slows down: calls leave at a fixed rate, whatever became of the calls before (open loop).
+
+Every other call is a POST; each has an id of its own, which the providers write down. Connections are kept alive and
+taken youngest first; a call that finds none free opens one, as the pool of an HTTP client does. At 300 calls a
+second this costs some 5 % of a core, so that the rate holds on a machine where everything else runs too.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from sidecar.tasks import spawn
+
+PATIENCE = 10.0
+"""Seconds until the app gives a call up."""
+
+_TICK = 0.005
+"""Seconds between looks for calls that are due; their moment is the schedule's, not the look's."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call as the app saw it; times are the loop's."""
+
+    method: str
+    id: str
+    due: float
+    started: float
+    ended: float = 0.0
+    status: int = 0
+    """0: no answer."""
+    error: str = ""
+    """The value of x-sidecar-error, or what happened to the app's own connection."""
+
+    @property
+    def answered(self) -> bool:
+        """An instance carried it out and said so."""
+        return self.status == 200
+
+    def wire(self) -> bytes:
+        """The request."""
+        if self.method == "GET":
+            return f"GET /echo/{self.id} HTTP/1.1\r\nHost: order-service\r\n\r\n".encode()
+        head = f"POST /echo HTTP/1.1\r\nHost: order-service\r\nx-request-id: {self.id}\r\n"
+        body = f'{{"id":"{self.id}"}}'
+        return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+class Load:
+    """`start`, later `stop`; `calls` are all that ended, in the order of their ends."""
+
+    def __init__(self, port: int, *, rate: float) -> None:
+        self.rate = rate
+        self.calls: list[Call] = []
+        self._port = port
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[_Connection] = []
+        self._open: set[_Connection] = set()
+        self._pending = 0
+        self._sent = 0
+        self._stopping = False
+        self.seconds = 0.0
+        """From the first call to the stop."""
+        self._began = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._began = self._loop.time()
+        self._task = spawn(self._offer(), name="load")
+
+    async def stop(self) -> None:
+        """Sends no more; returns when the last call has ended, after `PATIENCE` at most."""
+        self._stopping = True
+        self.seconds = self._loop.time() - self._began
+        if self._task is not None:
+            await self._task
+        while self._pending:  # noqa: ASYNC110 - nothing to set an event for but this one moment
+            await asyncio.sleep(_TICK)
+        for connection in self._open.copy():
+            connection.close()
+
+    async def _offer(self) -> None:
+        while not self._stopping:
+            due = int((self._loop.time() - self._began) * self.rate)
+            while self._sent < due:
+                self._send(self._began + self._sent / self.rate)
+            await asyncio.sleep(_TICK)
+
+    def _send(self, due: float) -> None:
+        method = ("GET", "POST")[self._sent % 2]
+        call = Call(method, f"c{self._sent}", due, self._loop.time())
+        self._sent += 1
+        self._pending += 1
+        if self._idle:
+            self._idle.pop().carry(call)
+        else:
+            spawn(self._send_on_new(call), name="load connection")
+
+    async def _send_on_new(self, call: Call) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                _, connection = await self._loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
+        except OSError as error:
+            self.ended(call, 0, f"the sidecar cannot be reached: {error}")
+        else:
+            connection.carry(call)
+
+    def opened(self, connection: "_Connection") -> None:
+        self._open.add(connection)
+
+    def lost(self, connection: "_Connection") -> None:
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def free(self, connection: "_Connection") -> None:
+        self._idle.append(connection)
+
+    def ended(self, call: Call, status: int, error: str) -> None:
+        self._pending -= 1
+        call.ended, call.status, call.error = self._loop.time(), status, error
+        self.calls.append(call)
+
+
+@asynccontextmanager
+async def loaded(port: int, *, rate: float) -> AsyncIterator[Load]:
+    """Calls leave for as long as the block lasts; after it, all of them have ended."""
+    load = Load(port, rate=rate)
+    load.start()
+    try:
+        yield load
+    finally:
+        await load.stop()
+
+
+class _Connection(asyncio.Protocol):
+    """One call at a time."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._transport: asyncio.Transport | None = None
+        self._call: Call | None = None
+        self._buffer = b""
+        self._limit: asyncio.TimerHandle | None = None
+
+    def carry(self, call: Call) -> None:
+        self._call = call
+        if self._transport is None:
+            self._end(0, "the app's connection was closed")
+            return
+        self._limit = asyncio.get_running_loop().call_later(PATIENCE, self._give_up)
+        self._transport.write(call.wire())
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none of its subclasses
+        self._load.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, found, body = self._buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        status, fields = _parse(head)
+        length = int(fields.get(b"content-length", b"0"))
+        if len(body) < length:
+            return
+        self._buffer = body[length:]
+        self._end(status, fields.get(b"x-sidecar-error", b"").decode())
+        if fields.get(b"connection", b"").lower() == b"close":
+            self.close()
+        else:
+            self._load.free(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._load.lost(self)
+        if self._call is not None:
+            self._end(0, "cut" if self._buffer else "closed without an answer")
+
+    def _give_up(self) -> None:
+        self._end(0, f"no answer within {PATIENCE:.0f} s")
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _end(self, status: int, error: str) -> None:
+        call, self._call = self._call, None
+        if self._limit is not None:
+            self._limit.cancel()
+        if call is not None:
+            self._load.ended(call, status, error)
+
+
+def _parse(head: bytes) -> tuple[int, dict[bytes, bytes]]:
+    """Status, and the fields by their lower-case names."""
+    status_line, *lines = head.split(b"\r\n")
+    fields = (line.partition(b":") for line in lines)
+    return int(status_line[9:12]), {name.lower(): value.strip() for name, _, value in fields}
