@@ -17,8 +17,11 @@ from sidecar.tasks import spawn
 CACHE_SECONDS = 30.0
 """Ribbon refreshes its server list this often; Spring Cloud LoadBalancer caches for 35 s."""
 
-_TIMEOUT = aiohttp.ClientTimeout(sock_connect=2.0, total=10.0)
-"""A patient Java client: connect 2 s, answer 10 s."""
+_LATE = 1.0
+"""Seconds after which a call that could not be sent in time is given up: the machine is too busy for the rate."""
+
+_TIMEOUT = aiohttp.ClientTimeout(sock_connect=2.0, total=5.0)
+"""Longer than the 1 s that Ribbon allows for each, so that a slow machine fails nobody."""
 
 
 class Route(Protocol):
@@ -32,8 +35,8 @@ class Route(Protocol):
 class Fixed:
     """One address for ever: the sidecar's."""
 
-    def __init__(self, base: str) -> None:
-        self._base = base
+    def __init__(self, address: str) -> None:
+        self._base = f"http://{address}"
 
     async def base(self) -> str:
         """The address."""
@@ -47,62 +50,69 @@ class CachedList:
         self._session = session
         self._url = f"http://{registry}/nacos/v1/ns/instance/list"
         self._service = service
-        self._addresses: list[str] = []
+        self._bases: list[str] = []
         self._fetched_at = float("-inf")
         self._turn = 0
+
+    async def refresh(self) -> None:
+        """Asks for the list; calls that go on meanwhile use the old one."""
+        self._fetched_at = monotonic()
+        async with self._session.get(self._url, params={"serviceName": self._service}) as answer:
+            hosts = (await answer.json())["hosts"]
+        self._bases = [f"http://{host['ip']}:{host['port']}" for host in hosts]
 
     async def base(self) -> str:
         """The next address of the list as it was up to 30 s ago."""
         if monotonic() - self._fetched_at > CACHE_SECONDS:
-            self._fetched_at = monotonic()
-            async with self._session.get(self._url, params={"serviceName": self._service}) as answer:
-                hosts = (await answer.json())["hosts"]
-            self._addresses = [f"http://{host['ip']}:{host['port']}" for host in hosts]
-        if not self._addresses:
-            raise LookupError("empty list")
+            await self.refresh()
+        if not self._bases:
+            raise LookupError("the list is empty")
         self._turn += 1
-        return self._addresses[self._turn % len(self._addresses)]
+        return self._bases[self._turn % len(self._bases)]
 
 
 class Caller:
     """Half GET, half POST, each with an id of its own; every call is counted, by the reason when it failed."""
 
     def __init__(self, tally: Tally, session: aiohttp.ClientSession, route: Route, *, prefix: str) -> None:
-        self.tally = tally
+        self._tally = tally
         self._session = session
         self._route = route
         self._prefix = prefix
         self._running: set[asyncio.Task[None]] = set()
-        self._sent = 0
 
-    async def offer(self, *, rate: int, seconds: float, on_tick: Callable[[], None]) -> None:
-        """Sends `rate` calls a second for `seconds`, then waits for the last answers."""
+    async def offer(self, *, rate: int, over: Callable[[float], bool]) -> None:
+        """Sends `rate` calls a second, then waits for the last answers.
+
+        `over` is asked before each call, with the seconds after the start at which it is due.
+        """
         loop = asyncio.get_running_loop()
         start = loop.time()
-        for number in range(round(rate * seconds)):
-            await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
-            if loop.time() > start + seconds:
-                break  # the machine is too slow for the rate: the verdict will say so
-            task = spawn(self._call(), name=f"{self.tally.name} call")
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-            on_tick()
+        while not over(due := self._tally.offered / rate):
+            await asyncio.sleep(max(0.0, start + due - loop.time()))
+            self._tally.offered += 1
+            if loop.time() - start - due < _LATE:
+                self._send(self._tally.offered)
         await asyncio.gather(*self._running)
 
-    async def _call(self) -> None:
-        self._sent += 1
-        request_id = f"{self._prefix}{self._sent}"
+    def _send(self, number: int) -> None:
+        task = spawn(self._call(number), name=f"{self._tally.name}: call {number}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _call(self, number: int) -> None:
+        request_id = f"{self._prefix}{number}"
         started = monotonic()
         try:
             base = await self._route.base()
-            status = await (self._get(base, request_id) if self._sent % 2 else self._post(base, request_id))
+            status = await (self._get(base, request_id) if number % 2 else self._post(base, request_id))
         except (aiohttp.ClientError, TimeoutError, LookupError) as error:
-            self.tally.fail(_reason(error))
+            self._tally.fail(_reason(error))
         else:
             if status == 200:
-                self.tally.succeed(monotonic() - started)
+                self._tally.succeed(monotonic() - started)
             else:
-                self.tally.fail(f"status {status}")
+                self._tally.fail(f"status {status}")
 
     async def _get(self, base: str, request_id: str) -> int:
         async with self._session.get(f"{base}/echo/{request_id}") as answer:

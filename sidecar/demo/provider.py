@@ -1,26 +1,54 @@
 """A provider as legacy shops run them: a small HTTP service that registers itself in Nacos.
 
 `GET /echo/{id}` and `POST /echo` (header `x-request-id`) answer 200 with the id and the port. Each executed id is
-appended to `--ids`, so that repeated and lost calls can be counted from this end too. On SIGTERM it deregisters,
-stops listening, finishes what it began and goes: the graceful stop of a well-behaved service.
+appended to `--ids`, so that repeated and lost calls can be counted from this end too.
+
+**Graceful stop**, on SIGTERM or SIGINT: deregister, refuse new connections, serve the open ones for a second more
+and say `Connection: close` on them, finish what was begun, go. The second is what subscribers need to hear of it.
 """
 
 import argparse
 import asyncio
+import importlib
+import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from aiohttp import web
 
+from sidecar.discovery.absent import absent
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is loaded: it tells of every closed connection otherwise
+
+importlib.import_module("psutil")  # the library asks it for our address: it must not be one of the absent
+with absent(), warnings.catch_warnings(action="ignore"):  # of things deprecated in it
+    from v2.nacos import (
+        ClientConfigBuilder,
+        DeregisterInstanceParam,
+        GRPCConfig,
+        NacosNamingService,
+        RegisterInstanceParam,
+    )
+    from v2.nacos.common.nacos_exception import NacosException
+
+_OK, _UNAVAILABLE = 0, 69
+
 _GROUP = "DEFAULT_GROUP"
 
+_LINGER = 1.0
+"""Seconds between deregistering and closing connections; Nacos gathers changes for half a second before it tells them."""
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Serves until SIGTERM or SIGINT."""
+_PATIENCE = 3.0
+"""Seconds that the registry gets to hear of our end; the library's own limit for one request."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serves until SIGTERM or SIGINT; 69 when the port is taken or the registry cannot be reached."""
     parser = argparse.ArgumentParser(prog="python -m sidecar.demo.provider", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="HTTP port on 127.0.0.1")
     parser.add_argument("--registry", required=True, metavar="HOST:PORT", help="Nacos server address")
@@ -28,41 +56,79 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--service", default="order-service", help="name to register under")
     parser.add_argument("--ids", type=Path, required=True, help="file to which each executed id is appended")
     args = parser.parse_args(argv)
-    with args.ids.open("a", encoding="utf-8") as ids:
-        asyncio.run(_serve(args, ids))
+    with args.ids.open("a", encoding="utf-8") as ids, tempfile.TemporaryDirectory(prefix="demo-provider-") as folder:
+        try:
+            asyncio.run(_serve(args, ids, Path(folder)))
+        except OSError as error:
+            return _unavailable(f"cannot listen on 127.0.0.1:{args.port}: {error.strerror}")
+        except NacosException as error:
+            return _unavailable(f"cannot register at {args.registry}: {error}")
+    return _OK
 
 
-async def _serve(args: argparse.Namespace, ids: TextIO) -> None:
+def _unavailable(reason: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    return _UNAVAILABLE
+
+
+async def _serve(args: argparse.Namespace, ids: TextIO, folder: Path) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(_http(args.port, ids), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", args.port, reuse_address=True).start()
-    with tempfile.TemporaryDirectory(prefix="demo-provider-") as folder:
-        registration = await _Registration.register(args, Path(folder))
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    http = _Http(args.port, ids)
+    await http.open()
+    try:
+        registration = await _Registration.begin(args, folder)
         await stop.wait()
         await registration.end()
-    await runner.cleanup()
+    finally:
+        await http.close()
 
 
-def _http(port: int, ids: TextIO) -> web.Application:
-    def executed(request: web.Request, request_id: str) -> web.Response:
-        ids.write(f"{request.method} {request_id}\n")
-        ids.flush()
-        return web.json_response({"id": request_id, "port": port})
+class _Http:
+    """The service itself."""
 
-    async def get(request: web.Request) -> web.Response:
-        return executed(request, request.match_info["id"])
+    def __init__(self, port: int, ids: TextIO) -> None:
+        self._port = port
+        self._ids = ids
+        self._leaving = False
+        app = web.Application(middlewares=[self._farewell])
+        app.add_routes([web.get("/echo/{id}", self._get), web.post("/echo", self._post)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
 
-    async def post(request: web.Request) -> web.Response:
+    async def open(self) -> None:
+        """Listens; raises OSError when the port is taken."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
+
+    async def close(self) -> None:
+        """Refuses new connections at once, lets go of the open ones after a while."""
+        self._leaving = True
+        for site in list(self._runner.sites):
+            await site.stop()
+        await asyncio.sleep(_LINGER)
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _farewell(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        answer = await handler(request)
+        if self._leaving:
+            answer.force_close()
+        return answer
+
+    async def _get(self, request: web.Request) -> web.Response:
+        return self._executed(request, request.match_info["id"])
+
+    async def _post(self, request: web.Request) -> web.Response:
         await request.read()
-        return executed(request, request.headers["x-request-id"])
+        return self._executed(request, request.headers["x-request-id"])
 
-    app = web.Application()
-    app.add_routes([web.get("/echo/{id}", get), web.post("/echo", post)])
-    return app
+    def _executed(self, request: web.Request, request_id: str) -> web.Response:
+        self._ids.write(f"{request.method} {request_id}\n")
+        self._ids.flush()
+        return web.json_response({"id": request_id, "port": self._port})
 
 
 class _Registration:
@@ -73,15 +139,8 @@ class _Registration:
         self._where = where
 
     @classmethod
-    async def register(cls, args: argparse.Namespace, folder: Path) -> "_Registration":
-        # Imported here: the client library takes half a second, and --help should not.
-        from v2.nacos import (  # noqa: PLC0415
-            ClientConfigBuilder,
-            GRPCConfig,
-            NacosNamingService,
-            RegisterInstanceParam,
-        )
-
+    async def begin(cls, args: argparse.Namespace, folder: Path) -> "_Registration":
+        """Connects and registers; raises NacosException."""
         config = (
             ClientConfigBuilder()
             .server_address(args.registry)
@@ -98,17 +157,14 @@ class _Registration:
         return cls(client, where)
 
     async def end(self) -> None:
-        """Deregisters; the registry forgets us at once, its subscribers half a second later."""
-        from v2.nacos import DeregisterInstanceParam  # noqa: PLC0415
-
-        from v2.nacos.common.nacos_exception import NacosException  # noqa: PLC0415
-
+        """Deregisters; the registry forgets us at once, its subscribers hear of it half a second later."""
+        farewell = self._client.deregister_instance(DeregisterInstanceParam(**self._where, ephemeral=True))
         try:
-            await self._client.deregister_instance(DeregisterInstanceParam(**self._where, ephemeral=True))
-        except NacosException as error:
+            await asyncio.wait_for(farewell, _PATIENCE)
+        except (NacosException, TimeoutError) as error:
             sys.stderr.write(f"not deregistered, the registry forgets us with the connection: {error}\n")
         await self._client.shutdown()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
