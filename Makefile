@@ -7,10 +7,10 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures clean
+.PHONY: help demo run test lint format fixtures trial-restart bench-quick clean
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: $(READY) ## a rolling restart on this machine, with and without the sidecar (ARGS="--keep")
 	$(BIN)/nacos-sidecar demo $(ARGS)
@@ -33,6 +33,12 @@ format: $(READY) ## the formatter, and what ruff can mend by itself
 
 fixtures: $(READY) ## what the tests run beside the project; the first time Maven brings 300 MB
 	$(BIN)/python -m tests.support
+
+trial-restart: $(READY) fixtures ## providers and Nacos restart under load, real ones; 3 min (ARGS="--nacos 2.3.2 --rate 100")
+	$(BIN)/python -m tests.trial $(ARGS)
+
+bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and nginx (ARGS=…)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 clean: ## removes what the targets above have made
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

@@ -1,0 +1,1 @@
+"""Figures that are measured side by side, never asserted: `make bench-quick`."""
