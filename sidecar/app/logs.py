@@ -17,7 +17,9 @@ _STDERR = 2
 
 
 class CannotOpenLogError(Exception):
-    """The access log's file cannot be opened; nothing was changed."""
+    """The access log's file cannot be opened; nothing was changed. `path` is its key in the YAML."""
+
+    path = "access_log.path"
 
 
 class Logs:

@@ -67,6 +67,7 @@ class Reloader:
             self._refused = loaded.sha256
             changes = compare(old.config, loaded.config)
             if loaded.sha256 == old.sha256 and not changes:
+                sidecar.refresh()
                 return Reloaded(Result.UNCHANGED, loaded.sha256)
             await sidecar.take(loaded)
         except ConfigError as error:
@@ -75,7 +76,7 @@ class Reloader:
             return Reloaded(Result.INVALID, problems=error.problems)
         except (CannotBindError, CannotOpenLogError) as error:
             sidecar.emit([ReloadRejected(problems=(str(error),))])
-            return Reloaded(Result.UNBOUND, problems=[Unbound(str(old.path), str(error))])
+            return Reloaded(Result.UNBOUND, problems=[Unbound(error.path, str(error))])
         self._refused = None
         sidecar.emit([ReloadApplied(changes=len(changes), sha256=loaded.sha256)])
         return Reloaded(
@@ -86,6 +87,7 @@ class Reloader:
         while True:
             await asyncio.sleep(self._poll)
             seen = await asyncio.to_thread(fingerprint, sidecar.loaded.path)
-            if seen is not None and seen not in {sidecar.loaded.sha256, self._refused}:
+            settled = {self._refused, sidecar.loaded.sha256 if self.last_ok else None}  # back to what is in force: tell
+            if seen is not None and seen not in settled:
                 self._refused = seen  # told once: the same broken file is not tried again every few seconds
                 await self.reload(sidecar)

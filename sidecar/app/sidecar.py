@@ -12,7 +12,7 @@ from sidecar.app.drain import Drain
 from sidecar.app.feeds import Feeds
 from sidecar.app.heartbeat import Heartbeat
 from sidecar.app.journal import Journal
-from sidecar.app.listeners import SHARED, CannotBindError, Listeners, Wanted
+from sidecar.app.listeners import ADMIN, SHARED, CannotBindError, Listeners, Wanted
 from sidecar.app.logs import Logs
 from sidecar.app.reloading import Reloader
 from sidecar.app.services import Service, Services
@@ -29,9 +29,6 @@ from sidecar.proxy.runtime import Runtime
 from sidecar.tasks import spawn
 from sidecar.telemetry.loop_lag import LagMeter
 from sidecar.telemetry.timeline import Timeline
-
-ADMIN = "admin"
-"""Name of the operator's listener in messages and in /server_info."""
 
 _log = logging.getLogger("sidecar")
 
@@ -101,6 +98,10 @@ class Sidecar:
         )
         self.loaded, self.loaded_at = loaded, clock.wall()
 
+    def refresh(self) -> None:
+        """What a reload does even where nothing changed: logs are reopened, the level is the configured one again."""
+        self.logs.put_in_force(self.loaded.config, None)
+
     def latches(self) -> tuple[Latch, ...]:
         """What readiness waits for."""
         return latches(
@@ -152,7 +153,6 @@ class Sidecar:
 
     async def stop(self) -> None:
         """Ends what is still open and lets go of everything; the logs come last."""
-        started = self._drain.started if self._drain else self.loop.time()
         self.listeners.close()
         self.runtime.connections.close_idle()
         cut = self.runtime.connections.abort_active(FAILURES["cut_by_drain"])
@@ -163,7 +163,8 @@ class Sidecar:
         await self.feeds.close()
         if self._admin is not None:
             await self._admin.close()
-        self.emit([DrainEnded(cut=cut, took=f"{self.loop.time() - started:.1f}s")])
+        if self._drain is not None:
+            self.emit([DrainEnded(cut=cut, took=f"{self.loop.time() - self._drain.started:.1f}s")])
         self.logs.close()
 
     async def _bind(self, loaded: Loaded) -> None:

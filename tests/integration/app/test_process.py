@@ -51,6 +51,7 @@ async def test_a_taken_port_ends_it_with_69_and_a_remedy(tmp_path: Path) -> None
         async with running(tmp_path, text) as process:
             assert await process.child.ended(within=20) == 69
             assert f"cannot bind {address} for orders: Address already in use; free the port" in process.child.output()
+            assert "drain_ended" not in process.child.output()
 
 
 async def test_an_invalid_file_ends_it_with_78_and_every_problem(tmp_path: Path) -> None:

@@ -27,9 +27,10 @@ class Play:
         self.events: list[Event] = []
         self.taken: list[Loaded] = []
         self.refusal: Exception | None = None
+        self.refreshed = 0
         self.stats = ProcessStats()
         self.sidecar: Any = SimpleNamespace(
-            loaded=self.load(), stats=self.stats, emit=self.events.extend, take=self._take
+            loaded=self.load(), stats=self.stats, emit=self.events.extend, take=self._take, refresh=self._refresh
         )
 
     def write(self, text: str) -> None:
@@ -37,6 +38,9 @@ class Play:
 
     def load(self) -> Loaded:
         return load(self.path, environ={})
+
+    def _refresh(self) -> None:
+        self.refreshed += 1
 
     async def _take(self, loaded: Loaded) -> None:
         if self.refusal is not None:
@@ -57,10 +61,10 @@ async def test_a_changed_file_is_taken_and_its_changes_are_named(tmp_path: Path)
 
 
 async def test_an_unchanged_file_changes_nothing(tmp_path: Path) -> None:
-    """Asking for a reload of the same content is answered `unchanged`, and nothing is taken."""
+    """Asking for a reload of the same content is answered `unchanged`; nothing is taken, but the logs are reopened."""
     play = Play(tmp_path)
     assert (await play.reloader.reload(play.sidecar)).result is Result.UNCHANGED
-    assert play.taken == []
+    assert (play.taken, play.refreshed) == ([], 1)
     assert play.stats.reloads == {"unchanged": 1}
 
 
@@ -85,7 +89,9 @@ async def test_an_address_that_is_taken_is_told_and_can_be_tried_again(tmp_path:
     play.refusal = CannotBindError("shared", "127.0.0.1:7001", OSError(98, "Address already in use"))
     outcome = await play.reloader.reload(play.sidecar)
     assert outcome.result is Result.UNBOUND
-    assert "cannot bind 127.0.0.1:7001 for shared" in outcome.problems[0].as_json()["message"]
+    problem = outcome.problems[0].as_json()
+    assert problem["path"] == "listen"
+    assert "cannot bind 127.0.0.1:7001 for shared" in problem["message"]
     play.refusal = None
     assert (await play.reloader.reload(play.sidecar)).result is Result.APPLIED
     assert play.reloader.last_ok
@@ -111,4 +117,20 @@ async def test_the_file_is_watched_by_content(tmp_path: Path) -> None:
     play.write("version: [\n")
     await asyncio.sleep(30.0)
     assert [event.kind for event in play.events] == ["reload_applied", "reload_rejected"]
+    await play.reloader.close()
+
+
+@pytest.mark.virtual_time
+async def test_a_refused_file_that_is_put_back_is_no_longer_held_against_us(tmp_path: Path) -> None:
+    """Once the file says again what is in force, the last reload counts as good: an alert on it ends by itself."""
+    play = Play(tmp_path, poll=3.0)
+    play.reloader.watch(play.sidecar)
+    play.write("version: [\n")
+    async with asyncio.timeout(1000):
+        while play.reloader.last_ok:  # noqa: ASYNC110 - the reader is another thread
+            await asyncio.sleep(1.0)
+        play.write(GOOD)
+        while not play.reloader.last_ok:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(1.0)
+    assert play.stats.reloads == {"rejected": 1, "unchanged": 1}
     await play.reloader.close()
