@@ -124,6 +124,6 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
     """A warning for each `SIDECAR_*` that nothing reads."""
     known = {name for name in (FILE_VARIABLE, *VARIABLES, *_SETTINGS.values()) if name.startswith("SIDECAR_")}
     for name in sorted(environ):
-        if name.startswith("SIDECAR_") and name not in known and not _SERVICE_LINK.fullmatch(name):
+        if environ[name] and name.startswith("SIDECAR_") and name not in known and not _SERVICE_LINK.fullmatch(name):
             message = f"unknown variable{did_you_mean(name, known, likeness=0.8)}"
             yield Problem(f"env:{name}", None, None, "", Level.WARNING, message)

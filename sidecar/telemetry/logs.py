@@ -19,8 +19,8 @@ LOGGER = "sidecar"
 
 LEVELS = ("debug", "info", "warning", "error")
 
-_FOREIGN = "log"
-"""The kind of a line that a library wrote."""
+_PLAIN = "log"
+"""The kind of a line that is no event: a library's, or a warning of ours about the configuration."""
 
 Fields = dict[str, Any]
 
@@ -109,11 +109,12 @@ def _event_fields(event: Event) -> Fields:
 
 
 def _kind_and_fields(record: logging.LogRecord) -> tuple[str, Fields]:
-    """Ours carry their kind as the message and their facts as `detail`; a library's line is told apart by its logger."""
-    if record.name == LOGGER:
-        kind, found = record.getMessage(), getattr(record, "detail", {})
+    """Events carry their kind as the message and their facts as `detail`; all else is a plain line of some logger."""
+    detail: Fields | None = getattr(record, "detail", None)
+    if record.name == LOGGER and detail is not None:
+        kind, found = record.getMessage(), detail
     else:
-        kind, found = _FOREIGN, {"logger": record.name, "message": record.getMessage()}
+        kind, found = _PLAIN, {"logger": record.name, "message": record.getMessage()}
     return kind, {key: value for key, value in (found | _raised(record)).items() if value is not None}
 
 

@@ -75,6 +75,7 @@ def test_unknown_variables_of_ours_are_remarked() -> None:
         ),
         "x",
     )
+    environ["SIDECAR_EMPTY"] = ""  # counts as unset, as everywhere
     assert [str(problem) for problem in unknown_variables(environ)] == [
         "env:SIDECAR_LOGLEVEL: warning: unknown variable (did you mean 'SIDECAR_LOG_LEVEL'?)",
         "env:SIDECAR_XYZZY: warning: unknown variable",

@@ -133,6 +133,12 @@ def test_libraries_are_heard_from_warning_on(written: Written) -> None:
     assert written.lines() == ['WARNING log logger=some.library message="trouble with a b"']
 
 
+def test_a_plain_warning_of_ours_is_no_event(written: Written) -> None:
+    """Whoever reads the kind of a line meets no sentence there."""
+    logging.getLogger("sidecar").warning("%s", "env:SIDECAR_X: warning: unknown variable")
+    assert written.lines() == ['WARNING log logger=sidecar message="env:SIDECAR_X: warning: unknown variable"']
+
+
 def test_warnings_of_the_interpreter_are_lines_too(written: Written) -> None:
     """Nothing else may write into the stream."""
     with warnings.catch_warnings():
