@@ -94,6 +94,7 @@ class ProcessStats:
         "reloads",
         "snapshot_write_errors",
         "tasks_cancelled",
+        "unrouted_connections",
         "unrouted_requests",
     )
 
@@ -106,5 +107,7 @@ class ProcessStats:
         self.access_log_dropped = 0
         self.reloads: Counter[str] = Counter()
         self.loop_lag = Histogram(LAG_BUCKETS)
+        self.unrouted_connections = 0
+        """Open connections of the app to the shared listener."""
         self.unrouted_requests: Counter[tuple[int, str]] = Counter()
         """(code, flags) of requests that ended before a service was known: service label `-`."""

@@ -113,6 +113,8 @@ _RECONNECTS = (
 
 _REQUESTS = "Finished requests; code 0: the app left before a head; flags are - when clean, service is - before routing"
 
+_CONNECTIONS = "Open connections on the side of the app and on that of the instances; service is - for the app's to the shared listener"
+
 
 def _snapshot_age(service: Service) -> float | None:
     cluster = service.cluster
@@ -166,7 +168,7 @@ PER_SERVICE: tuple[Family[Service], ...] = (
     Family(
         "sidecar_connections",
         _G,
-        "Open connections on the side of the app and on that of the instances",
+        _CONNECTIONS,
         lambda s: {"app": s.stats.app_connections, "instance": s.stats.instance_connections},
         ("side",),
         ("app", "instance"),
@@ -391,10 +393,13 @@ PROCESS: tuple[Family[Process], ...] = (
 )
 """No label of the subject."""
 
-UNROUTED: Family[Process] = Family(
-    "sidecar_requests_total", _C, _REQUESTS, lambda p: p.stats.unrouted_requests, ("code", "flags")
+UNROUTED: tuple[Family[Process], ...] = (
+    Family("sidecar_requests_total", _C, _REQUESTS, lambda p: p.stats.unrouted_requests, ("code", "flags")),
+    Family(
+        "sidecar_connections", _G, _CONNECTIONS, lambda p: {"app": p.stats.unrouted_connections}, ("side",), ("app",)
+    ),
 )
-"""The rest of that family, with `-` for the service."""
+"""The rest of these families, with `-` for the service."""
 
 FROM_LIBRARY: tuple[tuple[str, str], ...] = (
     ("process_*", "CPU, memory, file descriptors and start time of the process"),

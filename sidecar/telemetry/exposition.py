@@ -90,7 +90,8 @@ class _Page:
         return len(chosen)
 
     def add_process(self, process: Process) -> None:
-        self.add(UNROUTED, 'service="-"', UNROUTED.read(process))
+        for family in UNROUTED:
+            self.add(family, 'service="-"', family.read(process))
         for family in PROCESS:
             self.add(family, "", family.read(process))
 

@@ -87,6 +87,7 @@ class Trouble:
         "wait",
         "wait_began",
         "waited",
+        "why_again",
         "witness",
     )
 
@@ -102,6 +103,8 @@ class Trouble:
         self.excluded: set[Endpoint] = set()
         self.counted = 0
         """Counted retries so far."""
+        self.why_again: str | None = None
+        """Why the attempt that comes next is made."""
         self.witness: Attempt | None = None
         """An open attempt at an endpoint that stalled, while another is under way."""
         self.delay = AGAIN_FIRST

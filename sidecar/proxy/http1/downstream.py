@@ -16,7 +16,7 @@ from sidecar.cluster.stats import ServiceStats
 from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
 from sidecar.proxy.http1.exchange import Exchange, Phase
-from sidecar.proxy.http1.local import LocalAnswer
+from sidecar.proxy.http1.local import LocalAnswer, body_size
 from sidecar.proxy.http1.message import BAD_REQUEST, BadMessage, Framing
 from sidecar.proxy.http1.request import RequestHead, read_request
 from sidecar.proxy.http1.upstream import HIGH_WATER, LOW_WATER
@@ -134,6 +134,8 @@ class AppConnection(asyncio.Protocol):
         if entrance.service is not None:
             self._stats = entrance.service.stats
             self._stats.app_connections += 1
+        else:
+            self._runtime.stats.unrouted_connections += 1
         self.arm(self._runtime.now() + self._idle_limit)
 
     def data_received(self, data: bytes) -> None:
@@ -173,6 +175,8 @@ class AppConnection(asyncio.Protocol):
         self._runtime.connections.discard(self)
         if self._stats is not None:
             self._stats.app_connections -= 1
+        else:
+            self._runtime.stats.unrouted_connections -= 1
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.app_left()
@@ -347,18 +351,20 @@ class AppConnection(asyncio.Protocol):
         """Answers a request that does not reach any service, and closes."""
         name = service.cluster.name if service is not None else "-"
         answer = LocalAnswer(failure, service=name).to_app(request, keep_alive=False, date=self._runtime.date())
+        sent = body_size(answer)
         self.write(answer)
         key = (failure.status, failure.flag)
         if service is not None:
             service.stats.requests[key] += 1
+            service.stats.bytes_to_app += sent
         else:
             self._runtime.stats.unrouted_requests[key] += 1
         if self._runtime.wants_record(notable=True):
-            self._runtime.log(self._refusal(failure, name, request))
+            self._runtime.log(self._refusal(failure, name, request, sent))
         self._body = None
         self._finish(self._runtime.now(), unread=True)
 
-    def _refusal(self, failure: Failure, service: str, request: RequestHead | None) -> Record:
+    def _refusal(self, failure: Failure, service: str, request: RequestHead | None, sent: int) -> Record:
         return Record(
             started=self._runtime.wall(),
             service=service,
@@ -369,18 +375,18 @@ class AppConnection(asyncio.Protocol):
             flags=failure.flag,
             details=failure.reason,
             bytes_received=0,
-            bytes_sent=0,
+            bytes_sent=sent,
             duration=0,
             upstream_time=None,
             endpoint=None,
             attempts=0,
             tries=(),
             rescued_by=None,
-            authority=request.authority.decode("latin-1") if request and request.authority else None,
-            user_agent=None,
-            request_id=None,
-            forwarded_for=None,
-            trace_id=None,
+            authority=_text(request.authority) if request else None,
+            user_agent=_text(request.user_agent) if request else None,
+            request_id=_text(request.request_id) if request else None,
+            forwarded_for=_text(request.forwarded_for) if request else None,
+            trace_id=_text(request.trace_id) if request else None,
         )
 
     # The end
@@ -429,3 +435,7 @@ class AppConnection(asyncio.Protocol):
         self._hold &= ~why
         if not self._hold and not self._transport.is_closing():
             self._transport.resume_reading()
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode("latin-1") if value else None

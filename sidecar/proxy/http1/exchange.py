@@ -24,7 +24,7 @@ from sidecar.errors import FAILURES, Failure, Sent
 from sidecar.proxy.connect import DialError
 from sidecar.proxy.http1 import ending, proof
 from sidecar.proxy.http1.attempt import Attempt, Trouble
-from sidecar.proxy.http1.local import LocalAnswer
+from sidecar.proxy.http1.local import LocalAnswer, body_size
 from sidecar.proxy.http1.message import BadMessage, Framing
 from sidecar.proxy.http1.replay import Replay
 from sidecar.proxy.http1.request import RequestHead
@@ -225,6 +225,9 @@ class Exchange:
         if endpoint is None:
             self._nobody(now)
             return
+        if trouble is not None and trouble.why_again is not None:
+            upstream.stats.retries[trouble.why_again] += 1
+            trouble.why_again = None
         attempt = self.attempt = Attempt(self, endpoint, now)
         if trouble is None or not trouble.fresh_only:
             connection = upstream.pool.take(endpoint, now, self.request.idempotent)
@@ -494,7 +497,7 @@ class Exchange:
 
     def _retry(self, decision: Decision, now: float) -> None:
         trouble, attempt = self.ensure_trouble(), self.attempt
-        self.upstream.stats.retries[decision.reason or ""] += 1
+        trouble.why_again = decision.reason
         if decision.action is Action.RETRY_COUNTED:
             trouble.counted += 1
         if decision.reason == "proof":
@@ -736,7 +739,9 @@ class Exchange:
             flags=("URX",) if trouble is not None and trouble.urx else (),
             retry_after=1 if hope is None else math.ceil(hope),
         )
-        self.app.write(local.to_app(request, keep_alive=keep, date=upstream.runtime.date()))
+        answer = local.to_app(request, keep_alive=keep, date=upstream.runtime.date())
+        self.sent = body_size(answer)
+        self.app.write(answer)
         self._end(failure.status, failure)
         self.app.finished(now, keep_alive=keep)
 

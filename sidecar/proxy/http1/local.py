@@ -16,6 +16,11 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Asks the app for its body where no instance will."""
 
 
+def body_size(answer: bytes) -> int:
+    """How much of a whole answer is body: what counters and logs call bytes sent."""
+    return len(answer.partition(b"\r\n\r\n")[2])
+
+
 @dataclass(frozen=True, slots=True)
 class LocalAnswer:
     """What a local answer has to tell. `flags` beyond the failure's own, such as URX; `retry_after` whole seconds."""

@@ -132,6 +132,14 @@ async def test_requests_before_routing_have_a_dash_for_the_service(orders: Clust
     assert text.count("# TYPE sidecar_requests_total") == 1
 
 
+async def test_connections_to_the_shared_listener_have_a_dash_for_the_service(orders: Cluster) -> None:
+    """They belong to nobody before a request names its service; the row is there from the start."""
+    stats = ProcessStats()
+    assert 'sidecar_connections{service="-",side="app"} 0' in await _scrape([orders], stats=stats)
+    stats.unrouted_connections = 2
+    assert 'sidecar_connections{service="-",side="app"} 2' in await _scrape([orders], stats=stats)
+
+
 async def test_endpoint_series_are_off_by_default_and_bounded_when_on() -> None:
     """The first endpoints are shown up to the limit over all services, the rest is counted."""
     clusters = [_cluster("a"), _cluster("b")]

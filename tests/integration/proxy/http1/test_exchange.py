@@ -306,6 +306,8 @@ async def test_everybody_refusing_is_told_after_one_round_and_the_wait(stack: Ma
     assert answer.status == 503
     assert answer.error.startswith("UF refused 127.0.0.1:")
     assert answer.error.endswith(" attempts=2")
+    assert proxy.cluster.stats.retries == {"connect_failure": 1}
+    assert proxy.records[-1].bytes_sent == proxy.cluster.stats.bytes_to_app == len(f"sidecar: {answer.error}\n")
 
 
 async def test_a_request_waits_for_a_single_replica_to_come_back(stack: MakeStack) -> None:

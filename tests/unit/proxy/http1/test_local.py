@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.cluster.policy import Limits
 from sidecar.errors import FAILURES, Failure
-from sidecar.proxy.http1.local import CONTINUE, LocalAnswer
+from sidecar.proxy.http1.local import CONTINUE, LocalAnswer, body_size
 from sidecar.proxy.http1.request import RequestHead, read_request
 
 DATE = b"Sat, 31 Jan 2026 10:00:00 GMT"
@@ -65,6 +65,12 @@ def test_an_answer_to_head_has_no_body() -> None:
     """Its length is stated all the same."""
     response, body = parsed(REFUSED.to_app(request(start=b"HEAD / HTTP/1.1"), keep_alive=True, date=DATE), "HEAD")
     assert (dict(response.headers)[b"content-length"], body) == (b"45", b"")
+
+
+def test_what_counts_as_sent_is_the_body() -> None:
+    """45 bytes to GET, none to HEAD, whatever the length that the head states."""
+    assert body_size(REFUSED.to_app(request(), keep_alive=True, date=DATE)) == 45
+    assert body_size(REFUSED.to_app(request(start=b"HEAD / HTTP/1.1"), keep_alive=True, date=DATE)) == 0
 
 
 def test_the_connection_is_closed_or_kept_as_the_version_needs() -> None:
