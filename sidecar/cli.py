@@ -9,6 +9,7 @@ import enum
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -54,17 +55,23 @@ T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; argparse itself exits with 2 on bad usage."""
+    """Runs one command and returns its exit code; bad usage leaves by SystemExit(2), as argparse does it."""
     parser = _parser()
     args = parser.parse_args(argv)
-    command: Callable[[argparse.Namespace], int] = args.command
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return Exit.USAGE
     try:
-        return int(command(args))
+        code = int(args.command(args))
+        sys.stdout.flush()
     except FlagError as error:
-        parser.error(str(error))
-    except BrokenPipeError:
-        sys.stderr.close()
+        args.parser.error(str(error))
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout has seen enough; the interpreter must not flush into it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+    return code
 
 
 def _read(read: Callable[[object], T], text: str) -> T:
@@ -79,8 +86,24 @@ def _duration(text: str) -> float:
     return _read(duration, text)
 
 
+def _patience(text: str) -> float:
+    return _read(partial(duration, zero=True), text)
+
+
 def _address(text: str) -> Address:
     return _read(listen_address, text)
+
+
+def _offset(text: str) -> int:
+    return _read(_whole_number, text)
+
+
+def _whole_number(text: object) -> int:
+    """Of ports between two of them."""
+    number = int(text) if isinstance(text, str) and text.isdecimal() else 0
+    if not 1 <= number <= 60_000:
+        raise ValueError("a whole number from 1 to 60000")
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,9 +112,11 @@ def _parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
+    parser.set_defaults(command=None)
     parser.add_argument("--version", action="version", version=f"nacos-sidecar {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_run(commands)
     _add_check(commands)
     _add_schema(commands)
@@ -115,8 +140,9 @@ def _command(
         description=f"{summary[0].upper()}{summary[1:]}.",
         epilog=details or None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.set_defaults(command=run)
+    parser.set_defaults(command=run, parser=parser)
     return parser
 
 
@@ -220,9 +246,18 @@ def _admin_flag(parser: argparse.ArgumentParser) -> None:
         "--admin",
         type=_address,
         metavar="ADDR",
-        default=os.environ.get("SIDECAR_ADMIN_LISTEN") or "127.0.0.1:19901",  # argparse reads a text default as typed
         help="the admin port (default: SIDECAR_ADMIN_LISTEN, else 127.0.0.1:19901)",
     )
+
+
+def _admin(args: argparse.Namespace) -> str:
+    if args.admin is not None:
+        return str(args.admin)
+    text = os.environ.get("SIDECAR_ADMIN_LISTEN") or "127.0.0.1:19901"
+    try:
+        return str(listen_address(text))
+    except ValueError as error:
+        raise FlagError(f"env:SIDECAR_ADMIN_LISTEN: expected {error}, got {text!r}") from None
 
 
 def _add_wait(commands: "_Commands") -> None:
@@ -234,7 +269,11 @@ def _add_wait(commands: "_Commands") -> None:
         "exit codes: 0 ready, 2 bad usage, 69 not ready in time (the closed latches are printed)",
     )
     parser.add_argument(
-        "--timeout", type=_duration, metavar="DURATION", default=60.0, help="give up after (default 60s)"
+        "--timeout",
+        type=_patience,
+        metavar="DURATION",
+        default=60.0,
+        help="give up after this (default 60s); 0s: ask once",
     )
     _admin_flag(parser)
 
@@ -242,7 +281,7 @@ def _add_wait(commands: "_Commands") -> None:
 def _wait(args: argparse.Namespace) -> int:
     from sidecar.admin.client import wait
 
-    return wait(str(args.admin), timeout=args.timeout)
+    return wait(_admin(args), timeout=args.timeout)
 
 
 def _add_status(commands: "_Commands") -> None:
@@ -261,7 +300,7 @@ def _add_status(commands: "_Commands") -> None:
 def _status(args: argparse.Namespace) -> int:
     from sidecar.admin.client import status
 
-    return status(str(args.admin), format=args.format, service=args.service)
+    return status(_admin(args), format=args.format, service=args.service)
 
 
 def _add_demo(commands: "_Commands") -> None:
@@ -273,7 +312,7 @@ def _add_demo(commands: "_Commands") -> None:
         "exit codes: 0 the sidecar lost and repeated nothing, 2 bad usage, 3 it did, or the comparison proves nothing",
     )
     parser.add_argument(
-        "--duration", type=_duration, metavar="DURATION", default=30.0, help="of the load (default 30s)"
+        "--duration", type=_duration, metavar="DURATION", default=30.0, help="of the load, 5s to 45s (default 30s)"
     )
     parser.add_argument("--rate", type=int, metavar="N", default=50, help="calls a second of each caller (default 50)")
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end, until Ctrl-C")
@@ -282,11 +321,14 @@ def _add_demo(commands: "_Commands") -> None:
 
 def _demo(args: argparse.Namespace) -> int:
     from sidecar.demo.story import Options, tell
+    from sidecar.demo.timing import LONGEST, SHORTEST
 
     if not 1 <= args.rate <= 1000:
         raise FlagError(f"--rate: expected 1 to 1000 calls a second, got {args.rate}")
-    if not 10 <= args.duration <= 50:
-        raise FlagError("--duration: expected 10s to 50s, so that the whole run stays under a minute")
+    if not SHORTEST <= args.duration <= LONGEST:
+        raise FlagError(
+            f"--duration: expected {SHORTEST:.0f}s to {LONGEST:.0f}s, so that the whole run stays under a minute"
+        )
     proven = tell(Options(duration=args.duration, rate=args.rate, keep=args.keep, as_json=args.format == "json"))
     return Exit.OK if proven else Exit.FOUND
 
@@ -308,7 +350,7 @@ def _add_registry(commands: "_Commands") -> None:
         help="HTTP address (default 127.0.0.1:8848)",
     )
     parser.add_argument(
-        "--port-offset", type=int, metavar="N", default=1000, help="gRPC port = HTTP port + N (default 1000)"
+        "--port-offset", type=_offset, metavar="N", default=1000, help="gRPC port = HTTP port + N (default 1000)"
     )
 
 

@@ -10,11 +10,14 @@ LATEST = 48.0
 """Seconds after the start at which the load is over whatever happens. The rest of the minute is for the interpreter's
 own start, a last answer (5 s) and for ending everything (5 s at most for each of two rounds, 2 s as a rule)."""
 
-SHORTEST = 10.0
-"""A load that leaves each restart the time it takes: a second of farewell, and a second to come back."""
+SHORTEST = 5.0
+"""Of a load that is wanted; it goes on until the story is told, so three restarts make it somewhat longer."""
 
 LONGEST = 45.0
 """Leaves three seconds for the start."""
+
+_STORY = 10.0
+"""What three restarts and a lie take: each restart a second of farewell, and one or two to come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +40,5 @@ def moments(seconds: float, restarts: int) -> Moments:
 
 def affordable(wanted: float, spent: float) -> float | None:
     """How long the load may be when the start took `spent`; None when too little time is left for any."""
-    left = min(wanted, LATEST - spent)
-    return left if left >= SHORTEST else None
+    left = LATEST - spent
+    return min(wanted, left) if left >= _STORY else None
