@@ -74,7 +74,7 @@ class AppBackend:
         sidecar, admin = self._sidecar, self._sidecar.loaded.config.admin
         facts = Facts(
             now=sidecar.loop.time(),
-            has_registry=sidecar.feeds.has_registry,
+            registry_connected=sidecar.feeds.session is not None if sidecar.feeds.has_registry else None,
             ready=is_ready(sidecar.latches()),
             draining=sidecar.draining,
             last_reload_ok=sidecar.reloader.last_ok,

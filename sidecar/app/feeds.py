@@ -96,6 +96,7 @@ class Feeds:
         if self._keeper is not None and self._registry is not None:
             self._keeper.refresh([self._services[name] for name in self._registry.names], now)
         if self._leaving and (self._registry is None or self._registry.connected.is_set()):
+            self._stats.reconnects["config"] += sum(feed.session is not None for feed in self._leaving)
             self._let_go(self._leaving)
             self._leaving = []
 

@@ -90,7 +90,6 @@ class ProcessStats:
         "loop_lag",
         "queries",
         "reconnects",
-        "registry_connected",
         "reloads",
         "snapshot_write_errors",
         "tasks_cancelled",
@@ -99,7 +98,6 @@ class ProcessStats:
     )
 
     def __init__(self) -> None:
-        self.registry_connected = False
         self.reconnects: Counter[str] = Counter()
         self.queries: Counter[str] = Counter()
         self.tasks_cancelled = 0

@@ -143,14 +143,12 @@ class NacosSource:
             return Miss.FAILED
         finally:
             self._life = None
-            self._stats.registry_connected = False
             self._discard(life)
         return None
 
     async def _serve(self, life: Life) -> None:
         self._life = life
         self._said_lost = False
-        self._stats.registry_connected = True
         self._updates.put_nowait(Connected(life.epoch, str(life.server)))
         life.announce()
         life.doubt(self._doubted)

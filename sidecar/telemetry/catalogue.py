@@ -47,8 +47,8 @@ class Facts:
     """What only the application knows at the moment of a scrape; `now` is monotonic, `last_reload_at` wall time."""
 
     now: float
-    has_registry: bool
-    """False when every service is static."""
+    registry_connected: bool | None
+    """None when every service is static."""
     ready: bool
     draining: bool
     last_reload_ok: bool
@@ -323,7 +323,7 @@ PROCESS: tuple[Family[Process], ...] = (
         "sidecar_registry_connected",
         _G,
         "1 while a registry session is up and its last health check was good; absent when every service is static",
-        lambda p: int(p.stats.registry_connected) if p.facts.has_registry else None,
+        lambda p: None if p.facts.registry_connected is None else int(p.facts.registry_connected),
     ),
     Family(
         "sidecar_registry_reconnects_total",

@@ -11,6 +11,7 @@ from tests.integration.app.test_sidecar import answered_by, registered, static
 from tests.support.ports import free_port
 from tests.support.providers import providers
 from tests.support.sidecar_process import SidecarProcess, running
+from tests.support.until import until
 
 pytestmark = pytest.mark.own_process
 
@@ -34,11 +35,20 @@ async def test_server_info_tells_listeners_as_bound(tmp_path: Path) -> None:
 
 
 async def test_server_info_follows_the_registry_session(tmp_path: Path) -> None:
-    """Connected with the server's address; after the server is gone, not connected, with the time of the change."""
+    """Connected with the server's address, to a session that a reload replaced, too; gone with the server."""
     async with EmbeddedRegistry(port=0) as registry, running(tmp_path, registered(registry.address)) as process:
         await process.event("registry_connected")
         connected = (await _json(process, "/server_info"))["registry"]
         assert (connected["connected"], connected["server"]) == (True, registry.address)
+        assert await process.metric("sidecar_registry_connected") == 1
+        text = (process.folder / "sidecar.yaml").read_text()
+        (process.folder / "sidecar.yaml").write_text(text.replace("nacos: {", "nacos: {app_name: other, ", 1))
+        assert (await process.admin("/reload", method="POST")).status == 200
+
+        async def replaced() -> bool:
+            return await process.metric('sidecar_registry_reconnects_total{reason="config"}') == 1
+
+        await until(replaced, within=10)
         assert await process.metric("sidecar_registry_connected") == 1
         await registry.stop()
         await process.event("registry_disconnected")

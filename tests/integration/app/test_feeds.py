@@ -102,6 +102,7 @@ async def test_the_old_session_serves_until_the_new_registry_answers() -> None:
                 return session is not None and session.server == new.address
 
             await until(moved, within=10)
+            assert play.stats.reconnects["config"] == 1
             await play.feeds.close()
 
 

@@ -21,7 +21,7 @@ from sidecar.telemetry.catalogue import FROM_LIBRARY, LEFT_OUT, PER_ENDPOINT, PE
 from sidecar.telemetry.exposition import Exposition
 
 FACTS = Facts(
-    now=10.0, has_registry=True, ready=True, draining=False, last_reload_ok=True, last_reload_at=1769853600.123
+    now=10.0, registry_connected=True, ready=True, draining=False, last_reload_ok=True, last_reload_at=1769853600.123
 )
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; q=0.5, text/plain; version=0.0.4; q=0.2"
 
@@ -118,7 +118,7 @@ async def test_known_words_are_exported_from_the_start() -> None:
 
 async def test_a_static_sidecar_shows_no_registry() -> None:
     """Absent is not 0: nothing is disconnected where nothing was to be connected."""
-    samples = _samples(list(parse_text(await _scrape([], replace(FACTS, has_registry=False)))))
+    samples = _samples(list(parse_text(await _scrape([], replace(FACTS, registry_connected=None)))))
     assert "sidecar_registry_connected{}" not in samples
     assert "sidecar_registry_connected{}" in _samples(list(parse_text(await _scrape([]))))
 
