@@ -105,11 +105,11 @@ async def test_the_variable_chooses_the_loop_and_the_flag_wins(tmp_path: Path) -
         assert (await process.event("starting", count=1))["loop"] == "uvloop"
 
 
+@pytest.mark.needs("setpriv", "root")
 async def test_it_runs_as_nobody_with_nothing_to_write_to(tmp_path: Path) -> None:
     """Another user, HOME unwritable, no folder of its own: it starts, connects a registry client, and serves."""
     setpriv = find("setpriv")
-    if setpriv is None or os.geteuid() != 0:
-        pytest.skip("needs root and setpriv to become somebody else")
+    assert setpriv is not None
     async with providers(1) as (provider,):
         text = static(provider.address).replace("path: access.log", "path: stdout")
         (tmp_path / "sidecar.yaml").write_text(text)
