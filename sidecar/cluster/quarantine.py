@@ -70,12 +70,19 @@ class Quarantine:
         return f"<Quarantine {self.reason}, {self.failures} failed>"
 
     def failed(self, reason: str, now: float, *, backoff: Range, rng: Rng) -> None:
-        """Notes a failed dial and puts off the next: `low`, doubled with every failure, at most `high`, ±20 %."""
-        if self.reach is not Reach.REFUSING:
-            self.since = now
+        """Notes a failed dial and puts off the next: `low`, doubled with every failure, at most `high`, ±20 %.
+
+        A dial that came before its time changes no plan: neither a burst of requests that all met the refusal, nor
+        the haste while requests wait, may keep a restarted process out for longer.
+        """
+        known = self.reach is Reach.REFUSING
         self.reach = TRANSITIONS[self.reach, Dial.FAILED]
         self.reason = reason
         self.tried = now
+        if not known:
+            self.since = now
+        elif now < self.next_try:
+            return
         self.next_try = now + jittered(min(backoff.low * 2.0 ** min(self.failures, 62), backoff.high), rng)
         self.failures += 1
 

@@ -28,9 +28,20 @@ def test_the_back_off_doubles_up_to_its_bound() -> None:
     """Tries come after 0.1, 0.2, 0.4 … seconds, and every 30 s in the end."""
     quarantine, waits = Quarantine(0.0), []
     for _ in range(12):
-        quarantine.failed("refused", 0.0, backoff=BACKOFF, rng=Even())
-        waits.append(quarantine.next_try)
+        now = quarantine.next_try
+        quarantine.failed("refused", now, backoff=BACKOFF, rng=Even())
+        waits.append(quarantine.next_try - now)
     assert waits == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30, 30])
+
+
+def test_a_burst_of_refusals_counts_once() -> None:
+    """A hundred requests that met the same closed port, or a hundred hasty tries, leave the back-off where it was."""
+    quarantine = Quarantine(0.0)
+    for _ in range(100):
+        quarantine.failed("refused", 5.0, backoff=BACKOFF, rng=Even())
+    assert quarantine.next_try == pytest.approx(5.1)
+    quarantine.failed("refused", 5.1, backoff=BACKOFF, rng=Even())
+    assert quarantine.next_try == pytest.approx(5.3)
 
 
 def test_a_year_of_failures_does_not_overflow_the_back_off() -> None:
