@@ -68,7 +68,8 @@ class Feed:
             case Disconnected(epoch=epoch, server=server, reason=reason):
                 self.session, self.since = None, clock.wall()
                 self._emit([RegistryDisconnected(server=server, epoch=epoch, reason=reason)])
-                for service in self._fed():
+                # Before its first session it speaks for nobody: at a reload the feed before it still serves.
+                for service in self._fed() if self.connected.is_set() else ():
                     self._emit(service.cluster.registry_disconnected(now))
             case Malformed(service=name):
                 if known := self._serving(name):

@@ -100,6 +100,18 @@ async def test_the_session_is_known_and_the_first_one_is_remembered() -> None:
     await play.feed.close()
 
 
+async def test_a_feed_that_never_connected_stops_no_clock() -> None:
+    """A new registry that cannot be reached after a reload does not stop the holds of the session that still serves."""
+    play = Play()
+    told: list[float] = []
+    play.cluster.registry_disconnected = lambda now: told.append(now) or []  # type: ignore[method-assign,func-returns-value]
+    await play.say(Disconnected(0, "127.0.0.1:8848", "open_failed"))
+    assert told == []
+    await play.say(Connected(1, "127.0.0.1:8848"), Disconnected(1, "127.0.0.1:8848", "stream_end"))
+    assert told == [200.0]
+    await play.feed.close()
+
+
 async def test_doubts_are_told_when_they_change() -> None:
     """A source hears of a doubt once when it begins and once when it ends, not at every beat."""
     play = Play()
