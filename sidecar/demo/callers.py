@@ -17,8 +17,9 @@ from sidecar.tasks import spawn
 CACHE_SECONDS = 30.0
 """Ribbon refreshes its server list this often; Spring Cloud LoadBalancer caches for 35 s."""
 
-_LATE = 1.0
-"""Seconds after which a call that could not be sent in time is given up: the machine is too busy for the rate."""
+_LATE = 3.0
+"""Seconds after which a call that could not be sent in time is given up. A stall of the machine is made up for;
+what stays behind for longer shows that the machine is too busy for the rate."""
 
 _TIMEOUT = aiohttp.ClientTimeout(sock_connect=2.0, total=5.0)
 """Longer than the 1 s that Ribbon allows for each, so that a slow machine fails nobody."""

@@ -100,6 +100,7 @@ class _Story:
                 watch.cancel()
         finally:
             self.display.end()
+            self.display.say("")
 
     async def _trouble(self, scene: Scene, when: Moments) -> None:
         """The rolling restart, then one false empty push; each step at its time, once the one before has settled."""

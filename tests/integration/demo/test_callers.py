@@ -86,7 +86,7 @@ async def test_no_slow_answer_holds_the_load_back(session: aiohttp.ClientSession
     assert min(tally.latencies) > 0.1
 
 
-async def test_what_is_more_than_a_second_late_is_not_sent(
+async def test_what_is_far_too_late_is_not_sent(
     session: aiohttp.ClientSession, service: tuple[Service, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine that cannot keep the rate offers calls that were never made, so the verdict can see it."""
