@@ -1,13 +1,15 @@
 """`python -m tests.support`: makes ahead, telling its progress, what tests would else have to wait for.
 
-That is the Java programs and the base image, as far as this machine has the tools. All of it lands in `.cache`.
+That is the Java programs, the base image and the collections of requests, as far as this machine has the tools.
+All of it lands in `.cache`.
 """
 
 import logging
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.support import containers, java
+from tests.support import containers, corpora, java
 from tests.support.needs import lacking
 
 
@@ -18,7 +20,16 @@ def prepare(what: str, tools: Sequence[str], make: Callable[[], None]) -> None:
         make()
 
 
+def fetch_corpora() -> None:
+    try:
+        for source in corpora.ALL:
+            corpora.fetch(source)
+    except subprocess.CalledProcessError as error:
+        logging.getLogger("tests").info("no collections of requests for the tests: %s", error)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     prepare("Java programs", java.TOOLS, java.build_all)
     prepare("base image", containers.TOOLS, containers.make_base)
+    fetch_corpora()

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -31,10 +32,12 @@ def lacking(*tools: str) -> str:
 
 def require(*tools: str) -> None:
     """Ends the test here when one of the tools is missing."""
-    missing = lacking(*tools)
-    if not missing:
-        return
-    reason = f"this machine lacks {missing}"
+    if lacked := lacking(*tools):
+        missing(f"this machine lacks {lacked}")
+
+
+def missing(reason: str) -> NoReturn:
+    """Ends the test here: what it needs cannot be had."""
     if os.environ.get("TESTS_REQUIRE_ALL") == "1":
         pytest.fail(f"{reason}, and TESTS_REQUIRE_ALL=1 allows no skip", pytrace=False)
     pytest.skip(reason)

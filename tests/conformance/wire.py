@@ -1,0 +1,71 @@
+"""One service, one instance that reads by h11, and an app that sends bytes in a way of its choice."""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from tests.support.scripted_peer import Talk
+from tests.support.stack import Stack, policy, until
+from tests.support.strict_instance import StrictInstance, bytewise
+
+Way = Callable[[Talk, bytes], Awaitable[None]]
+
+
+async def whole(app: Talk, data: bytes) -> None:
+    """In one packet."""
+    await app.send(data)
+
+
+async def in_pieces(app: Talk, data: bytes) -> None:
+    """Split at random, though alike in every run."""
+    chance = random.Random(data)
+    at = 0
+    while at < len(data):
+        size = chance.randint(1, max(1, len(data) // 5))
+        app.writer.write(data[at : at + size])
+        await asyncio.sleep(0)
+        at += size
+
+
+WAYS: tuple[Way, ...] = (whole, bytewise, in_pieces)
+
+
+class Wire:
+    """Sends, and tells what came out at either end."""
+
+    def __init__(self, stack: Stack, instance: StrictInstance) -> None:
+        self.stack = stack
+        self.instance = instance
+
+    async def cross(self, data: bytes, way: Way = whole) -> bytes:
+        """All that the app reads until its connection ends; what came to the instance is in `instance`."""
+        self.instance.forget()
+        async with self.stack.app() as app:
+            await way(app, data)
+            app.half_close()
+            answers = await asyncio.wait_for(app.until_closed(), 5)
+        # An attempt that was broken off has ended at the instance, too: nothing of it is under way any more.
+        await until(lambda: self.instance.open == self.stack.cluster.stats.idle_connections)
+        return answers
+
+
+@asynccontextmanager
+async def wired(**sections: object) -> AsyncIterator[Wire]:
+    """A data path to one strict instance; `sections` replace parts of the policy."""
+    stack = Stack(policy(**sections))
+    async with StrictInstance() as instance:
+        await stack.open(instance.port)
+        try:
+            yield Wire(stack, instance)
+        finally:
+            await stack.close()
+
+
+_HEAD_OF_11 = re.compile(rb"(?i)([^\r\n ]+ [^\r\n ]+ HTTP/1\.1\r\n)(?!(?:[^\r\n]+\r\n)*host:)")
+
+
+def with_host(data: bytes) -> bytes:
+    """Collections often leave Host out; without it HTTP/1.1 is refused for that alone (RFC 9112 §3.2)."""
+    return _HEAD_OF_11.sub(rb"\1Host: a\r\n", data)
