@@ -104,7 +104,12 @@ async def test_a_feed_that_never_connected_stops_no_clock() -> None:
     """A new registry that cannot be reached after a reload does not stop the holds of the session that still serves."""
     play = Play()
     told: list[float] = []
-    play.cluster.registry_disconnected = lambda now: told.append(now) or []  # type: ignore[method-assign,func-returns-value]
+
+    def disconnected(now: float) -> list[Event]:
+        told.append(now)
+        return []
+
+    play.cluster.registry_disconnected = disconnected  # type: ignore[method-assign]
     await play.say(Disconnected(0, "127.0.0.1:8848", "open_failed"))
     assert told == []
     await play.say(Connected(1, "127.0.0.1:8848"), Disconnected(1, "127.0.0.1:8848", "stream_end"))
