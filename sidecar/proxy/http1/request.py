@@ -216,8 +216,8 @@ def _read_odd(data: bytes, limits: Limits) -> RequestHead | None:
     raw = data[blank:] if end < 0 else data[blank : end + 4]
     if len(raw) > limits.max_header_bytes:
         raise _over_limits(raw, limits)
+    _check_beginning(raw)
     if end < 0:
-        _check_incomplete(raw)
         return None
     head = _read_strict(raw, limits) or _read_strict(parser.clean_request(raw), limits)
     if head is None:
@@ -226,8 +226,12 @@ def _read_odd(data: bytes, limits: Limits) -> RequestHead | None:
     return head
 
 
-def _check_incomplete(raw: bytes) -> None:
-    """Tell what will never become a head, such as a TLS handshake, without waiting for more of it."""
+def _check_beginning(raw: bytes) -> None:
+    """Tell what will never become a head, such as a TLS handshake, without waiting for more of it.
+
+    A complete one is asked the same, so that the answer does not depend on how it was cut into packets: httptools
+    skips a lone CR or LF before a request.
+    """
     if raw.count(b"\n") != raw.count(b"\r\n"):
         raise BadMessage(BAD_REQUEST, "a line that ends with LF alone")
     if not _BEGINNING(raw):

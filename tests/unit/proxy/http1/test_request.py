@@ -188,6 +188,9 @@ def test_paths_are_never_tidied(start: bytes, target: bytes) -> None:
         with_fields(b"Transfer-Encoding:"),
         with_fields(b"Transfer-Encoding: \x0bchunked"),
         get(b"Host: a", b"Transfer-Encoding: chunked", start=b"POST / HTTP/1.0"),
+        b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
 def test_malformed_requests_are_answered_with_400(data: bytes) -> None:
