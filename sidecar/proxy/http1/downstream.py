@@ -313,6 +313,10 @@ class AppConnection(asyncio.Protocol):
             self._held = b""
             if not self._begin_body(exchange, request, data[request.size :]):
                 return
+            if self.ended and self._body is not None:
+                exchange.never_whole()
+                self.close()
+                return
         exchange.begin(now)
 
     def _begin_body(self, exchange: Exchange, request: RequestHead, data: bytes) -> bool:

@@ -175,6 +175,11 @@ class Exchange:
         """The app's connection is gone, or its body ended too early: whatever is under way is cancelled."""
         self._abandon(_APP_LEFT)
 
+    def never_whole(self) -> None:
+        """Instead of `begin`: FIN came before the end of the body, so no instance shall see any of it."""
+        self.upstream.stats.requests_in_flight += 1
+        self._abandon(_APP_LEFT)
+
     def bad_body(self, failure: Failure) -> None:
         """The app's body is malformed: the attempt's connection is aborted, no instance may take it for complete."""
         self._close_attempts(_APP_LEFT, self.upstream.runtime.now())

@@ -207,6 +207,21 @@ async def test_a_half_close_inside_a_body_is_an_abort(stack: MakeStack) -> None:
         assert proxy.codes == [(0, "DC")]
 
 
+async def test_half_a_body_behind_another_request_is_given_up_at_once(stack: MakeStack) -> None:
+    """FIN has come before its turn: nothing of it reaches an instance, and nobody waits for what cannot come."""
+    async with ScriptedPeer() as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await app.send(GET + POST[:-1])
+            app.half_close()
+            answer = await asyncio.wait_for(app.until_closed(), 3)
+        assert answer == OK
+        assert len(peer.requests) == 1
+        assert proxy.codes == [(200, "-"), (0, "DC")]
+        assert proxy.cluster.stats.requests_in_flight == 0
+
+
 async def test_an_early_answer_reaches_an_app_that_is_still_sending(stack: MakeStack) -> None:
     """413 in the middle of an upload: the app reads all of it, the connection closes, the instance's is not reused."""
 
