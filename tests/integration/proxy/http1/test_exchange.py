@@ -496,7 +496,7 @@ async def ask_anything(proxy: Stack, random: Random, name: str, calls: int) -> C
                 seen[answer.status] += 1
                 if answer.status == 200:
                     assert unchunked(answer) == body
-                if b"\r\nConnection: close\r\n" in answer.head or not answer.status:
+                if b"\r\nconnection: close\r\n" in answer.head.lower() or not answer.status:
                     break
     return seen
 
