@@ -1,7 +1,12 @@
 """The configuration, as the constructors of the parts want it."""
 
+from pathlib import Path
+
+from pydantic import SecretStr
+
 from sidecar.cluster.policy import Keepalive, Limits, ServicePolicy, Timeouts
 from sidecar.config import Config
+from sidecar.discovery.credentials import Secret, User
 from sidecar.discovery.options import NacosOptions
 
 _WILDCARDS = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}
@@ -13,7 +18,9 @@ def nacos_options(config: Config) -> NacosOptions:
     return NacosOptions(
         server_addresses=tuple(str(address) for address in nacos.server_addresses),
         grpc_port_offset=nacos.grpc_port_offset,
+        context_path=nacos.context_path,
         namespace=nacos.namespace,
+        user=User(nacos.username, _secret(nacos.password, nacos.password_file)) if nacos.username else None,
         app_name=nacos.app_name,
         open_timeout=nacos.open_timeout,
         request_timeout=nacos.request_timeout,
@@ -23,6 +30,10 @@ def nacos_options(config: Config) -> NacosOptions:
         snapshot_dir=nacos.snapshot_dir,
         snapshot_max_age=nacos.snapshot_max_age,
     )
+
+
+def _secret(text: SecretStr | None, file: Path | None) -> Secret:
+    return Secret(text.get_secret_value() if text else None, file)
 
 
 def own_addresses(config: Config) -> frozenset[str]:

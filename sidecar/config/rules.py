@@ -129,6 +129,17 @@ def secrets_stand_elsewhere(config: Config, _written: Config, locator: Locator) 
             yield Finding(loc, message, level=Level.WARNING)
 
 
+def credentials_are_whole(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """Half of what a login needs is no login."""
+    for name, secret in (("username", "password"),):
+        given = [key for key in (name, secret, f"{secret}_file") if getattr(config.nacos, key) is not None]
+        if given == [name]:
+            message = f"nothing to log in with: set '{secret}_file', or NACOS_{secret.upper()}"
+            yield Finding(("nacos", name), message, level=Level.WARNING)
+        elif given and name not in given:
+            yield Finding(("nacos", given[0]), f"unused without '{name}'", level=Level.WARNING)
+
+
 def files_are_readable(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
     """Only asked for by `check --files`: the machine that checks may not be the one that runs."""
     sections: list[tuple[Section, Loc]] = [(config, ())]
@@ -153,6 +164,7 @@ RULES: Final[tuple[Rule, ...]] = (
     shorter_fits_into_longer,
     listeners_stay_on_loopback,
     secrets_stand_elsewhere,
+    credentials_are_whole,
 )
 
 

@@ -15,9 +15,6 @@ from sidecar.config.service import Service
 
 _TOP: Final = ("unmatched", "address_memory", "transparent", "facade")
 _NACOS: Final = (
-    "username",
-    "password",
-    "password_file",
     "access_key",
     "secret_key",
     "secret_key_file",

@@ -1,7 +1,7 @@
 """One throw-away client of nacos-sdk-python is one registry session; nothing else here imports `v2`.
 
 Why so little of the library: what goes wrong in it (docs/design.md) sits in its cache, its files, its logs, its
-redo timer and its own reconnecting. None of these is started. Used are the handshake, the messages and the naming
+redo timer, its login and its own reconnecting. None of these is started. Used are the handshake, the messages and the naming
 requests; lists are taken from the stream before the library's cache can drop one. A session therefore never
 changes its connection: whatever ends the connection ends the session.
 
@@ -16,12 +16,13 @@ import os
 import socket
 import uuid
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from sidecar.discovery import listing as ours
 from sidecar.discovery.absent import absent
+from sidecar.discovery.access import Access
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import (
     ErrorAnswer,
@@ -89,11 +90,11 @@ class _Failed(NacosException):  # type: ignore[misc]  # the library is untyped
 class NacosSession:
     """Implements `Session` for servers 2.x and 3.x over gRPC."""
 
-    def __init__(self, server: Server, options: NacosOptions, owner: Owner) -> None:
+    def __init__(self, server: Server, options: NacosOptions, owner: Owner, access: Access) -> None:
         config = ClientConfig(server_addresses=str(server), namespace_id=options.namespace, app_name=options.app_name)
         config.grpc_config = GRPCConfig(port_offset=options.grpc_port_offset)
         self._proxy = NamingGRPCClientProxy(config, None, None)  # without HTTP agent and cache: we use neither
-        self._client = _Client(config, self._proxy.nacos_server_connector, server, options.request_timeout, owner)
+        self._client = _Client(config, self._proxy.nacos_server_connector, server, options, owner, access)
         self._proxy.rpc_client = self._client
 
     async def open(self) -> None:
@@ -134,14 +135,17 @@ class NacosSession:
 class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
     """The library's connection, without its second thoughts: one try to open, one try a request, no reconnecting."""
 
-    def __init__(self, config: Any, connector: Any, server: Server, timeout: float, owner: Owner) -> None:
+    def __init__(
+        self, config: Any, connector: Any, server: Server, options: NacosOptions, owner: Owner, access: Access
+    ) -> None:
         super().__init__(logging.getLogger(Constants.NAMING_MODULE), str(uuid.uuid4()), config, connector)
         self.put_all_labels(
             {Constants.LABEL_SOURCE: Constants.LABEL_SOURCE_SDK, Constants.LABEL_MODULE: Constants.NAMING_MODULE}
         )
         self._server = server
-        self._timeout = timeout
+        self._timeout = options.request_timeout
         self._owner = owner
+        self._access = access
         self._channels: list[grpc.aio.Channel] = []
         self.readers: set[asyncio.Task[Any] | None] = set()
 
@@ -155,12 +159,23 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
     async def request(self, request: Any, timeout_millis: int = 0) -> Any:
         """Instead of three tries that hide the error code and end in a reconnect."""
         del timeout_millis
+
+        async def send(headers: Mapping[str, str]) -> Any:
+            request.put_all_headers(headers)
+            return await self._send(request)
+
+        try:
+            return await self._access.granted(self._server, send)
+        except RequestError as failure:
+            raise _Failed(failure) from failure
+
+    async def _send(self, request: Any) -> Any:
         try:
             response = await self.current_connection.request(request, self._timeout * 1000)
         except Exception as error:
-            raise _Failed(_failure(error)) from error
+            raise _failure(error) from error
         if response.get_result_code() != 200:
-            raise _Failed(ErrorAnswer(response.get_error_code(), response.get_message()))
+            raise ErrorAnswer(response.get_error_code(), response.get_message())
         return response
 
     async def close(self) -> None:

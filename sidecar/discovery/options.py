@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.cluster.policy import Range
+from sidecar.discovery.credentials import User
 
 DEFAULT_PORT = 8848
 DEFAULT_BACKOFF = Range(0.1, 5.0)
@@ -47,7 +48,9 @@ class NacosOptions:
 
     server_addresses: tuple[str, ...] = (f"127.0.0.1:{DEFAULT_PORT}",)
     grpc_port_offset: int = 1000
+    context_path: str = "/nacos"
     namespace: str = "public"
+    user: User | None = None
     app_name: str = "nacos-sidecar"
     open_timeout: float = 5.0
     request_timeout: float = 1.0

@@ -16,11 +16,21 @@ from sidecar.clock import Rng
 from sidecar.cluster.instance import Origin, Push, Via
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
+from sidecar.discovery.access import Access
 from sidecar.discovery.approach import Approach, Miss
 from sidecar.discovery.life import Life
 from sidecar.discovery.nacos import NacosSession
 from sidecar.discovery.options import NacosOptions, Server
-from sidecar.discovery.session import STARTING, ErrorAnswer, Listing, RequestError, ServiceKey, SessionFactory, Trouble
+from sidecar.discovery.session import (
+    STARTING,
+    ErrorAnswer,
+    Listing,
+    Owner,
+    RequestError,
+    ServiceKey,
+    SessionFactory,
+    Trouble,
+)
 from sidecar.discovery.source import EPOCHS, SEQUENCES, Connected, Disconnected, Malformed, Update
 from sidecar.tasks import spawn
 
@@ -40,7 +50,7 @@ class NacosSource:
         *,
         rng: Rng,
         stats: ProcessStats,
-        session: SessionFactory = NacosSession,
+        session: SessionFactory | None = None,
     ) -> None:
         names: defaultdict[ServiceKey, list[str]] = defaultdict(list)
         for name, discovery in services.items():
@@ -49,7 +59,8 @@ class NacosSource:
         self._options = options
         self._rng = rng
         self._stats = stats
-        self._factory = session
+        self._access = Access(options, rng=rng)
+        self._factory = session or self._over_grpc
         self._approach = Approach(options.servers, backoff=options.reconnect_backoff, rng=rng)
         self._updates: asyncio.Queue[Update | None] = asyncio.Queue()
         self._doubted: frozenset[ServiceKey] = frozenset()
@@ -79,7 +90,7 @@ class NacosSource:
         if self._supervising is not None:
             self._supervising.cancel()
             await asyncio.gather(self._supervising, return_exceptions=True)
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        await asyncio.gather(*self._ending, self._access.close(), return_exceptions=True)
         self._updates.put_nowait(None)
 
     def listed(self, epoch: int, key: ServiceKey, listing: Listing, via: Via) -> None:
@@ -93,6 +104,9 @@ class NacosSource:
         """A list that could not be read."""
         for name in self._names[key]:
             self._updates.put_nowait(Malformed(name, epoch, error))
+
+    def _over_grpc(self, server: Server, options: NacosOptions, owner: Owner) -> NacosSession:
+        return NacosSession(server, options, owner, self._access)
 
     async def _supervise(self) -> None:
         while True:

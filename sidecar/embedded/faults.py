@@ -51,6 +51,15 @@ class Afterwards(enum.Enum):
     SERVED = "served"
 
 
+class LoginPath(enum.Enum):
+    """Where a server lets users log in."""
+
+    NONE = "none"
+    V1 = "v1"
+    V3 = "v3"
+    BOTH = "both"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """In force until cleared. `key()` tells apart several of one kind, e.g. one answer a request type."""
@@ -170,6 +179,35 @@ class BlackHole(Condition):
 
 
 @dataclass(frozen=True, slots=True)
+class Auth(Condition):
+    """Naming requests need a token, had by `login` for `token_ttl_s`, or a signature where there is an `access_key`."""
+
+    login: LoginPath = LoginPath.BOTH
+    username: str = "nacos"
+    password: str = "nacos"  # noqa: S105 - what real servers began with
+    token_ttl_s: int = 18_000
+    access_key: str = ""
+    secret_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer(Condition):
+    """HTTP requests to a path (`*` = all under /nacos) are answered after `delay_s`, with `status` where it is not 0.
+
+    For `times` requests, or until cleared.
+    """
+
+    path: str = EVERY
+    status: int = 0
+    text: str = "forced"
+    delay_s: float = 0.0
+    times: int | None = None
+
+    def key(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
 class EndStreams(Action):
     """Ends the streams of one connection id, or of all; `afterwards` is what becomes of its unary requests."""
 
@@ -194,6 +232,11 @@ class ResetConnections(Action):
 
     server_ip: str = ""
     server_port: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeTokens(Action):
+    """Every token that was given out is invalid, as after a change of the server's own key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import grpc.aio
 
 from sidecar import clock
 from sidecar.embedded import messages
+from sidecar.embedded.auth import Doorman
 from sidecar.embedded.connections import Connection, Connections, Seen
 from sidecar.embedded.detection import Detector
 from sidecar.embedded.faults import (
@@ -53,12 +54,14 @@ class GrpcServer:
 
     __slots__ = ("_connections", "_detector", "_faults", "_pushes", "_requests", "_server", "gate")
 
-    def __init__(self, connections: Connections, pushes: Pushes, detector: Detector, faults: Faults) -> None:
+    def __init__(
+        self, connections: Connections, pushes: Pushes, detector: Detector, faults: Faults, doorman: Doorman
+    ) -> None:
         self._connections = connections
         self._pushes = pushes
         self._detector = detector
         self._faults = faults
-        self._requests = Requests(pushes)
+        self._requests = Requests(pushes, doorman)
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers(
             (

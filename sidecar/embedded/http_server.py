@@ -1,6 +1,6 @@
 """The HTTP face: what 1.x clients and curl need of v1, and what administrators need of v3.
 
-Routes and bodies as on a 3.1 server (nacos.md 3.2). Every login succeeds: the embedded registry has no users.
+Routes and bodies as on a 3.1 server (nacos.md 3.2). Every login succeeds unless the knob `Auth` names a user.
 What comes in over HTTP belongs to a client named by its address and, if ephemeral, has to beat.
 """
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from sidecar.embedded.faults import Starting
+from sidecar.embedded.auth import DeniedError, Doorman
+from sidecar.embedded.faults import HttpAnswer, Starting
 from sidecar.embedded.heartbeats import Beating, Heartbeats, Verdict
 from sidecar.embedded.in_force import Faults
 from sidecar.embedded.listing import host_json
@@ -22,7 +23,6 @@ from sidecar.embedded.requests import client_by_address
 VERSION = "3.1.0"
 """The server whose semantics are followed; what version requests answer."""
 
-_TOKEN = {"accessToken": "embedded", "tokenTtl": 18000, "globalAdmin": True, "username": "nacos"}
 _BEAT_KNOWN, _BEAT_UNKNOWN, _V3_BEAT_UNKNOWN = 10200, 20404, 21003
 
 Params = Mapping[str, str]
@@ -32,13 +32,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class NacosApi:
     """Handlers over one registry's state."""
 
-    __slots__ = ("_beats", "_faults", "_naming", "_pushes")
+    __slots__ = ("_beats", "_doorman", "_faults", "_naming", "_pushes")
 
-    def __init__(self, pushes: Pushes, beats: Heartbeats, faults: Faults) -> None:
+    def __init__(self, pushes: Pushes, beats: Heartbeats, faults: Faults, doorman: Doorman) -> None:
         self._pushes = pushes
         self._naming = pushes.naming
         self._beats = beats
         self._faults = faults
+        self._doorman = doorman
 
     def application(self, *more: web.RouteDef) -> web.Application:
         """A fresh application with our routes and those of others; each start takes one."""
@@ -46,9 +47,9 @@ class NacosApi:
         app.add_routes(
             [
                 *more,
-                web.post("/nacos/v1/auth/login", _login),
-                web.post("/nacos/v1/auth/users/login", _login),
-                web.post("/nacos/v3/auth/user/login", _login),
+                web.post("/nacos/v1/auth/login", self.login),
+                web.post("/nacos/v1/auth/users/login", self.login),
+                web.post("/nacos/v3/auth/user/login", self.login),
                 web.get("/nacos/v1/ns/instance/list", self.v1_list),
                 web.post("/nacos/v1/ns/instance", self.v1_register),
                 web.put("/nacos/v1/ns/instance", self.v1_edit),
@@ -67,6 +68,17 @@ class NacosApi:
             ]
         )
         return app
+
+    async def login(self, request: web.Request) -> web.Response:
+        params, api = await _params(request), 3 if "/v3/" in request.path else 1
+        name, password = params.get("username", ""), params.get("password", "")
+        try:
+            answer = self._doorman.login(api, name, password, asyncio.get_running_loop().time())
+        except DeniedError as denied:
+            raise web.HTTPInternalServerError(text=f"caused: {denied};") from denied
+        if answer is None:
+            raise web.HTTPNotFound
+        return web.json_response(answer)
 
     async def v1_list(self, request: web.Request) -> web.Response:
         listing = self._naming.listing(
@@ -168,21 +180,44 @@ class NacosApi:
 
     @web.middleware
     async def _as_a_server_would(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """503 while starting, 400 with the reason for what cannot be read."""
-        if request.path.startswith("/nacos/") and self._faults.find(Starting):
-            raise web.HTTPServiceUnavailable(text="server is STARTING now, please try again later!")
+        """503 while starting, 403 for strangers, 400 with the reason for what cannot be read."""
+        if request.path.startswith("/nacos/"):
+            await self._hold_up(request)
         try:
             return await handler(request)
         except (KeyError, ValueError) as error:
             raise web.HTTPBadRequest(text=f"caused: {error!r}\n") from error
 
+    async def _hold_up(self, request: web.Request) -> None:
+        """All that may come between a request and its answer."""
+        if (forced := self._faults.take(HttpAnswer, request.path)) is not None:
+            await asyncio.sleep(forced.delay_s)
+            if forced.status:
+                raise _Forced(forced)
+        if self._faults.find(Starting):
+            raise web.HTTPServiceUnavailable(text="server is STARTING now, please try again later!")
+        if "/ns/" in request.path:
+            await self._admit(request)
 
-async def _login(_request: web.Request) -> web.Response:
-    return web.json_response(_TOKEN)
+    async def _admit(self, request: web.Request) -> None:
+        params = await _params(request)
+        service = _service(params) if "serviceName" in params else None
+        try:
+            self._doorman.check({**request.headers, **params}, service, asyncio.get_running_loop().time())
+        except DeniedError as denied:
+            raise web.HTTPForbidden(text=str(denied)) from denied
+
+
+class _Forced(web.HTTPException):
+    """The answer that a fault names."""
+
+    def __init__(self, fault: HttpAnswer) -> None:
+        self.status_code = fault.status
+        super().__init__(text=fault.text)
 
 
 async def _state(_request: web.Request) -> web.Response:
-    return web.json_response({"version": VERSION, "startup_mode": "standalone", "server_state": "UP"})
+    return _result({"version": VERSION, "startup_mode": "standalone", "server_state": "UP"})
 
 
 async def _alive(_request: web.Request) -> web.Response:

@@ -14,6 +14,7 @@ from typing import Self
 from aiohttp import web
 
 from sidecar.embedded import messages
+from sidecar.embedded.auth import Doorman
 from sidecar.embedded.connections import Connections
 from sidecar.embedded.detection import Detector
 from sidecar.embedded.faults import (
@@ -29,6 +30,7 @@ from sidecar.embedded.faults import (
     PushTiming,
     ResetConnections,
     Restart,
+    RevokeTokens,
     Starting,
 )
 from sidecar.embedded.grpc_server import GrpcServer
@@ -67,7 +69,8 @@ class EmbeddedRegistry:
         self.naming = self._pushes.naming
         self._detector = Detector(self.connections, self._pushes, self.faults)
         self._beats = Heartbeats()
-        self._nacos_api = NacosApi(self._pushes, self._beats, self.faults)
+        self.doorman = Doorman(self.faults)
+        self._nacos_api = NacosApi(self._pushes, self._beats, self.faults, self.doorman)
         self._knobs_api = KnobsApi(self.faults, self.connections, self)
         self._grpc: GrpcServer | None = None
         self._http: web.AppRunner | None = None
@@ -106,7 +109,7 @@ class EmbeddedRegistry:
             raise
 
     async def _serve(self, http: socket.socket, grpc: socket.socket) -> None:
-        self._grpc = GrpcServer(self.connections, self._pushes, self._detector, self.faults)
+        self._grpc = GrpcServer(self.connections, self._pushes, self._detector, self.faults, self.doorman)
         await self._grpc.start()
         await self._grpc.gate.open(grpc)
         application = self._nacos_api.application(*self._knobs_api.routes())
@@ -258,6 +261,8 @@ class EmbeddedRegistry:
                 for connection in self.connections:
                     reset = messages.connect_reset(self._pushes.next_id(), action.server_ip, action.server_port)
                     connection.send(reset)
+            case RevokeTokens():
+                self.doorman.revoke()
             case PushNow():
                 self._pushes.push_now(action.service, action.count)
 

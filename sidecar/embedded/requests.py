@@ -1,16 +1,19 @@
 """What each unary request does and is answered: one function a request type, one table.
 
 Refusals are those of the Java server: 301 for a connection without ConnectionSetup, 302 for a type without a
-handler, 500 for a body that cannot be read or a client that did not set up as a naming client.
+handler, 403 for a naming request that does not show who it is from, 500 for a body that cannot be read or a client
+that did not set up as a naming client.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sidecar.embedded import messages
+from sidecar.embedded.auth import DeniedError, Doorman
 from sidecar.embedded.connections import Connection, Subscription
-from sidecar.embedded.messages import FAILED, NO_HANDLER, UNREGISTERED, RequestError
+from sidecar.embedded.messages import DENIED, FAILED, NO_HANDLER, UNREGISTERED, RequestError
 from sidecar.embedded.model import DEFAULT_CLUSTER, Instance, ServiceName
 from sidecar.embedded.pushes import Pushes
 from sidecar.embedded.wire import Payload
@@ -21,10 +24,11 @@ Body = Mapping[str, Any]
 class Requests:
     """Answers unary requests out of one registry's state."""
 
-    __slots__ = ("_naming", "_pushes", "_table")
+    __slots__ = ("_doorman", "_naming", "_pushes", "_table")
 
-    def __init__(self, pushes: Pushes) -> None:
+    def __init__(self, pushes: Pushes, doorman: Doorman) -> None:
         self._pushes = pushes
+        self._doorman = doorman
         self._naming = pushes.naming
         self._table: Mapping[str, Callable[[Connection, Body], Payload]] = {
             "HealthCheckRequest": self._health_check,
@@ -51,7 +55,17 @@ class Requests:
             raise RequestError(NO_HANDLER, f"no handler for {payload.type or 'a request without type'}")
         if connection is None:
             raise RequestError(UNREGISTERED, "connection is not registered")
-        return handler(connection, read_body(payload))
+        body = read_body(payload)
+        if payload.type != "HealthCheckRequest":
+            self._admit(connection, payload, body)
+        return handler(connection, body)
+
+    def _admit(self, connection: Connection, payload: Payload, body: Body) -> None:
+        service = service_of(connection, body) if body.get("serviceName") else None
+        try:
+            self._doorman.check(payload.headers, service, asyncio.get_running_loop().time())
+        except DeniedError as denied:
+            raise RequestError(DENIED, str(denied)) from denied
 
     def _health_check(self, _connection: Connection, _body: Body) -> Payload:
         return messages.ok("HealthCheckResponse")

@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import os
+import random
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.cluster.instance import Instance
+from sidecar.discovery.access import Access
 from sidecar.discovery.nacos import NacosSession, local_ip
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import ErrorAnswer, Listing, RequestError, ServiceKey, Trouble, Unanswered, Unreadable
@@ -66,7 +68,8 @@ class Ear:
 
 def new_session(registry: EmbeddedRegistry, ear: Ear, *, timeout: float = 1.0) -> NacosSession:
     server = Server.parse(registry.address, grpc_port_offset=registry.port_offset)
-    return NacosSession(server, NacosOptions(request_timeout=timeout), ear)
+    options = NacosOptions(request_timeout=timeout)
+    return NacosSession(server, options, ear, Access(options, rng=random.Random(1)))
 
 
 @pytest.fixture
@@ -350,7 +353,7 @@ def test_a_host_without_a_network_has_an_address_too() -> None:
 
 
 ALONE = """
-import asyncio, json, os, sys
+import asyncio, json, os, random, sys
 written = []
 def watch(event, args):
     if event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
@@ -358,6 +361,7 @@ def watch(event, args):
     elif event in ("os.mkdir", "os.rename"):
         written.append(str(args[0]))
 from sidecar.discovery import nacos
+from sidecar.discovery.access import Access
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import ServiceKey
 sys.addaudithook(watch)
@@ -366,7 +370,9 @@ class Ear:
     def unreadable(self, *_): pass
     def troubled(self, *_): pass
 async def main():
-    session = nacos.NacosSession(Server.parse(sys.argv[1], grpc_port_offset=1000), NacosOptions(), Ear())
+    options = NacosOptions()
+    access = Access(options, rng=random.Random(1))
+    session = nacos.NacosSession(Server.parse(sys.argv[1], grpc_port_offset=1000), options, Ear(), access)
     await session.open()
     listing = await session.subscribe(ServiceKey("orders", "DEFAULT_GROUP"))
     await session.close()

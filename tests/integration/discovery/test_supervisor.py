@@ -4,25 +4,32 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sidecar.cluster.instance import Push, Via
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
+from sidecar.discovery.credentials import Secret, User
 from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.source import Connected, Disconnected, Malformed
 from sidecar.discovery.supervisor import NacosSource
 from sidecar.embedded.faults import (
     Afterwards,
     Answer,
+    Auth,
     BlackHole,
     EndStreams,
     ForcedList,
+    HttpAnswer,
+    LoginPath,
     PushNow,
     RefTime,
     ResetConnections,
     Restart,
+    RevokeTokens,
     Shape,
     Starting,
     SuppressPushes,
@@ -210,3 +217,80 @@ async def test_a_query_confirms_what_was_pushed(registry: EmbeddedRegistry) -> N
     async with connected(registry) as source:
         await source.until(lambda: source.ports(Via.QUERY) == [[1, 2]])
         assert source.all(Push)[-1].protect is False
+
+
+def logged_in(registry: EmbeddedRegistry, password: Secret, **more: Any) -> NacosSource:
+    """A source of `orders` for the user `nacos`."""
+    options = NacosOptions(server_addresses=(registry.address,), user=User("nacos", password), **more)
+    return NacosSource(options, {"orders": Discovery(service="orders")}, rng=random.Random(1), stats=ProcessStats())
+
+
+@pytest.mark.parametrize("login", [LoginPath.V1, LoginPath.V3])
+async def test_a_registry_with_users_is_logged_in_to(registry: EmbeddedRegistry, login: LoginPath) -> None:
+    """By whichever path it has; the list is there as quickly as without."""
+    await registry.apply(Auth(login=login, password="right"))
+    async with watched(logged_in(registry, Secret("right"))) as source:
+        assert await source.next(Push) < 1.0
+        assert last(source) == [1, 2]
+
+
+@pytest.mark.one_loop
+async def test_an_expired_token_costs_one_more_login_and_no_list(registry: EmbeddedRegistry) -> None:
+    """Renewed before its end; one that the server forgets is replaced within the query that finds out."""
+    await registry.apply(Auth(password="right", token_ttl_s=2))
+    async with watched(logged_in(registry, Secret("right"))) as source:
+        await source.next(Push)
+        source.source.doubt(["orders"])
+        await asyncio.sleep(3.0)
+        assert registry.doorman.logins >= 2
+        await registry.apply(RevokeTokens())
+        confirmed = len(source.ports(Via.QUERY))
+        assert await source.until(lambda: len(source.ports(Via.QUERY)) > confirmed) < 1.5
+        assert len(source.all(Connected)) == 1
+        assert source.all(Disconnected) == []
+
+
+@pytest.mark.one_loop
+async def test_a_password_is_rotated_without_a_word_to_us(registry: EmbeddedRegistry, tmp_path: Path) -> None:
+    """Server first, file later: lists go on by push, and queries a few seconds after the file has it."""
+    file = tmp_path / "password"
+    file.write_text("old")
+    await registry.apply(Auth(password="old"))
+    async with watched(logged_in(registry, Secret(file=file))) as source:
+        await source.next(Push)
+        await registry.apply(Auth(password="new"))
+        await registry.apply(RevokeTokens())
+        source.source.doubt(["orders"])
+        await asyncio.sleep(2.5)
+        registry.register("orders", HOST, 3)
+        await source.until(lambda: last(source) == [1, 2, 3])
+        confirmed = len(source.ports(Via.QUERY))
+        file.write_text("new")
+        assert await source.until(lambda: len(source.ports(Via.QUERY)) > confirmed, within=10) < 4.0
+        assert len(source.all(Connected)) == 1
+
+
+@pytest.mark.one_loop
+async def test_a_wrong_password_is_mended_in_place(
+    registry: EmbeddedRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Connected without a list, which comes once the file is right; what the log says of it holds no secret."""
+    file = tmp_path / "password"
+    file.write_text("wrong-one")
+    await registry.apply(Auth(password="right-one"))
+    async with watched(logged_in(registry, Secret(file=file))) as source:
+        await source.next(Connected)
+        await asyncio.sleep(0.5)
+        assert source.ports() == []
+        file.write_text("right-one")
+        assert await source.until(lambda: source.ports() == [[1, 2]], within=10) < 4.0
+    text = "".join(record.getMessage() for record in caplog.records)
+    assert "not logged in as nacos" in text
+    assert "wrong-one" not in text
+
+
+async def test_a_login_that_hangs_delays_the_first_list_by_one_timeout(registry: EmbeddedRegistry) -> None:
+    """A server that asks nobody for a token serves all the same."""
+    await registry.apply(HttpAnswer(delay_s=30.0))
+    async with watched(logged_in(registry, Secret("any"), request_timeout=0.3)) as source:
+        assert await source.next(Push) < 1.5

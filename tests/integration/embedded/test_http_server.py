@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sidecar.embedded.faults import Starting
+from sidecar.embedded.faults import Auth, HttpAnswer, LoginPath, Starting
 from sidecar.embedded.heartbeats import DELETED_AFTER, UNHEALTHY_AFTER
 from sidecar.embedded.model import ServiceName
 from sidecar.embedded.registry import EmbeddedRegistry
@@ -89,7 +89,7 @@ async def test_a_threshold_is_set_over_http(call: Call) -> None:
 
 async def test_version_login_and_readiness_answer(call: Call) -> None:
     """What a client asks before anything else is answered as by a 3.1 server without users."""
-    assert (await call("GET", "/nacos/v3/admin/core/state"))[1]["version"] == "3.1.0"
+    assert (await call("GET", "/nacos/v3/admin/core/state"))[1]["data"]["version"] == "3.1.0"
     assert (await call("POST", "/nacos/v3/auth/user/login"))[1]["tokenTtl"] == 18000
     assert (await call("GET", "/nacos/v3/admin/core/state/readiness"))[0] == 200
 
@@ -107,3 +107,24 @@ async def test_an_unreadable_parameter_is_the_callers_fault(call: Call) -> None:
     status, text = await call("POST", "/nacos/v1/ns/instance", **{**ADDRESS, "port": "http"})
     assert status == 400
     assert "invalid literal" in text
+
+
+async def test_users_log_in_where_the_server_has_a_path_for_it(registry: EmbeddedRegistry, call: Call) -> None:
+    """A v3-only server knows no v1 path; a wrong password is answered 500, as by a real 3.1."""
+    await registry.apply(Auth(login=LoginPath.V3, password="right"))
+    good = {"username": "nacos", "password": "right"}
+    assert (await call("POST", "/nacos/v1/auth/users/login", **good))[0] == 404
+    assert (await call("POST", "/nacos/v3/auth/user/login", username="nacos", password="wrong"))[0] == 500
+    status, answer = await call("POST", "/nacos/v3/auth/user/login", **good)
+    assert status == 200
+    listing = ("GET", "/nacos/v1/ns/instance/list")
+    assert (await call(*listing, serviceName="orders"))[0] == 403
+    assert (await call(*listing, serviceName="orders", accessToken=answer["accessToken"]))[0] == 200
+
+
+async def test_a_path_can_be_made_to_fail(registry: EmbeddedRegistry, call: Call) -> None:
+    """The next request to it gets the status and text of the knob, the one after it the truth."""
+    path = "/nacos/v1/ns/service/list"
+    await registry.apply(HttpAnswer(path, status=418, text="odd", times=1))
+    assert await call("GET", path) == (418, "odd")
+    assert (await call("GET", path))[0] == 200

@@ -27,7 +27,10 @@ def test_every_option_is_taken_from_the_file(tmp_path: Path) -> None:
 nacos:
   server_addresses: "n1, n2:9000"
   grpc_port_offset: 2000
+  context_path: /registry
   namespace: dev
+  username: sidecar
+  password_file: secret
   app_name: mine
   open_timeout: 6s
   request_timeout: 2s

@@ -7,7 +7,7 @@ import pytest
 from sidecar.config.locate import Locator
 from sidecar.config.merge import in_force
 from sidecar.config.model import Config
-from sidecar.config.rules import files_are_readable, one_source_a_secret, secrets_stand_elsewhere
+from sidecar.config.rules import credentials_are_whole, files_are_readable, one_source_a_secret, secrets_stand_elsewhere
 from sidecar.config.source import parse
 from tests.support.configs import MINIMAL, loaded, refusal, service
 
@@ -152,6 +152,18 @@ def test_a_secret_in_clear_is_remarked() -> None:
     (finding,) = secrets_stand_elsewhere(*judge(text, {"K": "x"}))
     assert finding.loc == ("nacos", "password")
     assert "password_file" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("keys", "where", "way_out"),
+    [("username: a", "username", "NACOS_PASSWORD"), ("password_file: a", "password_file", "unused without 'username'")],
+)
+def test_half_a_login_is_remarked(keys: str, where: str, way_out: str) -> None:
+    """A user without a password, and a password without a user; the two together pass."""
+    (finding,) = credentials_are_whole(*judge(MINIMAL + f"nacos: {{{keys}}}\n"))
+    assert finding.loc == ("nacos", where)
+    assert way_out in finding.message
+    assert not list(credentials_are_whole(*judge(MINIMAL + "nacos: {username: a, password: b}\n")))
 
 
 def test_files_must_be_there_only_when_asked_for(tmp_path: Path) -> None:

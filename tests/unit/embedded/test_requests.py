@@ -4,7 +4,9 @@ from typing import Any, cast
 
 import pytest
 
+from sidecar.embedded.auth import Doorman
 from sidecar.embedded.connections import Connection, Connections
+from sidecar.embedded.faults import Auth
 from sidecar.embedded.gate import Link
 from sidecar.embedded.in_force import Faults
 from sidecar.embedded.model import Instance, ServiceName
@@ -20,8 +22,9 @@ class _Desk:
     """A naming client at a registry whose event loop is the test's."""
 
     def __init__(self) -> None:
-        self.pushes = Pushes(Connections(), Faults())
-        self._requests = Requests(self.pushes)
+        self.faults = Faults()
+        self.pushes = Pushes(Connections(), self.faults)
+        self._requests = Requests(self.pushes, Doorman(self.faults))
         self.connection = Connection("c1", cast("Link", None), "v", "public", {"module": "naming"}, 0.0)
 
     def ask(self, kind: str, **body: Any) -> dict[str, Any]:
@@ -108,3 +111,13 @@ async def test_a_body_that_is_no_object_is_refused(desk: _Desk, body: bytes) -> 
     """Whatever the type of the request."""
     answer = desk._requests.answer(desk.connection, Payload("HealthCheckRequest", body))
     assert answer.type == "ErrorResponse"
+
+
+async def test_a_stranger_is_refused_all_but_a_health_check(desk: _Desk) -> None:
+    """With users there, every naming request without a token is answered 403; a sign of life is anybody's."""
+    desk.faults.set(Auth())
+    for kind in ("SubscribeServiceRequest", "ServiceQueryRequest", "InstanceRequest", "ServiceListRequest"):
+        answer = desk.ask(kind, serviceName="orders", type="registerInstance", instance=ADDRESS)
+        assert (answer["is"], answer["errorCode"]) == ("ErrorResponse", 403)
+    assert desk.registered == ()
+    assert desk.ask("HealthCheckRequest")["is"] == "HealthCheckResponse"

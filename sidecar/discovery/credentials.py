@@ -1,0 +1,38 @@
+"""What shows the registry who we are: a user's password, later more. No secret ever stands in a repr or a message.
+
+A secret in a file is read each time it is asked for: whoever rotates it writes the file and tells nobody.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class SecretError(Exception):
+    """A secret that cannot be had; the text says which file and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A text, or the file that holds it."""
+
+    text: str | None = field(default=None, repr=False)
+    file: Path | None = None
+
+    def read(self) -> str:
+        """The secret of now, without the newline that editors leave behind; raises SecretError."""
+        if self.file is None:
+            return self.text or ""
+        try:
+            return self.file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        except OSError as error:
+            raise SecretError(f"{self.file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SecretError(f"{self.file}: not UTF-8") from error
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who logs in."""
+
+    name: str
+    password: Secret

@@ -1,0 +1,73 @@
+"""Requests to a node over real sockets, answered by a server that may say anything."""
+
+import socket
+
+import pytest
+
+from sidecar.discovery.http import NOT_HTTP, Http, Reply, base_path
+from sidecar.discovery.options import NacosOptions, Server
+from sidecar.discovery.session import Unanswered
+from tests.support.odd_server import answer, odd_server
+
+OPTIONS = NacosOptions(request_timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    ("context_path", "base"), [("/nacos", "/nacos"), ("nacos/", "/nacos"), ("/", ""), ("", ""), ("/a/b", "/a/b")]
+)
+def test_the_context_path_may_be_written_in_any_way(context_path: str, base: str) -> None:
+    """Slashes around it do not matter."""
+    assert base_path(context_path) == base
+
+
+async def test_a_reply_is_status_and_text_whatever_the_status() -> None:
+    """A redirect is not followed: it would carry our credentials elsewhere."""
+    answers = {"/nacos/a": answer("500 Odd", "why"), "/nacos/b": answer("302 Found\r\nLocation: /nacos/a")}
+    async with odd_server(answers) as odd, Http(odd.server, OPTIONS) as http:
+        assert await http.get("/a") == Reply(500, "why")
+        assert (await http.get("/b")).status == 302
+
+
+async def test_an_answer_that_is_not_http_is_a_reply_with_its_text() -> None:
+    """A real 2.3 answers a wrong password so."""
+    async with odd_server({"/nacos/a": b"HTTP/1.1 0 \r\n\r\n"}) as odd, Http(odd.server, OPTIONS) as http:
+        reply = await http.get("/a")
+        assert reply.status == NOT_HTTP
+        assert str(reply).startswith("not HTTP: ")
+
+
+async def test_silence_a_closed_port_and_a_cut_are_no_reply() -> None:
+    """Each within `request_timeout`."""
+    async with odd_server({"/nacos/a": None, "/nacos/b": b""}) as odd, Http(odd.server, OPTIONS) as http:
+        with pytest.raises(Unanswered, match=r"no answer in 0.2 s") as silent:
+            await http.get("/a")
+        assert silent.value.timed_out
+        with pytest.raises(Unanswered):
+            await http.get("/b")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with Http(Server("127.0.0.1", port, 1), OPTIONS) as http:
+        with pytest.raises(Unanswered):
+            await http.get("/a")
+
+
+async def test_a_form_is_not_part_of_the_address() -> None:
+    """What stands in an address stands in access logs."""
+    async with odd_server({"/nacos/a": answer("200 OK", "{}")}) as odd, Http(odd.server, OPTIONS) as http:
+        await http.post("/a", {"password": "hush"})
+        head, _, body = odd.seen[0].partition("\r\n\r\n")
+        assert ("hush" in head, body) == (False, "password=hush")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [('{"a": 1}', {"a": 1}), ('{"code": 0, "data": {"a": 1}}', {"a": 1}), ("[1]", {}), ("{", {}), ("", {})],
+)
+def test_json_is_taken_out_of_its_wrapping(text: str, found: dict[str, int]) -> None:
+    """From 3.0 on objects come in `data`; what is none is empty."""
+    assert Reply(200, text).json() == found
+
+
+def test_a_reply_is_shown_on_one_short_line() -> None:
+    """For the event log."""
+    assert str(Reply(500, "a\n  b" + "c" * 500)) == "HTTP 500: a b" + "c" * 197

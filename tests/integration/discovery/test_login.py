@@ -1,0 +1,160 @@
+"""Logins at the embedded registry, and at servers that answer oddly."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.discovery.credentials import Secret, User
+from sidecar.discovery.http import Http
+from sidecar.discovery.login import DEFAULT_TTL, Login, NotLoggedInError, log_in
+from sidecar.discovery.options import NacosOptions, Server
+from sidecar.embedded.faults import Auth, HttpAnswer, LoginPath, RevokeTokens
+from sidecar.embedded.registry import EmbeddedRegistry
+from tests.support.odd_server import answer, odd_server
+
+OPTIONS = NacosOptions(request_timeout=0.5)
+V3 = "/nacos/v3/auth/user/login"
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[EmbeddedRegistry]:
+    async with EmbeddedRegistry() as registry:
+        await registry.apply(Auth(password="right"))
+        yield registry
+
+
+def at(registry: EmbeddedRegistry) -> Server:
+    return Server.parse(registry.address, grpc_port_offset=registry.port_offset)
+
+
+def user(password: str = "right", file: Path | None = None) -> Login:
+    secret = Secret(file=file) if file else Secret(password)
+    return Login(User("nacos", secret), OPTIONS, rng=random.Random(1))
+
+
+@pytest.mark.parametrize("paths", [LoginPath.V1, LoginPath.V3, LoginPath.BOTH])
+async def test_every_generation_of_servers_lets_us_in(registry: EmbeddedRegistry, paths: LoginPath) -> None:
+    """The v3 path first, v1 where there is none, one login either way."""
+    await registry.apply(Auth(login=paths, password="right", token_ttl_s=77))
+    async with Http(at(registry), OPTIONS) as http:
+        token, ttl = await log_in(http, "nacos", "right")
+    assert (bool(token), ttl, registry.doorman.logins) == (True, 77.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (answer("500 Odd", "caused: wrong right;"), "HTTP 500: caused: wrong ***;"),
+        (b"HTTP/1.1 0 \r\n\r\n", "not HTTP: "),
+        (answer("412 Odd", "no user yet"), "HTTP 412: no user yet"),
+        (answer("403 No", "unknown user!"), "HTTP 403: unknown user!"),
+        (answer("200 OK", "<html>"), "HTTP 200: <html>"),
+        (answer("200 OK", '{"accessToken": ""}'), "HTTP 200: "),
+    ],
+)
+async def test_whatever_is_not_a_token_is_told_as_it_came(reply: bytes, told: str) -> None:
+    """The server's own words, without the password if it repeats that."""
+    async with odd_server({V3: reply}) as odd, Http(odd.server, OPTIONS) as http:
+        with pytest.raises(NotLoggedInError) as caught:
+            await log_in(http, "nacos", "right")
+    assert str(caught.value).startswith(told)
+    assert "right" not in str(caught.value)
+
+
+async def test_a_server_without_any_login_is_told_as_such(registry: EmbeddedRegistry) -> None:
+    """404 at each of the paths."""
+    await registry.apply(Auth(login=LoginPath.NONE))
+    async with Http(at(registry), OPTIONS) as http:
+        with pytest.raises(NotLoggedInError, match="HTTP 404"):
+            await log_in(http, "nacos", "right")
+
+
+async def test_a_token_without_a_term_is_good_for_what_servers_give_by_default() -> None:
+    """Five hours; wrapped in `data` or not."""
+    body = '{"code": 0, "data": {"accessToken": "t"}}'
+    async with odd_server({V3: answer("200 OK", body)}) as odd, Http(odd.server, OPTIONS) as http:
+        assert await log_in(http, "nacos", "right") == ("t", DEFAULT_TTL)
+
+
+async def test_many_who_wait_cost_one_login(registry: EmbeddedRegistry) -> None:
+    """All get the same token."""
+    login = user()
+    tokens = await asyncio.gather(*(login.token(at(registry)) for _ in range(20)))
+    assert (len(set(tokens)), registry.doorman.logins) == (1, 1)
+    await login.close()
+
+
+async def test_a_renewal_keeps_nobody_waiting(registry: EmbeddedRegistry) -> None:
+    """While it runs, and it may take its time, the old token is shown."""
+    await registry.apply(Auth(password="right", token_ttl_s=1))
+    login = user()
+    first = await login.token(at(registry))
+    await registry.apply(HttpAnswer(V3, delay_s=0.3, times=1))
+    await asyncio.sleep(0.85)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await login.token(at(registry)) == first
+    assert loop.time() - began < 0.1
+    await asyncio.sleep(0.4)
+    assert await login.token(at(registry)) != first
+    await login.close()
+
+
+async def test_a_refused_token_is_replaced_and_an_old_one_costs_nothing(registry: EmbeddedRegistry) -> None:
+    """Who comes with a token that has been replaced since is told that there is another one, without a login."""
+    login = user()
+    first = await login.token(at(registry))
+    await registry.apply(RevokeTokens())
+    assert await login.refused(at(registry), first)
+    assert registry.doorman.logins == 2
+    assert await login.refused(at(registry), first)
+    assert registry.doorman.logins == 2
+    await login.close()
+
+
+async def test_a_rotated_password_is_read_from_its_file(registry: EmbeddedRegistry, tmp_path: Path) -> None:
+    """The pause after a refusal does not hold for another password."""
+    file = tmp_path / "password"
+    file.write_text("wrong\n")
+    login = user(file=file)
+    assert await login.token(at(registry)) is None
+    assert await login.token(at(registry)) is None
+    assert registry.doorman.logins == 1
+    file.write_text("right\n")
+    assert await login.token(at(registry)) is not None
+    await login.close()
+
+
+async def test_the_same_complaint_is_made_once_until_it_is_over(
+    registry: EmbeddedRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that is missing, a password that is wrong, and the end of it; never the password."""
+    file = tmp_path / "password"
+    login = user(file=file)
+    with caplog.at_level(logging.INFO, logger="sidecar"):
+        for text in (None, None, "wrong-one", "wrong-two", "right"):
+            if text:
+                file.write_text(text)
+            await login.token(at(registry))
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 3
+    assert "No such file" in lines[0]
+    assert lines[1].startswith(f"registry: not logged in as nacos: {registry.address}: HTTP 500: caused: ")
+    assert "again" in lines[2]
+    assert not any(secret in "".join(lines) for secret in ("wrong-one", "wrong-two", "right"))
+    assert repr(login) == "<Login nacos: <Renewal: logged in, 0 tries in vain>>"
+    await login.close()
+
+
+async def test_closing_ends_a_login_under_way() -> None:
+    """Nothing is left behind."""
+    async with odd_server({V3: None}) as odd:
+        login = user()
+        waiting = asyncio.create_task(login.token(odd.server))  # noqa: TID251 - ends with the test
+        await asyncio.sleep(0.05)
+        await login.close()
+        assert (await asyncio.gather(waiting, return_exceptions=True))[0].__class__ is asyncio.CancelledError

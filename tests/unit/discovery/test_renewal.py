@@ -1,0 +1,96 @@
+"""When a login is due, and when one is allowed."""
+
+import random
+
+import pytest
+
+from sidecar.discovery.renewal import LONGEST_ANSWERED, LONGEST_UNANSWERED, Renewal
+
+
+@pytest.fixture
+def renewal() -> Renewal:
+    return Renewal(rng=random.Random(1))
+
+
+def granted(renewal: Renewal, now: float, *, ttl: float = 100.0, refused: bool = False) -> None:
+    renewal.obtained("t", ttl, password="p", refused=refused, now=now)
+
+
+def wait(renewal: Renewal, now: float, *, refused: bool = False) -> float:
+    """Seconds until a try is allowed, to a tenth."""
+    return next(n / 10 for n in range(10_000) if renewal.may_try("p", refused=refused, now=now + n / 10))
+
+
+def test_a_token_is_renewed_at_four_fifths_of_its_life(renewal: Renewal) -> None:
+    """Before the first login it is due at once."""
+    assert renewal.due(0.0)
+    granted(renewal, 0.0)
+    assert not renewal.due(79.9)
+    assert renewal.due(80.0)
+    assert renewal.token == "t"
+
+
+def test_a_refused_token_is_replaced_at_once(renewal: Renewal) -> None:
+    """It expired early, or the server's key changed."""
+    granted(renewal, 0.0)
+    assert wait(renewal, 5.0, refused=True) == 0.0
+
+
+@pytest.mark.parametrize("longest", [LONGEST_ANSWERED, LONGEST_UNANSWERED])
+def test_tries_in_vain_back_off(renewal: Renewal, longest: float) -> None:
+    """From a second, doubling, to a ceiling that is lower where nobody answered."""
+    now, pauses = 0.0, []
+    for _ in range(12):
+        renewal.failed(password="p", answered=longest == LONGEST_ANSWERED, now=now)
+        pauses.append(wait(renewal, now))
+        now += pauses[-1]
+    assert 0.8 <= pauses[0] <= 1.3
+    assert pauses[1] > pauses[0]
+    assert longest * 0.8 <= pauses[-1] <= longest * 1.2 + 0.1
+
+
+def test_another_password_is_tried_at_once(renewal: Renewal) -> None:
+    """However long the pause still was, and its own pauses begin anew."""
+    for n in range(8):
+        renewal.failed(password="old", answered=True, now=float(n * 40))
+    assert not renewal.may_try("old", refused=False, now=282.0)
+    assert renewal.may_try("p", refused=False, now=282.0)
+    renewal.failed(password="p", answered=True, now=282.0)
+    assert wait(renewal, 282.0) <= 1.3
+
+
+def test_a_token_that_is_refused_again_and_again_is_replaced_more_and_more_rarely(renewal: Renewal) -> None:
+    """The user may just not be allowed to read one service."""
+    granted(renewal, 0.0)
+    now, tries = 10.0, 0
+    while now < 610.0:
+        if renewal.may_try("p", refused=True, now=now):
+            granted(renewal, now, refused=True)
+            tries += 1
+        now += 3.0
+    assert 15 <= tries <= 30
+
+
+def test_renewal_in_time_does_not_wait_for_refusals(renewal: Renewal) -> None:
+    """One service that may not be read does not cost the others their token."""
+    for n in range(6):
+        granted(renewal, float(n * 40), ttl=10.0, refused=True)
+    assert not renewal.may_try("p", refused=True, now=208.0)
+    assert renewal.due(208.0)
+    assert renewal.may_try("p", refused=False, now=208.0)
+
+
+def test_a_refusal_long_after_the_last_is_answered_at_once(renewal: Renewal) -> None:
+    """Tries of a minute ago are forgotten."""
+    for n in range(6):
+        granted(renewal, float(n * 40), refused=True)
+    granted(renewal, 400.0, refused=True)
+    assert wait(renewal, 400.0, refused=True) <= 1.3
+
+
+def test_it_reads_like_a_status_line(renewal: Renewal) -> None:
+    """Without the token."""
+    renewal.failed(password="hush", answered=True, now=0.0)
+    assert repr(renewal) == "<Renewal: not logged in, 1 tries in vain>"
+    renewal.obtained("hush", 9.0, password="hush", refused=False, now=1.0)
+    assert repr(renewal) == "<Renewal: logged in, 0 tries in vain>"
