@@ -1,0 +1,54 @@
+"""One stream of bytes, three readers: the sidecar, an instance behind it, and h11 as judge of what the app has sent.
+
+Whatever the bytes are:
+- the instance reads whole requests that are a beginning of what h11 reads from the app's own bytes: none is made up,
+  split or glued together, and each has the same method, target, body and end-to-end fields;
+- h11 finds nothing wrong in what the instance got, and no part of a further request remains there;
+- the app gets as many answers from the instance as requests reached it, in their order, and after them at most one
+  refusal by the sidecar.
+"""
+
+import asyncio
+import re
+
+from tests.conformance.wire import Wire
+from tests.support.strict_instance import Seen, read_all, read_answers
+
+_HOP = {
+    *(b"host", b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"),
+    *(b"http2-settings", b"x-request-id", b"expect"),
+}
+
+
+async def judge(wire: Wire, data: bytes, packets: list[bytes]) -> None:
+    """Raises AssertionError where the readers differ."""
+
+    async def in_packets(app: object, _: bytes) -> None:
+        for packet in packets:
+            app.writer.write(packet)  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+
+    got = await wire.cross(data, in_packets)
+    seen = wire.instance.seen
+    said = read_all(data)
+    assert list(map(essence, seen)) == list(map(essence, said.whole[: len(seen)])), "another request than the app's"
+    assert wire.instance.errors == [], "the instance got what is not HTTP"
+    answers = read_answers(got, [request.method for request in seen])
+    assert answers.error is None, "the app got what is not HTTP"
+    assert answers.bodies[: len(seen)] == [b"" if r.method == b"HEAD" else r.target for r in seen], "out of order"
+    assert len(answers.statuses) == len(seen) + len(answers.local), "a number of answers that nobody gave"
+    assert len(answers.local) <= 1
+    stats = wire.stack.cluster.stats
+    assert stats.requests_in_flight == 0
+
+
+def essence(seen: Seen) -> tuple[object, ...]:
+    """What must not change on the way."""
+    target = re.sub(rb"\A(?i:http)://[^/?]*", b"", seen.target)
+    if not target.startswith((b"/", b"*")):
+        target = b"/" + target
+    named = {
+        part.strip().lower() for name, value in seen.headers if name == b"connection" for part in value.split(b",")
+    }
+    hop = _HOP | {name for name in named if not name.startswith(b"content-")}
+    return seen.method, target, [pair for pair in seen.headers if pair[0] not in hop], seen.body
