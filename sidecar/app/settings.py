@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from sidecar.cluster.policy import Keepalive, Limits, ServicePolicy, Timeouts
 from sidecar.config import Config
-from sidecar.discovery.credentials import Secret, User
+from sidecar.discovery.credentials import AccessKey, Secret, User
 from sidecar.discovery.options import NacosOptions
 
 _WILDCARDS = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}
@@ -21,6 +21,9 @@ def nacos_options(config: Config) -> NacosOptions:
         context_path=nacos.context_path,
         namespace=nacos.namespace,
         user=User(nacos.username, _secret(nacos.password, nacos.password_file)) if nacos.username else None,
+        access_key=AccessKey(nacos.access_key, _secret(nacos.secret_key, nacos.secret_key_file))
+        if nacos.access_key
+        else None,
         app_name=nacos.app_name,
         open_timeout=nacos.open_timeout,
         request_timeout=nacos.request_timeout,

@@ -130,11 +130,11 @@ def secrets_stand_elsewhere(config: Config, _written: Config, locator: Locator) 
 
 
 def credentials_are_whole(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
-    """Half of what a login needs is no login."""
-    for name, secret in (("username", "password"),):
+    """Half of what a login or a signature needs is neither."""
+    for name, secret in (("username", "password"), ("access_key", "secret_key")):
         given = [key for key in (name, secret, f"{secret}_file") if getattr(config.nacos, key) is not None]
         if given == [name]:
-            message = f"nothing to log in with: set '{secret}_file', or NACOS_{secret.upper()}"
+            message = f"no {secret.replace('_', ' ')} for it: set '{secret}_file', or NACOS_{secret.upper()}"
             yield Finding(("nacos", name), message, level=Level.WARNING)
         elif given and name not in given:
             yield Finding(("nacos", given[0]), f"unused without '{name}'", level=Level.WARNING)

@@ -15,9 +15,6 @@ from sidecar.config.service import Service
 
 _TOP: Final = ("unmatched", "address_memory", "transparent", "facade")
 _NACOS: Final = (
-    "access_key",
-    "secret_key",
-    "secret_key_file",
     "tls",
     "transport",
     "poll_interval",

@@ -5,7 +5,7 @@
   session; `planner` says whom to ask next, `judge` what is trouble. The three that decide are pure.
 - `session` is what a registry client must offer; `nacos` offers it with nacos-sdk-python, imported lean by
   `absent`, its words turned into ours by `listing`.
-- `access` shows the registry who we are: `login` has a token from `http`, `renewal` says when to ask for one,
-  `credentials` holds the secrets.
+- `access` shows the registry who we are: `login` has a token from `http`, `renewal` says when to ask for one; `signing`
+  signs; `credentials` holds the secrets.
 - `last_good` keeps lists on disk; `options` says how to reach the registry.
 """

@@ -1,4 +1,4 @@
-"""What shows the registry who we are: a user's password, later more. No secret ever stands in a repr or a message.
+"""What shows the registry who we are: a password, a signing key. No secret ever stands in a repr or a message.
 
 A secret in a file is read each time it is asked for: whoever rotates it writes the file and tells nobody.
 """
@@ -36,3 +36,11 @@ class User:
 
     name: str
     password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """What requests are signed with; the id is no secret."""
+
+    id: str
+    secret: Secret

@@ -165,7 +165,7 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
             return await self._send(request)
 
         try:
-            return await self._access.granted(self._server, send)
+            return await self._access.granted(self._server, ServiceKey(request.serviceName, request.groupName), send)
         except RequestError as failure:
             raise _Failed(failure) from failure
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.cluster.policy import Range
-from sidecar.discovery.credentials import User
+from sidecar.discovery.credentials import AccessKey, User
 
 DEFAULT_PORT = 8848
 DEFAULT_BACKOFF = Range(0.1, 5.0)
@@ -51,6 +51,7 @@ class NacosOptions:
     context_path: str = "/nacos"
     namespace: str = "public"
     user: User | None = None
+    access_key: AccessKey | None = None
     app_name: str = "nacos-sidecar"
     open_timeout: float = 5.0
     request_timeout: float = 1.0

@@ -12,7 +12,7 @@ import pytest
 from sidecar.cluster.instance import Push, Via
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
-from sidecar.discovery.credentials import Secret, User
+from sidecar.discovery.credentials import AccessKey, Secret, User
 from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.source import Connected, Disconnected, Malformed
 from sidecar.discovery.supervisor import NacosSource
@@ -294,3 +294,22 @@ async def test_a_login_that_hangs_delays_the_first_list_by_one_timeout(registry:
     await registry.apply(HttpAnswer(delay_s=30.0))
     async with watched(logged_in(registry, Secret("any"), request_timeout=0.3)) as source:
         assert await source.next(Push) < 1.5
+
+
+async def test_a_registry_that_wants_signatures_gets_them(
+    registry: EmbeddedRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Subscriptions and queries alike; with another secret there is no list and no reconnecting."""
+    await registry.apply(Auth(login=LoginPath.NONE, access_key="key", secret_key="hush"))
+    for secret, found in (("hush", [[1, 2]]), ("other", [])):
+        options = NacosOptions(server_addresses=(registry.address,), access_key=AccessKey("key", Secret(secret)))
+        stats = ProcessStats()
+        nacos = NacosSource(options, {"orders": Discovery(service="orders")}, rng=random.Random(1), stats=stats)
+        async with watched(nacos) as source:
+            await source.next(Connected)
+            source.source.doubt(["orders"])
+            await asyncio.sleep(1.2)
+            assert source.ports()[:1] == found
+            assert stats.queries["ok"] == len(source.ports(Via.QUERY)) == len(found)
+            assert source.all(Disconnected) == []
+    assert caplog.records == []

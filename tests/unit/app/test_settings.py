@@ -31,6 +31,8 @@ nacos:
   namespace: dev
   username: sidecar
   password_file: secret
+  access_key: key
+  secret_key: hush
   app_name: mine
   open_timeout: 6s
   request_timeout: 2s

@@ -156,10 +156,15 @@ def test_a_secret_in_clear_is_remarked() -> None:
 
 @pytest.mark.parametrize(
     ("keys", "where", "way_out"),
-    [("username: a", "username", "NACOS_PASSWORD"), ("password_file: a", "password_file", "unused without 'username'")],
+    [
+        ("username: a", "username", "NACOS_PASSWORD"),
+        ("password_file: a", "password_file", "unused without 'username'"),
+        ("access_key: a", "access_key", "NACOS_SECRET_KEY"),
+        ("secret_key: a", "secret_key", "unused without 'access_key'"),
+    ],
 )
 def test_half_a_login_is_remarked(keys: str, where: str, way_out: str) -> None:
-    """A user without a password, and a password without a user; the two together pass."""
+    """An id without its secret, and a secret without its id; the two together pass."""
     (finding,) = credentials_are_whole(*judge(MINIMAL + f"nacos: {{{keys}}}\n"))
     assert finding.loc == ("nacos", where)
     assert way_out in finding.message
