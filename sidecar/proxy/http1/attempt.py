@@ -1,19 +1,18 @@
-"""One try of one request at one endpoint, and what a request remembers once a try has gone wrong."""
+"""One try of one request at one endpoint: what it owes, and the one report that ends it."""
 
-import asyncio
 import math
 from typing import TYPE_CHECKING
 
 from sidecar.cluster.endpoint import Endpoint
-from sidecar.errors import Failure
+from sidecar.errors import FAILURES, Failure
+from sidecar.proxy.http1.response import ResponseHead
 from sidecar.record import AttemptRecord
 
 if TYPE_CHECKING:
     from sidecar.proxy.http1.exchange import Exchange
     from sidecar.proxy.http1.upstream import InstanceConnection
 
-AGAIN_FIRST, AGAIN_MOST = 0.1, 1.0
-"""Seconds before an endpoint is tried again, doubling: it just failed, and nobody else is there to ask."""
+_APP_LEFT = FAILURES["app_left"]
 
 
 class Attempt:
@@ -68,73 +67,66 @@ class Attempt:
         """Seconds that the endpoint has owed an answer."""
         return max(0.0, now - self.owed_since)
 
+    # How it ends
 
-class Trouble:
-    """The memory of a request that did not go straight over a pooled connection."""
+    def answered(self, answer: ResponseHead, now: float, *, clean: bool) -> None:
+        """With an answer: its connection goes back to the pool if nothing speaks against it.
 
-    __slots__ = (
-        "counted",
-        "delay",
-        "dialling",
-        "excluded",
-        "fresh_only",
-        "last",
-        "pause",
-        "per_try",
-        "proven",
-        "tries",
-        "urx",
-        "wait",
-        "wait_began",
-        "waited",
-        "why_again",
-        "witness",
-    )
+        `clean`: the answer was read to its end.
+        """
+        upstream, endpoint, connection = self.exchange.upstream, self.endpoint, self.connection
+        self.over = True
+        upstream.stats.attempts["ok"] += 1
+        status = answer.status
+        marker = upstream.leaving_header
+        leaving = (status == 503 or marker is not None) and answer.leaving(marker)
+        events = upstream.cluster.report_answer(endpoint, status, now, leaving=leaving, closing=answer.closes)
+        if connection is not None:
+            if answer.keep_alive_timeout is not None:
+                upstream.pool.said(endpoint, answer.keep_alive_timeout, now)
+            if clean and answer.reusable:
+                connection.release()
+                upstream.pool.put(endpoint, connection, now)
+            elif answer.upgrade is not None:
+                connection.finish()
+            else:
+                connection.close()
+        if events:
+            upstream.tell(events)
 
-    def __init__(self, wait: float) -> None:
-        self.wait = wait
-        """Seconds of waiting that are left."""
-        self.waited = False
-        self.wait_began = 0.0
-        self.dialling: asyncio.Task[None] | None = None
-        self.tries: list[AttemptRecord] = []
-        """The attempts that failed."""
-        self.last: Failure | None = None
-        self.excluded: set[Endpoint] = set()
-        self.counted = 0
-        """Counted retries so far."""
-        self.why_again: str | None = None
-        """Why the attempt that comes next is made."""
-        self.witness: Attempt | None = None
-        """An open attempt at an endpoint that stalled, while another is under way."""
-        self.delay = AGAIN_FIRST
-        self.pause: asyncio.TimerHandle | None = None
-        self.per_try: asyncio.TimerHandle | None = None
-        self.fresh_only = False
-        """A reused connection was lost: no second one of that kind."""
-        self.proven = False
-        """A retry was allowed by proof of non-delivery."""
-        self.urx = False
-        """A further attempt was refused by num_retries or the budget."""
+    def lost(self, failure: Failure, now: float) -> None:
+        """Without an answer; a reused connection that was dead tells something of those that idle."""
+        connection = self.connection
+        if connection is not None:
+            if self.reused and not self.heard and failure.reason in {"reset", "closed"}:
+                pool = self.exchange.upstream.pool
+                pool.flush(self.endpoint, connection.idle_since)
+                pool.closed_at(self.endpoint, self.started - connection.idle_since, now)
+            connection.close()
+        self._report(failure, now, failure)
 
-    def next_delay(self) -> float:
-        """Seconds until the same endpoints are asked again."""
-        delay, self.delay = self.delay, min(self.delay * 2, AGAIN_MOST)
-        return delay
+    def given_up(self, failure: Failure, now: float, *, outcome: Failure) -> None:
+        """By us: the cluster hears of `failure`, counters and log of `outcome`."""
+        if self.connection is not None:
+            self.connection.close()
+        self._report(failure, now, outcome)
 
-    def cancel_dial(self) -> None:
-        if self.dialling is not None:
-            self.dialling.cancel()
-            self.dialling = None
+    def never_made(self, now: float) -> None:
+        """Nothing was tried: the endpoint is neither praised nor blamed."""
+        self.over = True
+        upstream = self.exchange.upstream
+        upstream.tell(upstream.cluster.report_failure(self.endpoint, _APP_LEFT, now))
 
-    def cancel_pause(self) -> None:
-        if self.pause is not None:
-            self.pause.cancel()
-            self.pause = None
+    def _report(self, failure: Failure, now: float, outcome: Failure) -> None:
+        upstream = self.exchange.upstream
+        silent = self.silent(now) if self.owed_since != math.inf else 0.0
+        self.settled()
+        self.over = True
+        reused = self.reused and not self.heard
+        upstream.stats.attempts[outcome.reason] += 1
+        self.exchange.ensure_trouble().tries.append(self.record(outcome.reason, now))
+        upstream.tell(upstream.cluster.report_failure(self.endpoint, failure, now, reused=reused, silent=silent))
 
-    def cancel_timers(self) -> None:
-        """The request is over."""
-        self.cancel_pause()
-        if self.per_try is not None:
-            self.per_try.cancel()
-            self.per_try = None
+    def record(self, outcome: str, now: float) -> AttemptRecord:
+        """What the access log may say about it."""
+        return AttemptRecord(self.endpoint.address, outcome, int((now - self.started) * 1000))

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Protocol, cast
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.stats import ServiceStats
 from sidecar.errors import FAILURES, Failure
+from sidecar.proxy.http1 import tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
-from sidecar.proxy.http1.exchange import Exchange, Phase
+from sidecar.proxy.http1.exchange import Exchange
 from sidecar.proxy.http1.local import LocalAnswer, body_size
 from sidecar.proxy.http1.message import BAD_REQUEST, BadMessage, Framing
+from sidecar.proxy.http1.phase import Phase
 from sidecar.proxy.http1.request import RequestHead, read_request
 from sidecar.proxy.http1.upstream import HIGH_WATER, LOW_WATER
 from sidecar.proxy.runtime import Runtime
@@ -160,7 +162,7 @@ class AppConnection(asyncio.Protocol):
         if exchange is None:
             return self._follows or (self.blocked and bool(self._held))
         if exchange.phase is Phase.TUNNEL:
-            exchange.app_ended_its_side()
+            tunnel.app_ended_its_side(exchange)
             return True
         if self._body is not None:
             exchange.app_left()
@@ -221,7 +223,7 @@ class AppConnection(asyncio.Protocol):
         if held:
             self.data_received(held)
         if self.ended and self.exchange is not None:
-            self.exchange.app_ended_its_side()
+            tunnel.app_ended_its_side(self.exchange)
 
     def write_eof(self) -> None:
         if not self._transport.is_closing() and self._transport.can_write_eof():

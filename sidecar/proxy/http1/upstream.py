@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.proxy.connect import BLACK_HOLE_MS, lost, set_black_hole_limit
+from sidecar.proxy.http1 import recovery, tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody, UntilCloseBody
 from sidecar.proxy.http1.message import PROTOCOL, BadMessage, Framing
 from sidecar.proxy.http1.response import ResponseHead, read_response
@@ -163,7 +164,7 @@ class InstanceConnection(asyncio.Protocol):
             else:
                 self._read_heads(attempt, self._held + data if self._held else data)
         except BadMessage as error:
-            attempt.exchange.attempt_failed(attempt, error.failure)
+            recovery.attempt_failed(attempt, error.failure)
 
     def eof_received(self) -> bool:
         """FIN. The transport stays open for as long as the end is looked into."""
@@ -178,16 +179,16 @@ class InstanceConnection(asyncio.Protocol):
             return False
         self.ended = True
         if isinstance(body, RawBody):
-            attempt.exchange.instance_ended_its_side()
+            tunnel.instance_ended_its_side(attempt.exchange)
         else:
-            attempt.exchange.attempt_lost(attempt, lost(None))
+            recovery.attempt_lost(attempt, lost(None))
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
         attempt, self.attempt = self.attempt, None
         was_ended, self.ended, self.gone = self.ended, True, True
         if attempt is not None:
-            attempt.exchange.attempt_lost(attempt, lost(error))
+            recovery.attempt_lost(attempt, lost(error))
         elif not was_ended:
             self._upstream.ended_idle(self)
         self._upstream.pool.closed(self.endpoint)
@@ -233,7 +234,7 @@ class InstanceConnection(asyncio.Protocol):
         framing = answer.framing
         if answer.upgrade is not None:
             self._body = RawBody()
-            exchange.switched(attempt, answer, data)
+            tunnel.switched(attempt, answer, data)
         elif framing is _LENGTH and len(data) == answer.length:
             exchange.answered(attempt, answer, data, len(data), done=True)
         elif framing is _NONE:

@@ -7,7 +7,7 @@ import pytest
 from sidecar.cluster.policy import Keepalive, Limits, Timeouts, WaitForInstance
 from sidecar.errors import FAILURES
 from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, answering, hanging
-from tests.support.stack import GET, POST, MakeStack, ask, begin, call, read, until
+from tests.support.stack import GET, POST, MakeStack, ask, call, read, until
 
 GET_10 = b"GET /a HTTP/1.0\r\n\r\n"
 MB = 1024 * 1024
@@ -322,54 +322,6 @@ async def test_after_an_interim_answer_nothing_is_repeated(stack: MakeStack) -> 
             answer = await read(app)
             assert answer.status == 502
             assert good.requests == []
-
-
-async def websocket(talk: Talk) -> None:
-    """Switches, then echoes until the other side ends, and says goodbye."""
-    await talk.request()
-    await talk.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello")
-    while data := await talk.reader.read(65536):
-        await talk.send(data)
-    await talk.send(b"bye")
-
-
-UPGRADE = GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-
-
-async def test_after_101_bytes_go_both_ways(stack: MakeStack) -> None:
-    """Bytes behind the head, on either side, are the first of the tunnel; half-closes are passed on."""
-    async with ScriptedPeer(websocket) as peer:
-        proxy = stack()
-        await proxy.open(peer.port)
-        async with proxy.app() as app:
-            await app.send(UPGRADE + b"early")
-            assert (await app.head()).startswith(b"HTTP/1.1 101 ")
-            assert await app.reader.readexactly(10) == b"helloearly"
-            block = bytes(range(256)) * 4096
-            sending = begin(app.send(block))
-            assert await app.reader.readexactly(len(block)) == block
-            await sending
-            app.half_close()
-            assert await app.until_closed() == b"bye"
-        await until(lambda: bool(proxy.codes))
-        assert proxy.codes == [(101, "-")]
-        assert proxy.cluster.stats.idle_connections == 0
-
-
-async def test_a_silent_tunnel_ends_after_idle(stack: MakeStack) -> None:
-    """The response clock no longer counts, the idle one does."""
-    async with ScriptedPeer(websocket) as peer:
-        proxy = stack(timeouts=Timeouts(response=0.2, idle=0.6))
-        await proxy.open(peer.port)
-        async with proxy.app() as app:
-            await app.send(UPGRADE)
-            await app.reader.readuntil(b"hello")
-            await asyncio.sleep(0.4)
-            await app.send(b"x")
-            assert await app.reader.readexactly(1) == b"x"
-            assert await asyncio.wait_for(app.until_closed(), 3) in {b"", b"bye"}
-        await until(lambda: bool(proxy.codes))
-        assert proxy.codes == [(101, "-")]
 
 
 def big(size: int) -> Script:

@@ -1,10 +1,10 @@
-"""What an attempt owes, and what trouble remembers."""
+"""What an attempt owes."""
 
 from typing import cast
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.instance import Instance
-from sidecar.proxy.http1.attempt import Attempt, Trouble
+from sidecar.proxy.http1.attempt import Attempt
 from sidecar.proxy.http1.exchange import Exchange
 
 
@@ -24,15 +24,9 @@ def test_an_answer_is_owed_from_the_last_byte_written_and_settled_once() -> None
     assert one.endpoint.owed == 0
 
 
-def test_pauses_double_up_to_a_second() -> None:
-    """100, 200, 400, 800 milliseconds, then a second each time."""
-    trouble = Trouble(wait=3.0)
-    assert [trouble.next_delay() for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
-
-
-def test_cancelling_what_never_began_harms_nobody() -> None:
-    """A request that ends early has no timers."""
-    trouble = Trouble(wait=3.0)
-    trouble.cancel_dial()
-    trouble.cancel_timers()
-    assert repr(attempt()) == "<Attempt at 10.0.0.1:80>"
+def test_its_repr_says_where_and_over_what() -> None:
+    """A reused connection is worth a word: its loss means little."""
+    one = attempt()
+    assert repr(one) == "<Attempt at 10.0.0.1:80>"
+    one.reused = True
+    assert repr(one) == "<Attempt at 10.0.0.1:80, reused connection>"

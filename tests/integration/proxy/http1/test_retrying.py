@@ -1,0 +1,56 @@
+"""What is asked again, where, and at what price."""
+
+import pytest
+
+from sidecar.cluster.policy import NonIdempotent, Retry, RetryOn
+from tests.support.bad_instances import (
+    BAD_GATEWAY,
+    half_a_head_and_close,
+    once_then,
+    read_and_close,
+)
+from tests.support.scripted_peer import ScriptedPeer, answering, connected, serving
+from tests.support.stack import POST, MakeStack, ask, call
+
+
+async def test_a_single_endpoint_is_asked_again_on_a_fresh_connection(stack: MakeStack) -> None:
+    """A GET lost on a reused connection goes to the same endpoint at once when there is no other, over a new one."""
+    async with ScriptedPeer(once_then(read_and_close), serving) as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with connected(proxy.port) as app:
+            assert (await ask(app)).status == 200
+            assert (await ask(app)).status == 200
+        assert len(peer.talks) == 2
+        assert proxy.cluster.stats.retries == {"reset": 1}
+
+
+async def test_half_a_head_is_no_keep_alive_race(stack: MakeStack) -> None:
+    """A reused connection that dies inside the answer's head counts as a fresh one: the retry costs budget."""
+    async with ScriptedPeer(once_then(half_a_head_and_close), serving) as peer:
+        proxy = stack(retry=Retry(num_retries=0))
+        await proxy.open(peer.port)
+        async with connected(proxy.port) as app:
+            assert (await ask(app)).status == 200
+            answer = await ask(app)
+        assert (answer.status, answer.error) == (502, f"UC,URX closed {peer.address} attempts=1")
+
+
+@pytest.mark.parametrize(("words", "status"), [({RetryOn.RETRIABLE_5XX}, 502), ({RetryOn.GATEWAY_ERROR}, 200)])
+async def test_a_502_is_retried_only_by_its_word(stack: MakeStack, words: set[RetryOn], status: int) -> None:
+    """`gateway-error` covers 502, `retriable-5xx` does not."""
+    async with ScriptedPeer(answering(BAD_GATEWAY)) as bad, ScriptedPeer() as good:
+        proxy = stack(retry=Retry(retry_on=frozenset(words)))
+        await proxy.open()
+        proxy.add(good.port, first=bad.port)
+        assert (await call(proxy)).status == status
+
+
+async def test_never_means_never(stack: MakeStack) -> None:
+    """`non_idempotent: never` asks the kernel for nothing."""
+    async with ScriptedPeer(once_then(read_and_close), serving) as peer:
+        proxy = stack(retry=Retry(non_idempotent=NonIdempotent.NEVER))
+        await proxy.open(peer.port)
+        async with connected(proxy.port) as app:
+            assert (await ask(app, POST)).status == 200
+            assert (await ask(app, POST)).status == 502
