@@ -11,15 +11,19 @@ from collections.abc import Collection, Sequence
 from sidecar.cluster.choice import ONE_AT_A_TIME, Choice
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State, state_of
 from sidecar.cluster.events import (
+    EndpointEjected,
     EndpointLeaving,
     EndpointQuarantined,
     EndpointRecovered,
+    EndpointRestored,
     EndpointStalled,
     Event,
+    HoldOrdered,
     PanicEntered,
     PanicLeft,
     Probed,
 )
+from sidecar.cluster.guard import Proof
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.leaving import LEAVING_FOR, signal
 from sidecar.cluster.membership import Membership
@@ -29,6 +33,7 @@ from sidecar.cluster.quarantine import Quarantine, Reach
 from sidecar.cluster.rng import Rng
 from sidecar.cluster.stall import StallWatch, give_up, owed
 from sidecar.cluster.stats import ServiceStats
+from sidecar.cluster.verdict import due_at, news
 from sidecar.errors import Blame, Failure, Sent
 
 PENALTY = 5.0
@@ -48,6 +53,7 @@ NOTHING: Sequence[Event] = ()
 _AVAILABLE = State.AVAILABLE
 _LOST = frozenset({"reset", "closed"})
 _USED_BEFORE_EJECTED = frozenset({State.AVAILABLE, State.PROBATION, State.HELD, State.LEAVING, State.STALLED})
+_EARNED = frozenset({State.EJECTED, State.PROBATION})
 _PROBE_WORDS = {"refused": "refused", "connect_timeout": "timeout"}
 """Failures of a dial in the words of `sidecar_probes_total`; all others are `unreachable`."""
 
@@ -169,10 +175,6 @@ class Cluster:
         self._plan(now)
         return []
 
-    def obey(self, now: float) -> list[Event]:
-        """The operator believes the registry: all that is held is let go."""
-        return self._settle_touched(self._members.obey(now), now)
-
     def update_policy(self, policy: ServicePolicy, now: float) -> list[Event]:
         """Another policy with the same discovery: endpoints keep what we saw of them."""
         self.policy = policy
@@ -180,6 +182,35 @@ class Cluster:
         self._outliers.policy = policy.outlier_detection
         self._members.touched.update(self.endpoints.values())
         return self._settle_touched([], now)
+
+    # The operator
+
+    def obey(self, now: float) -> list[Event]:
+        """Drop now: the latest list is believed, all that is held is let go, and so is an order to hold."""
+        return self._settle_touched(self._members.obey(now), now)
+
+    def hold(self, ttl: float, now: float) -> list[Event]:
+        """Hold now: nothing in use is removed for `ttl` seconds, whatever lists and connects say."""
+        self.guard.order(now + ttl)
+        return self._settle_touched([HoldOrdered(service=self.name, for_s=ttl)], now)
+
+    def eject(self, address: str, ttl: float, now: float) -> list[Event]:
+        """Takes an endpoint out for `ttl` seconds, even the last one; KeyError when there is none at this address."""
+        endpoint = self.endpoints[address]
+        self._members.shut = {one: until for one, until in self._members.shut.items() if until > now}
+        endpoint.shut_until = self._members.shut[address] = now + ttl
+        told = EndpointEjected(service=self.name, endpoint=address, reason="operator", for_s=ttl, times=0)
+        return self._after(endpoint, [told], now)
+
+    def restore(self, address: str, now: float) -> list[Event]:
+        """Lifts `eject`, quarantine and ejection; KeyError when this address is neither an endpoint nor ejected."""
+        endpoint = self.endpoints.get(address)
+        if endpoint is None:
+            del self._members.shut[address]
+            return []
+        lifted = [endpoint.shut, endpoint.refusing, self._outliers.pardon(endpoint)]
+        endpoint.quarantine, endpoint.trial = None, False
+        return self._after(endpoint, self._readmit(endpoint, "operator", now) if any(lifted) else [], now)
 
     # Requests
 
@@ -207,7 +238,7 @@ class Cluster:
         self.stats.connect_duration.observe(seconds)
         if endpoint.quarantine is None and endpoint.hold is None:
             return NOTHING
-        return self._after(endpoint, self._reached(endpoint, now), now)
+        return self._after(endpoint, self._reached(endpoint, Proof.CONNECT, now), now)
 
     def report_answer(
         self, endpoint: Endpoint, status: int, now: float, *, leaving: bool = False, closing: bool = False
@@ -220,7 +251,7 @@ class Cluster:
         endpoint.requests += 1
         if endpoint.plain and status < 500 and not closing and not leaving:
             return NOTHING
-        events = self._reached(endpoint, now)
+        events = self._reached(endpoint, Proof.ANSWER, now)
         if self.policy.outlier_detection.leaving_signals:
             events += self._heed(endpoint, signal(endpoint, status, announced=leaving, closing=closing), now)
         if status < 500:
@@ -266,12 +297,15 @@ class Cluster:
             self._penalties.popleft()[1].penalty -= 1
         for endpoint in self._restless():
             self._outliers.serve(endpoint, now)
+            if -math.inf < endpoint.shut_until <= now:
+                events += self._readmit(endpoint, "ttl", now)
             if -math.inf < endpoint.leaving_until <= now:
                 endpoint.leaving_until = -math.inf
                 self._stale = True
             endpoint.trial = self._trial_at(endpoint) <= now
             self._stale = self._stale or endpoint.ramp_from is not None
             self._settle(endpoint, now)
+            events += news(endpoint, self.name, now)
         return self._settle_touched(events, now)
 
     def probes_due(self, now: float) -> list[Endpoint]:
@@ -295,15 +329,15 @@ class Cluster:
         if endpoint.hold is not None:
             endpoint.hold.next_probe = now + self.policy.protection.probe_interval
         events: list[Event] = [Probed(service=self.name, endpoint=endpoint.address, result=result)]
-        events += self._refused(endpoint, failure, now) if failure else self._reached(endpoint, now)
+        events += self._refused(endpoint, failure, now) if failure else self._reached(endpoint, Proof.PROBE, now)
         return self._after(endpoint, events, now)
 
     # What an observation does to one endpoint
 
-    def _reached(self, endpoint: Endpoint, now: float) -> list[Event]:
+    def _reached(self, endpoint: Endpoint, proof: Proof, now: float) -> list[Event]:
         """A dial succeeded or an answer came."""
-        if endpoint.hold is not None and not endpoint.hold.alive:
-            endpoint.hold.alive = self._stale = True
+        if endpoint.hold is not None and endpoint.hold.seen(proof):
+            self._stale = True
         quarantine, endpoint.quarantine = endpoint.quarantine, None
         if quarantine is None:
             return []
@@ -313,6 +347,15 @@ class Cluster:
         if self._has_company(endpoint) and self.policy.load_balancing.slow_start:
             endpoint.ramp_from = now
         return []
+
+    def _readmit(self, endpoint: Endpoint, by: str, now: float) -> list[Event]:
+        """Nobody keeps it out any more: it starts slowly where it served before, and others serve beside it."""
+        was_out = endpoint.shut or endpoint.state in _EARNED
+        endpoint.shut_until = -math.inf
+        self._members.shut.pop(endpoint.address, None)
+        if was_out and self.policy.load_balancing.slow_start and self._has_company(endpoint):
+            endpoint.ramp_from = now
+        return [EndpointRestored(service=self.name, endpoint=endpoint.address, by=by)]
 
     def _unconnectable(self, endpoint: Endpoint, failure: Failure, now: float) -> list[Event]:
         """An attempt could not be connected."""
@@ -386,6 +429,7 @@ class Cluster:
 
     def _after(self, endpoint: Endpoint, events: list[Event], now: float) -> list[Event]:
         self._settle(endpoint, now)
+        events += news(endpoint, self.name, now)
         self._members.touched.clear()  # a hold that ended concerns this endpoint alone
         self._members.forget(endpoint)
         self._remind(self._due_at(endpoint, now))
@@ -396,6 +440,7 @@ class Cluster:
         touched = self._members.touched
         for endpoint in touched:
             self._settle(endpoint, now)
+            events += news(endpoint, self.name, now)
         self._stale = self._stale or bool(touched)  # a weight may have changed where the state did not
         touched.clear()
         events = self._with_panic(events, now)
@@ -453,7 +498,11 @@ class Cluster:
 
     def _due_at(self, endpoint: Endpoint, now: float) -> float:
         """When time alone will do something to this endpoint."""
-        due = min(self._probe_at(endpoint), self._trial_at(endpoint) if not endpoint.trial else math.inf)
+        due = min(
+            self._probe_at(endpoint), self._trial_at(endpoint) if not endpoint.trial else math.inf, due_at(endpoint)
+        )
+        if endpoint.shut:
+            due = min(due, endpoint.shut_until)
         if endpoint.ejected and endpoint.ejection is not None:
             due = min(due, endpoint.ejection.until)
         if endpoint.leaving_until > -math.inf:

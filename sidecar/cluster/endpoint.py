@@ -97,9 +97,11 @@ class Endpoint:
         "rate",
         "requests",
         "shunned",
+        "shut_until",
         "since",
         "stalled",
         "state",
+        "told",
         "trial",
         "weight",
     )
@@ -120,6 +122,8 @@ class Endpoint:
         self.penalty = 0
         self.probing = False
         self.is_self = False
+        self.shut_until = -math.inf
+        """Until when the operator keeps it out, loop time. An order about the address: whoever answers there."""
         self.begin_anew(now)
 
     def begin_anew(self, now: float) -> None:
@@ -150,6 +154,8 @@ class Endpoint:
         self.heard_at = now
         self.owing_since: float | None = None
         self.given_up: deque[GivenUp] | None = None
+        self.told: str | None = None
+        """The verdict that was told of and still stands."""
         self.weight = self.instance.weight
         """What it counts at present: the registry's weight, less while it ramps up."""
         self.ramp_from: float | None = None
@@ -159,6 +165,16 @@ class Endpoint:
     def __repr__(self) -> str:
         why = f" ({self.quarantine.reason})" if self.state is State.QUARANTINED and self.quarantine else ""
         return f"<Endpoint {self.address} {self.state.value}{why}, {self.in_flight} in flight>"
+
+    @property
+    def switched_off(self) -> bool:
+        """Whether the list takes it out of use, or it is ourselves."""
+        return self.is_self or not self.instance.enabled or self.instance.weight <= 0
+
+    @property
+    def shut(self) -> bool:
+        """Whether the operator keeps it out."""
+        return self.shut_until > -math.inf
 
     @property
     def refusing(self) -> bool:
@@ -183,13 +199,24 @@ class Endpoint:
         self.given_up = None
 
     def verdict(self, now: float) -> str | None:
-        """`zombie`: listed as healthy, but has refused for 10 s · `ghost`: not listed, but answers."""
+        """Where the registry and we disagree, None where we do not.
+
+        `zombie`: listed as healthy, but has refused for 10 s · `ghost`: not listed, but answers.
+        """
         if self.hold is not None and not self.listed:
             return "ghost" if self.hold.alive else None
+        return "zombie" if now >= self.zombie_at else None
+
+    @property
+    def zombie_at(self) -> float:
+        """When it becomes a zombie unless a dial succeeds before; infinite while nothing points that way.
+
+        One that is switched off is not dialled, so nothing is known of it.
+        """
         quarantine = self.quarantine
-        if not (self.present and self.instance.healthy and self.refusing) or quarantine is None:
-            return None
-        return "zombie" if now - quarantine.since >= ZOMBIE_AFTER else None
+        if quarantine is None or self.state is not State.QUARANTINED or not self.refusing or not self.instance.healthy:
+            return math.inf
+        return quarantine.since + ZOMBIE_AFTER if self.listed else math.inf
 
     def until(self) -> float | None:
         """When the state may end by time alone, loop time; None when it does not. A hold's end is the guard's."""
@@ -197,12 +224,14 @@ class Endpoint:
             return self.quarantine.next_try
         if self.state is State.EJECTED and self.ejection is not None:
             return self.ejection.until
+        if self.state is State.DISABLED:
+            return self.shut_until if self.shut and not self.switched_off else None
         return self.leaving_until if self.state is State.LEAVING else None
 
 
 PRECEDENCE: tuple[tuple[State, Callable[[Endpoint], bool]], ...] = (
     (State.DRAINING, lambda e: not e.present),
-    (State.DISABLED, lambda e: e.is_self or not e.instance.enabled or e.instance.weight <= 0),
+    (State.DISABLED, lambda e: e.switched_off or e.shut),
     (State.UNHEALTHY, lambda e: e.shunned and e.hold is None),
     (State.QUARANTINED, lambda e: e.quarantine is not None),
     (State.EJECTED, lambda e: e.ejected),

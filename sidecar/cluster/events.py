@@ -78,6 +78,14 @@ class PushRefused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOrdered(Event):
+    """The operator refuses all removals for a while."""
+
+    kind: ClassVar[str] = "hold_ordered"
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldEnded(Event):
     """Held endpoints were let go or listed again; `by` is restored, gone, confirmed, expired or obeyed."""
 
@@ -120,6 +128,26 @@ class EndpointLeaving(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Zombie(Event):
+    """The registry lists an endpoint as healthy, but it has refused for some time. Told once, at the beginning."""
+
+    kind: ClassVar[str] = "zombie"
+    level: ClassVar[Level] = Level.WARNING
+    reason: str
+    refusing_s: float
+    dials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ghost(Event):
+    """The registry lists an endpoint no more, but it answers; `proof` is what showed it. Told once, at the beginning."""
+
+    kind: ClassVar[str] = "ghost"
+    proof: str
+    unlisted_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointQuarantined(Event):
     """A connect failed: out at once; probed with back-off."""
 
@@ -149,7 +177,7 @@ class EndpointStalled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointEjected(Event):
-    """An endpoint's answers were bad."""
+    """An endpoint's answers were bad, or the operator took it out (`reason` operator, `times` 0)."""
 
     kind: ClassVar[str] = "endpoint_ejected"
     level: ClassVar[Level] = Level.WARNING
@@ -160,9 +188,10 @@ class EndpointEjected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRestored(Event):
-    """An ejected endpoint serves again."""
+    """An ejection is lifted: `by` a good answer, the operator, or the end of the time that the operator had given."""
 
     kind: ClassVar[str] = "endpoint_restored"
+    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

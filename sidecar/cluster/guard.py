@@ -14,13 +14,16 @@ same for `confirm`, in two answers or more (confirmed; never for an empty list, 
 nor for what a partial list after it still misses) · `max_hold` is over, on a clock that stands still while the
 registry cannot be asked (expired) · the operator says so (obeyed).
 
+By order of the operator all of this stands aside for a while: whatever a list misses is held, even what refuses, and
+nothing is let go but what is listed again. Afterwards each hold ends as it would have, from when it began.
+
 On first start: the list on disk is in force first and the first push is judged against it, within the 60 s. Where
 there is nothing to lose, nothing is doubted.
 """
 
 import enum
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -102,21 +105,48 @@ class End(enum.Enum):
     OBEYED = "obeyed"
 
 
+class Proof(enum.Enum):
+    """What showed that a held endpoint is there."""
+
+    PROBE = "probe"
+    CONNECT = "connect"
+    ANSWER = "answer"
+
+
 class Hold:
-    """One endpoint kept against the list. `alive`: a probe or an answer since then has shown that it is there."""
+    """One endpoint kept against the list."""
 
-    __slots__ = ("alive", "began", "next_probe", "started")
+    __slots__ = ("began", "next_probe", "proof", "refused", "started")
 
-    def __init__(self, *, began: float, started: float) -> None:
+    def __init__(self, *, began: float, started: float, refused: bool = False) -> None:
         self.began = began
         """Loop time, seconds."""
         self.started = started
         """Seconds on the guard's own clock, which stands still while the registry cannot be asked."""
         self.next_probe = began
-        self.alive = False
+        self.refused = refused
+        """Its last connect failed, and only the operator's order keeps it."""
+        self.proof: Proof | None = None
+        """What has shown since then that it is there."""
 
     def __repr__(self) -> str:
-        return f"<Hold {'alive' if self.alive else 'unproven'}>"
+        return f"<Hold {'refused' if self.refused else 'alive' if self.alive else 'unproven'}>"
+
+    @property
+    def alive(self) -> bool:
+        """Something has shown that it is there."""
+        return self.proof is not None
+
+    def seen(self, proof: Proof) -> bool:
+        """It is there; True when that was not known."""
+        if self.proof is not None:
+            return False
+        self.proof, self.refused = proof, False
+        return True
+
+    def refuse(self) -> None:
+        """A connect failed."""
+        self.proof, self.refused = None, True
 
 
 class StoppableClock:
@@ -163,9 +193,14 @@ class Offer:
     """In use so far, but their last connect failed: their absence is no matter of doubt."""
 
     @property
-    def missing(self) -> frozenset[str]:
+    def lost(self) -> frozenset[str]:
         """In use so far and, as far as the list goes, no more: absent, or called unhealthy."""
-        return self.in_use - self.offered - self.off - self.refusing
+        return self.in_use - self.offered - self.off
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Those of them whose absence may be doubted."""
+        return self.lost - self.refusing
 
 
 class Guard:
@@ -176,6 +211,8 @@ class Guard:
         self.doubt = Doubt.TRUSTING
         self.held: dict[str, Hold] = {}
         self.since: float | None = None
+        self.ordered_until = -math.inf
+        """Until when the operator refuses all removals, loop time."""
         self._clock = StoppableClock(now)
         self._doubt_until = -math.inf
         self._baseline = 0
@@ -200,16 +237,17 @@ class Guard:
         Afterwards `held` names all that the list misses and that stays; what it misses besides has left.
         """
         ended: dict[str, End] = {}
-        verdict = self._classify(offer, now)
+        ordered = now < self.ordered_until
+        verdict = self._classify_ordered(offer) if ordered else self._classify(offer, now)
         if verdict is Input.PLAUSIBLE and not offer.listed and self.held:
-            ended |= self.obey(now)  # on_empty: obey
+            ended |= self._let_go(now)  # on_empty: obey
         if self.doubt is _T:
             self._baseline = len(offer.in_use)
         action = self._move(verdict, now)
         believed = offer.offered | offer.off if action is Action.HOLD else offer.listed
         ended |= self._end(self.held.keys() & believed, End.RESTORED)
         if action is Action.HOLD:
-            self._hold(offer.missing, now)
+            self._hold(offer.lost if ordered else offer.missing, offer.refusing, now)
         self._answers, self._changed_at = 1, self._clock.read(now)
         self._release_if_empty(now)
         return verdict, ended
@@ -220,34 +258,39 @@ class Guard:
 
     def gone(self, address: str, now: float) -> dict[str, End]:
         """A connect to a held endpoint failed."""
+        if now < self.ordered_until:
+            if (hold := self.held.get(address)) is not None:
+                hold.refuse()
+            return {}
         ended = self._end({address} & self.held.keys(), End.GONE)
         self._release_if_empty(now)
         return ended
 
     def obey(self, now: float) -> dict[str, End]:
-        """Lets go of everything that is held."""
-        if not self.held:
-            return {}
-        self._move(Input.OBEYED, now)
-        return self._end(self.held.keys(), End.OBEYED)
+        """The operator believes the list: lets go of everything that is held, and of an order to hold."""
+        self.ordered_until = -math.inf
+        return self._let_go(now)
+
+    def order(self, until: float) -> None:
+        """The operator refuses all removals until then; a later order replaces an earlier one."""
+        self.ordered_until = until
 
     def tick(self, now: float) -> dict[str, End]:
         """Ends the holds whose time is over."""
-        if not self.held:
+        if not self.held or now < self.ordered_until:
             return {}
-        if self._confirm_in(now) <= 0 and self._move(Input.CONFIRMED, now) is Action.LET_GO:
-            return self._end(self.held.keys(), End.CONFIRMED)
-        overdue = {address for address, hold in self.held.items() if self._expires_in(hold, now) <= 0}
-        if not overdue:
-            return {}
-        self._move(Input.EXPIRED, now)
-        ended = self._end(overdue, End.EXPIRED)
+        ended = self._end({address for address, hold in self.held.items() if hold.refused}, End.GONE)
+        ended |= self._ripe(now) if self.held else {}
         self._release_if_empty(now)
         return ended
 
     def next_due(self, now: float) -> float:
         """When `tick` will have something to do; infinite when nothing is held or the clock stands still."""
-        if not self.held or not self._clock.running:
+        if not self.held:
+            return math.inf
+        if now < self.ordered_until or any(hold.refused for hold in self.held.values()):
+            return max(now, self.ordered_until)
+        if not self._clock.running:
             return math.inf
         soonest = min(self._expires_in(hold, now) for hold in self.held.values())
         if TRANSITIONS[self.doubt, Input.CONFIRMED][1] is Action.LET_GO:
@@ -255,8 +298,8 @@ class Guard:
         return now + max(0.0, soonest)
 
     def until(self, hold: Hold, now: float) -> float | None:
-        """When `max_hold` ends this hold; None while the clock stands still."""
-        return now + self._expires_in(hold, now) if self._clock.running else None
+        """When this hold ends at the latest; None while the clock stands still."""
+        return max(now + self._expires_in(hold, now), self.ordered_until) if self._clock.running else None
 
     def _classify(self, offer: Offer, now: float) -> Input:
         threshold = self.policy.shrink_threshold
@@ -270,6 +313,22 @@ class Guard:
         fresh = threshold < 1.0 and now < self._doubt_until
         return Input.SHRUNK if fresh and offer.missing - offer.listed else Input.PLAUSIBLE
 
+    def _classify_ordered(self, offer: Offer) -> Input:
+        """By order whatever is lost is doubted; an empty list, only where the policy doubts it by itself, for good."""
+        if not offer.lost:
+            return Input.PLAUSIBLE
+        empty = not offer.listed and self.policy.on_empty is OnEmpty.HOLD
+        return Input.EMPTY if empty else Input.SHRUNK
+
+    def _ripe(self, now: float) -> dict[str, End]:
+        if self._confirm_in(now) <= 0 and self._move(Input.CONFIRMED, now) is Action.LET_GO:
+            return self._end(self.held.keys(), End.CONFIRMED)
+        overdue = {address for address, hold in self.held.items() if self._expires_in(hold, now) <= 0}
+        if not overdue:
+            return {}
+        self._move(Input.EXPIRED, now)
+        return self._end(overdue, End.EXPIRED)
+
     def _move(self, happened: Input, now: float) -> Action:
         before = self.doubt
         self.doubt, action = TRANSITIONS[before, happened]
@@ -279,10 +338,17 @@ class Guard:
             self.since = now
         return action
 
-    def _hold(self, addresses: Iterable[str], now: float) -> None:
+    def _hold(self, addresses: Iterable[str], refusing: Collection[str], now: float) -> None:
+        started = self._clock.read(now)
         for address in addresses:
             if address not in self.held:
-                self.held[address] = Hold(began=now, started=self._clock.read(now))
+                self.held[address] = Hold(began=now, started=started, refused=address in refusing)
+
+    def _let_go(self, now: float) -> dict[str, End]:
+        if not self.held:
+            return {}
+        self._move(Input.OBEYED, now)
+        return self._end(self.held.keys(), End.OBEYED)
 
     def _end(self, addresses: Iterable[str], end: End) -> dict[str, End]:
         ended = dict.fromkeys(addresses, end)

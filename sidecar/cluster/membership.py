@@ -52,6 +52,8 @@ class Membership:
         self.confirmed_at: float | None = None
         self.touched: set[Endpoint] = set()
         """Endpoints whose facts changed here; whoever keeps their states empties it."""
+        self.shut: dict[str, float] = {}
+        """Addresses that the operator keeps out, listed or not, and until when."""
         self._stats = stats
         self._own = own
         self._latest = EMPTY
@@ -176,6 +178,8 @@ class Membership:
             endpoint = self.endpoints[address] = Endpoint(instance, now)
         else:
             endpoint.begin_anew(now)
+        until = self.shut.get(address, -math.inf)
+        endpoint.shut_until = until if until > now else -math.inf
         events.append(EndpointAdded(service=self.policy.name, endpoint=address, weight=instance.weight))
         if address in self._own:
             endpoint.is_self = True

@@ -9,7 +9,8 @@ endpoint failed its last call too.
 
 Recovery: after `base_ejection_time` times the number of ejections in a row (at most `max_ejection_time`) it is on
 probation, one request at a time. A good answer makes it available, with slow start; a bad one ejects it for the
-next multiple. The multiple falls by one for each `base_ejection_time` spent available.
+next multiple. The multiple falls by one for each `base_ejection_time` spent available. The operator's restore ends
+either at once.
 
 On first start: nobody is ejected, and success rates count from ten answers on.
 """
@@ -48,7 +49,7 @@ class OutlierDetector:
         if endpoint.ejection is None or not endpoint.ejection.move(Verdict.ANSWERED):
             return []
         endpoint.ramp_from = now
-        return [EndpointRestored(service=self._name, endpoint=endpoint.address)]
+        return [EndpointRestored(service=self._name, endpoint=endpoint.address, by="answer")]
 
     def bad(self, endpoint: Endpoint, now: float, *, gateway: bool) -> list[Event]:
         """An answer of 500 or more, or (`gateway`) one that a gateway would give or that never came."""
@@ -69,6 +70,13 @@ class OutlierDetector:
         if ejection is not None and ejection.standing is Standing.EJECTED and ejection.until <= now:
             ejection.move(Verdict.SERVED)
             endpoint.consecutive_failures = endpoint.consecutive_gateway = 0
+
+    @staticmethod
+    def pardon(endpoint: Endpoint) -> bool:
+        """Lifts an ejection or probation; its failures so far count no more. True when there was one."""
+        endpoint.consecutive_failures = endpoint.consecutive_gateway = 0
+        endpoint.rate = None
+        return endpoint.ejection is not None and endpoint.ejection.move(Verdict.PARDONED)
 
     def _eject(self, endpoint: Endpoint, reason: str, now: float) -> Event:
         ejection = endpoint.ejection = endpoint.ejection or Ejection()

@@ -22,6 +22,7 @@ class Verdict(enum.Enum):
     SUPPRESSED = "the same, but an ejection would help nobody"
     SERVED = "the ejection time is over"
     ANSWERED = "a good answer"
+    PARDONED = "the operator's restore"
 
 
 _G, _E, _P = Standing.GOOD, Standing.EJECTED, Standing.PROBATION
@@ -31,13 +32,16 @@ TRANSITIONS: Mapping[tuple[Standing, Verdict], Standing] = MappingProxyType(
         (_G, Verdict.TRIPPED): _E,
         (_G, Verdict.SUPPRESSED): _G,
         (_G, Verdict.ANSWERED): _G,
+        (_G, Verdict.PARDONED): _G,
         (_E, Verdict.TRIPPED): _E,  # used in panic: it serves its time, no more
         (_E, Verdict.SUPPRESSED): _E,
         (_E, Verdict.ANSWERED): _E,  # a good answer in panic does not shorten it
         (_E, Verdict.SERVED): _P,
+        (_E, Verdict.PARDONED): _G,
         (_P, Verdict.TRIPPED): _E,
         (_P, Verdict.SUPPRESSED): _P,
         (_P, Verdict.ANSWERED): _G,
+        (_P, Verdict.PARDONED): _G,
     }
 )
 

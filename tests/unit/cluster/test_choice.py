@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.cluster.choice import Choice, Tier, ramped, tier_of
 from sidecar.cluster.endpoint import Endpoint, State
-from sidecar.cluster.guard import Hold
+from sidecar.cluster.guard import Hold, Proof
 from sidecar.cluster.policy import LoadBalancing
 from tests.support.clusters import instance
 
@@ -16,7 +16,7 @@ def make(letter: str, state: State, *, alive: bool = False, cluster: str = "A", 
     endpoint.state, endpoint.in_flight = state, in_flight
     if state is State.HELD:
         endpoint.hold = Hold(began=0.0, started=0.0)
-        endpoint.hold.alive = alive
+        endpoint.hold.proof = Proof.PROBE if alive else None
     return endpoint
 
 

@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sidecar.cluster.choice import Tier, tier_of
 from sidecar.cluster.cluster import PROBES_AT_ONCE, Cluster
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State
 from sidecar.cluster.instance import Instance, Origin, Push
@@ -292,6 +293,143 @@ def test_the_same_seed_and_the_same_calls_make_the_same_story(policy: Balancing)
     assert story() == story()
 
 
+# The operator
+
+
+def test_hold_now_keeps_all_that_is_in_use(orders: Stage) -> None:
+    """For five minutes neither a plausible removal nor an empty list nor a refused connect removes anyone."""
+    orders.cluster.hold(300, orders.now)
+    orders.lists("ab")
+    assert orders.state("c") is State.HELD
+    orders.lists("")
+    orders.wait(299, alive="ab")
+    assert repr(orders.cluster) == "<Cluster orders: 2 held, 1 quarantined>"
+    orders.wait(1.1, alive="ab")
+    assert set(orders.cluster.endpoints) == {at("a"), at("b")}, "the one that refuses goes with the order"
+
+
+def test_one_that_refuses_under_an_order_may_come_back(orders: Stage) -> None:
+    """It is quarantined, probed every second, and serves again when it answers."""
+    orders.cluster.hold(600, orders.now)
+    orders.lists("ab")
+    orders.call("refused", on="c")
+    orders.wait(120, alive="ab")
+    assert orders.state("c") is State.QUARANTINED
+    orders.wait(1.1, alive="abc")
+    assert (orders.state("c"), tier_of(orders["c"])) == (State.HELD, Tier.FIRST)
+
+
+def test_additions_and_orders_of_the_list_apply_under_an_order(orders: Stage) -> None:
+    """Hold now refuses removals, nothing else."""
+    orders.cluster.hold(600, orders.now)
+    orders.lists([instance("a"), instance("b", weight=0.0), instance("c"), instance("d")])
+    orders.probe("d")
+    assert [orders.state(letter) for letter in "abcd"] == [
+        State.AVAILABLE,
+        State.DISABLED,
+        State.AVAILABLE,
+        State.AVAILABLE,
+    ]
+
+
+def test_drop_now_ends_an_order_to_hold(orders: Stage) -> None:
+    """Held ones leave, and the next plausible list is believed again."""
+    orders.cluster.hold(600, orders.now)
+    orders.lists("ab")
+    assert [event.kind for event in orders.cluster.obey(orders.now)] == ["hold_ended", "endpoint_removed"]
+    orders.lists("a")
+    orders.lists("a")
+    assert repr(orders.cluster) == "<Cluster orders: 1 available>"
+
+
+def test_eject_takes_an_endpoint_out_for_as_long_as_it_says(orders: Stage) -> None:
+    """Even the last one; then it is back, with slow start where it has company."""
+    for letter in "abc":
+        orders.cluster.eject(at(letter), 300, orders.now)
+    assert repr(orders.cluster) == "<Cluster orders: 3 disabled>"
+    assert not orders.cluster.usable(orders.now)
+    assert orders.cluster.next_hope(orders.now) == 300
+    orders.wait(299.9)
+    assert repr(orders.cluster) == "<Cluster orders: 3 disabled>"
+    orders.clear()
+    orders.wait(0.2)
+    assert repr(orders.cluster) == "<Cluster orders: 3 available>"
+    assert [(event.kind, event.detail) for event in orders.events] == [("endpoint_restored", {"by": "ttl"})] * 3
+    assert orders["a"].ramp_from is not None
+
+
+def test_what_is_in_flight_at_an_ejected_one_finishes(orders: Stage) -> None:
+    """Its answer counts and changes nothing."""
+    endpoint = _pick(orders)
+    orders.cluster.eject(endpoint.address, 300, orders.now)
+    orders.cluster.report_answer(endpoint, 200, orders.now)
+    assert (endpoint.state, endpoint.in_flight) == (State.DISABLED, 0)
+
+
+def test_an_ejected_one_is_not_dialled(orders: Stage) -> None:
+    """Nor is one that refuses, until the operator lets it."""
+    orders.call("refused", on="a")
+    orders.cluster.eject(at("a"), 300, orders.now)
+    orders.wait(60)
+    assert not orders.cluster.stats.probes
+    orders.wait(241, alive="a")
+    assert orders.state("a") is State.AVAILABLE
+
+
+def test_an_ejection_is_about_the_address(orders: Stage) -> None:
+    """Unlisted, listed again: still out, until the time is over or it is restored, listed or not."""
+    orders.cluster.eject(at("a"), 300, orders.now)
+    orders.lists("bc")
+    orders.lists("abc")
+    assert (orders.state("a"), orders["a"].until()) == (State.DISABLED, 400.0)
+    orders.lists("bc")
+    orders.cluster.restore(at("a"), orders.now)
+    orders.lists("abc")
+    assert orders.state("a") is State.QUARANTINED
+    orders.cluster.eject(at("a"), 10, orders.now)
+    orders.lists("bc")
+    orders.wait(10)
+    orders.lists("abc")
+    assert orders.state("a") is State.QUARANTINED
+
+
+@pytest.mark.parametrize("trouble", ["eject", "refused", "answers", "probation"])
+def test_restore_lifts_what_keeps_an_endpoint_out(orders: Stage, trouble: str) -> None:
+    """By hand, for refusing, for its answers or on probation: afterwards it is available, and that is told once."""
+    if trouble == "eject":
+        orders.cluster.eject(at("a"), 300, orders.now)
+    elif trouble == "refused":
+        orders.call("refused", on="a")
+    else:
+        for _ in range(3):
+            orders.call(503, on="a")
+        orders.wait(30.1 if trouble == "probation" else 1)
+    assert orders.state("a") is not State.AVAILABLE
+    (restored,) = orders.cluster.restore(at("a"), orders.now)
+    assert (restored.kind, restored.detail) == ("endpoint_restored", {"by": "operator"})
+    assert orders.state("a") is State.AVAILABLE
+    assert (orders["a"].ramp_from is None) == (trouble == "refused")
+    assert orders.cluster.restore(at("a"), orders.now) == []
+
+
+def test_restore_lifts_nothing_that_the_list_says(orders: Stage) -> None:
+    """Weight 0 is not ours to lift."""
+    orders.lists([instance("a", weight=0.0), instance("b"), instance("c")])
+    orders.cluster.eject(at("a"), 300, orders.now)
+    orders.cluster.restore(at("a"), orders.now)
+    assert orders.state("a") is State.DISABLED
+
+
+def test_an_unknown_address_can_be_neither_ejected_nor_restored(orders: Stage) -> None:
+    """KeyError, and nothing is remembered."""
+    with pytest.raises(KeyError):
+        orders.cluster.eject(at("z"), 300, orders.now)
+    with pytest.raises(KeyError):
+        orders.cluster.restore(at("z"), orders.now)
+    orders.lists("abcz")
+    assert orders.state("z") is State.QUARANTINED
+
+
 # What others see
 
 
@@ -438,6 +576,37 @@ class ClusterMachine(RuleBasedStateMachine):
         self.stage.cluster.obey(self.stage.now)
         assert not self.stage.cluster.guard.held
 
+    @rule(seconds=st.floats(0.1, 90))
+    def hold(self, seconds: float) -> None:
+        self.stage.cluster.hold(seconds, self.stage.now)
+
+    @precondition(lambda self: self.stage.cluster.endpoints)
+    @rule(seconds=st.floats(0.1, 60), data=st.data())
+    def eject(self, seconds: float, data: st.DataObject) -> None:
+        cluster = self.stage.cluster
+        endpoint = cluster.endpoints[data.draw(st.sampled_from(sorted(cluster.endpoints)))]
+        cluster.eject(endpoint.address, seconds, self.stage.now)
+        assert endpoint.state in {State.DISABLED, State.DRAINING}
+
+    @precondition(lambda self: self.stage.cluster.endpoints)
+    @rule(data=st.data())
+    def restore(self, data: st.DataObject) -> None:
+        cluster = self.stage.cluster
+        endpoint = cluster.endpoints[data.draw(st.sampled_from(sorted(cluster.endpoints)))]
+        cluster.restore(endpoint.address, self.stage.now)
+        assert endpoint.state not in {State.QUARANTINED, State.EJECTED, State.PROBATION}
+        assert endpoint.state is not State.DISABLED or endpoint.switched_off
+
+    @invariant()
+    def nobody_is_kept_out_for_longer_than_ordered(self) -> None:
+        for endpoint in self.stage.cluster.endpoints.values():
+            assert not endpoint.shut or endpoint.shut_until > self.stage.now
+
+    @invariant()
+    def a_verdict_that_stands_was_told(self) -> None:
+        for endpoint in self.stage.cluster.endpoints.values():
+            assert endpoint.told == endpoint.verdict(self.stage.now)
+
     @invariant()
     def whoever_can_be_used_is(self) -> None:
         """A listed, healthy endpoint that was dialled and does not refuse makes the service usable."""
@@ -455,8 +624,9 @@ class ClusterMachine(RuleBasedStateMachine):
             assert endpoint.present or endpoint.in_flight
 
     @invariant()
-    def nothing_that_refused_is_held(self) -> None:
-        for address in self.stage.cluster.guard.held:
+    def nothing_that_refused_is_held_but_by_order(self) -> None:
+        guard = self.stage.cluster.guard
+        for address in guard.held if self.stage.now >= guard.ordered_until else ():
             assert not self.stage.cluster.endpoints[address].refusing
 
     @invariant()

@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.cluster.endpoint import PRECEDENCE, Endpoint, State, state_of
-from sidecar.cluster.guard import Hold
+from sidecar.cluster.guard import Hold, Proof
 from sidecar.cluster.policy import Range
 from sidecar.cluster.quarantine import Quarantine
 from sidecar.cluster.standing import Ejection, Standing
@@ -47,6 +48,19 @@ def test_precedence_is_the_order_of_the_contract() -> None:
     assert [state for state, _ in PRECEDENCE] == list(State)
 
 
+@pytest.mark.parametrize("off", [{"weight": 0.0}, {"enabled": False}])
+def test_the_list_the_operator_and_being_ourselves_disable(off: dict[str, Any]) -> None:
+    """Each alone is enough, and only the operator's order has an end by time."""
+    by_list, by_hand, ourselves = (Endpoint(instance("a"), 0.0) for _ in range(3))
+    by_list.instance, by_hand.shut_until, ourselves.is_self = instance("a", **off), 30.0, True
+    for endpoint in (by_list, by_hand, ourselves):
+        endpoint.state = state_of(endpoint)
+        assert endpoint.state is State.DISABLED
+    assert [endpoint.until() for endpoint in (by_list, by_hand, ourselves)] == [None, 30.0, None]
+    by_list.shut_until = 30.0
+    assert by_list.until() is None
+
+
 @pytest.mark.parametrize("state", State)
 def test_one_fact_makes_its_state(state: State) -> None:
     """Each state follows from its own fact alone."""
@@ -83,11 +97,13 @@ def test_every_combination_of_facts_is_some_state(facts: set[State]) -> None:
 def test_starting_anew_forgets_all_but_live_counts() -> None:
     """A re-listed address keeps what is in flight and loses what was believed of it."""
     endpoint = make(*State)
+    endpoint.told = "ghost"
     endpoint.in_flight, endpoint.requests, endpoint.owed = 2, 9, 1
     endpoint.instance = instance("a")
     endpoint.begin_anew(50.0)
     assert state_of(endpoint) is State.AVAILABLE
     assert (endpoint.in_flight, endpoint.requests, endpoint.owed, endpoint.since) == (2, 9, 1, 50.0)
+    assert endpoint.told is None
 
 
 @pytest.mark.parametrize(
@@ -110,9 +126,12 @@ def test_a_zombie_has_refused_for_ten_seconds_though_listed() -> None:
     endpoint = make(State.QUARANTINED)
     assert endpoint.quarantine is not None
     endpoint.quarantine.failed("refused", 100.0, backoff=Range(0.1, 30), rng=Even())
+    endpoint.state = state_of(endpoint)
     assert [endpoint.verdict(now) for now in (109.9, 110.0)] == [None, "zombie"]
     endpoint.instance = instance("a", healthy=False)
     assert endpoint.verdict(200.0) is None
+    endpoint.instance, endpoint.state = instance("a"), State.DISABLED
+    assert endpoint.verdict(200.0) is None, "nobody dials it any more"
 
 
 def test_a_ghost_answers_though_unlisted() -> None:
@@ -121,7 +140,7 @@ def test_a_ghost_answers_though_unlisted() -> None:
     endpoint.listed = False
     assert endpoint.hold is not None
     assert endpoint.verdict(0.0) is None
-    endpoint.hold.alive = True
+    endpoint.hold.seen(Proof.PROBE)
     assert endpoint.verdict(0.0) == "ghost"
 
 

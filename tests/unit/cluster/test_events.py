@@ -43,6 +43,9 @@ KINDS = [
 ]
 """The contract's list."""
 
+BEYOND = ["hold_ordered"]
+"""What it lacks (docs/design.md, Deviations)."""
+
 CLASSES = [c for c in vars(events).values() if isinstance(c, type) and issubclass(c, Event) and c is not Event]
 
 
@@ -50,7 +53,7 @@ def test_kinds_are_those_of_the_contract_each_once() -> None:
     """No class has a kind that operators were not told of, and no two share one."""
     kinds = [c.kind for c in CLASSES]
     assert len(kinds) == len(set(kinds))
-    assert set(kinds) <= set(KINDS)
+    assert set(kinds) == set(KINDS + BEYOND)
 
 
 @pytest.mark.parametrize("event_class", CLASSES)

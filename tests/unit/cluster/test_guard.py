@@ -17,6 +17,7 @@ from sidecar.cluster.guard import (
     Guard,
     Input,
     Offer,
+    Proof,
     StoppableClock,
 )
 from sidecar.cluster.policy import OnEmpty, Protection
@@ -272,13 +273,103 @@ def test_a_stopped_clock_stands_still() -> None:
     assert (clock.read(102.0), clock.running) == (7.0, True)
 
 
+# The operator's order
+
+
+def test_by_order_whatever_a_list_loses_is_held() -> None:
+    """One of ten missing, an unhealthy one and even one that refuses: each would have left without the order."""
+    for what in (offer("abcdefghi", "abcdefghij"), offer("ab", "ab", sick="b"), offer("a", "ab", refusing="b")):
+        watcher = guard()
+        assert watcher.judge(what, 0.0)[0] is Input.PLAUSIBLE
+        watcher.order(until=10.0)
+        assert watcher.judge(what, 0.0)[0] is Input.SHRUNK
+        assert watcher.held.keys() == what.lost
+
+
+def test_what_is_switched_off_leaves_in_spite_of_an_order() -> None:
+    """Weight 0 is no removal."""
+    watcher = guard()
+    watcher.order(until=10.0)
+    assert watcher.judge(offer("ab", "ab", off="b"), 0.0)[0] is Input.PLAUSIBLE
+
+
+def test_nothing_but_a_list_ends_a_hold_while_the_order_stands() -> None:
+    """Neither a refused connect, nor confirmation, nor max_hold; being listed does."""
+    watcher = guard(confirm=5.0, max_hold=20.0)
+    watcher.judge(offer("a", "abc"), 0.0)
+    watcher.same_answer()
+    watcher.order(until=100.0)
+    assert watcher.gone("b", 1.0) == {}
+    assert watcher.tick(99.9) == {}
+    assert watcher.next_due(50.0) == 100.0
+    assert watcher.until(watcher.held["b"], 50.0) == 100.0
+    assert watcher.judge(offer("ac", "abc"), 99.9)[1] == {"c": End.RESTORED}
+
+
+def test_after_the_order_each_hold_ends_as_it_would_have() -> None:
+    """Who refused is gone at once; who did not is confirmed or expires, counted from when it was held."""
+    watcher = guard(confirm=60.0, max_hold=600.0)
+    watcher.order(until=30.0)
+    watcher.judge(offer("a", "abc", refusing="b"), 0.0)
+    watcher.same_answer()
+    assert repr(watcher.held["b"]) == "<Hold refused>"
+    assert watcher.tick(30.0) == {"b": End.GONE}
+    assert watcher.tick(59.9) == {}
+    assert watcher.tick(60.0) == {"c": End.CONFIRMED}
+
+
+def test_one_that_was_seen_again_is_not_gone_when_the_order_ends() -> None:
+    """The latest connect counts."""
+    watcher = guard()
+    watcher.order(until=30.0)
+    watcher.judge(offer("a", "ab"), 0.0)
+    watcher.gone("b", 1.0)
+    assert watcher.held["b"].seen(Proof.PROBE)
+    assert not watcher.held["b"].seen(Proof.ANSWER), "it was known"
+    assert watcher.tick(30.0) == {}
+
+
+def test_the_end_of_an_order_is_not_missed_while_the_registry_is_away() -> None:
+    """Who refused is gone then, whether holds age or not."""
+    watcher = guard()
+    watcher.order(until=30.0)
+    watcher.judge(offer("", "a"), 0.0)
+    watcher.gone("a", 1.0)
+    watcher.disconnected(2.0)
+    assert watcher.next_due(2.0) == 30.0
+    assert watcher.tick(30.0) == {"a": End.GONE}
+
+
+def test_a_later_order_replaces_an_earlier_one_and_obeying_ends_it() -> None:
+    """The operator's last word counts, a shorter one too."""
+    watcher = guard(shrink_threshold=1.0)
+    watcher.order(until=100.0)
+    watcher.order(until=10.0)
+    assert watcher.judge(offer("a", "ab"), 10.0)[0] is Input.PLAUSIBLE
+    watcher.order(until=100.0)
+    watcher.obey(11.0)
+    assert watcher.judge(offer("a", "ab"), 12.0)[0] is Input.PLAUSIBLE
+
+
+def test_an_empty_list_that_would_be_obeyed_is_confirmed_after_an_order() -> None:
+    """With `on_empty: obey` the order delays what the list says, no more."""
+    watcher = guard(on_empty=OnEmpty.OBEY, confirm=5.0)
+    watcher.order(until=30.0)
+    assert watcher.judge(offer("", "ab"), 0.0)[0] is Input.SHRUNK
+    watcher.same_answer()
+    assert watcher.tick(30.0) == {"a": End.CONFIRMED, "b": End.CONFIRMED}
+
+
 # Whatever Nacos says
 
 ADDRESSES = "abcdefgh"
 
 
 class GuardMachine(RuleBasedStateMachine):
-    """Whatever Nacos pushes: nothing is held for ever, nothing that refused is kept, nobody listed is held."""
+    """Whatever Nacos pushes: nothing is held for ever, nothing that refused is kept, nobody listed is held.
+
+    Unless the operator says so: then nothing at all leaves.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -289,6 +380,11 @@ class GuardMachine(RuleBasedStateMachine):
         self.in_use: frozenset[str] = frozenset()
         self.connected_seconds: dict[str, float] = {}
         self.connected = True
+        self.ordered_until = 0.0
+
+    @property
+    def ordered(self) -> bool:
+        return self.now < self.ordered_until
 
     @rule(listed=st.frozensets(st.sampled_from(ADDRESSES)), sick=st.frozensets(st.sampled_from(ADDRESSES)))
     def push(self, listed: frozenset[str], sick: frozenset[str]) -> None:
@@ -301,15 +397,16 @@ class GuardMachine(RuleBasedStateMachine):
         assert not ended.keys() & self.guard.held.keys()
         for address in self.guard.held.keys() - before:
             self.connected_seconds[address] = 0.0
-        self.listed, self.in_use = listed, offered | self.guard.held.keys()
+        lost, self.listed, self.in_use = self.in_use - offered, listed, offered | self.guard.held.keys()
+        assert not self.ordered or lost <= self.guard.held.keys()
 
     @rule(address=st.sampled_from(ADDRESSES))
     def refuse(self, address: str) -> None:
-        was_held = address in self.guard.held
-        assert self.guard.gone(address, self.now) == ({address: End.GONE} if was_held else {})
-        if was_held:
+        leaves = address in self.guard.held and not self.ordered
+        assert self.guard.gone(address, self.now) == ({address: End.GONE} if leaves else {})
+        if leaves:
             self.in_use -= {address}
-        assert address not in self.guard.held
+        assert address not in self.guard.held or self.ordered
 
     @rule(seconds=st.floats(0.1, 60))
     def wait(self, seconds: float) -> None:
@@ -317,6 +414,7 @@ class GuardMachine(RuleBasedStateMachine):
         for address in self.guard.held:
             self.connected_seconds[address] += seconds if self.connected else 0.0
         ended = self.guard.tick(self.now)
+        assert not (ended and self.ordered)
         self.in_use -= ended.keys() - self.listed
 
     @rule()
@@ -329,16 +427,22 @@ class GuardMachine(RuleBasedStateMachine):
         self.guard.disconnected(self.now)
         self.connected = False
 
+    @rule(seconds=st.floats(0.1, 200))
+    def order(self, seconds: float) -> None:
+        self.ordered_until = self.now + seconds
+        self.guard.order(self.ordered_until)
+
     @precondition(lambda self: self.guard.held)
     @rule()
     def obey(self) -> None:
+        self.ordered_until = 0.0
         self.guard.obey(self.now)
         self.in_use &= self.listed
         assert not self.guard.held
 
     @invariant()
     def nothing_is_held_for_ever(self) -> None:
-        for address in self.guard.held:
+        for address in self.guard.held if not self.ordered else ():
             assert self.connected_seconds[address] < self.policy.max_hold + 1e-6
 
     @invariant()
@@ -352,7 +456,8 @@ class GuardMachine(RuleBasedStateMachine):
     @invariant()
     def the_next_due_time_is_not_missed(self) -> None:
         if self.guard.held and self.connected:
-            assert self.now <= self.guard.next_due(self.now) <= self.now + self.policy.max_hold
+            latest = max(self.now + self.policy.max_hold, self.ordered_until)
+            assert self.now <= self.guard.next_due(self.now) <= latest
 
 
 GuardMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

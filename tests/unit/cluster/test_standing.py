@@ -17,9 +17,16 @@ def test_every_pair_is_a_move_or_declared_impossible() -> None:
     assert not TRANSITIONS.keys() & IMPOSSIBLE
 
 
-def test_the_way_back_leads_over_probation() -> None:
-    """No single step makes an ejected endpoint good."""
-    assert all(after is not Standing.GOOD for (before, _), after in TRANSITIONS.items() if before is Standing.EJECTED)
+def test_the_way_back_leads_over_probation_or_the_operator() -> None:
+    """No other single step makes an ejected endpoint good."""
+    ways = {v for (before, v), after in TRANSITIONS.items() if before is Standing.EJECTED and after is Standing.GOOD}
+    assert ways == {Verdict.PARDONED}
+
+
+@pytest.mark.parametrize("standing", Standing)
+def test_a_pardon_ends_well_from_everywhere(standing: Standing) -> None:
+    """Whatever its answers had earned it."""
+    assert TRANSITIONS[standing, Verdict.PARDONED] is Standing.GOOD
 
 
 def test_only_a_trip_ejects() -> None:
