@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sidecar import __version__
 from sidecar.config.address import Address, listen_address
 from sidecar.config.report import FlagError
-from sidecar.config.units import duration
+from sidecar.durations import duration
 
 
 class Exit(enum.IntEnum):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sidecar.config.locate import Origin
 from sidecar.config.report import FlagError, Level, Loc, Problem, did_you_mean
-from sidecar.config.units import duration
+from sidecar.durations import duration
 
 FILE_VARIABLE: Final = "SIDECAR_CONFIG"
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from sidecar.cluster.policy import AllButOne, HostHeader, Range, Share
 from sidecar.config import address, units
 from sidecar.config.interpolation import escape
+from sidecar.durations import duration, duration_text
 
 _TEXT: Final = re.compile(r"[^\x00-\x1f\x7f]+")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
@@ -226,12 +227,12 @@ _DURATION_SCHEMA: Final[Json] = {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+
 _ADDRESS_SCHEMA: Final[Json] = {"type": "string", "pattern": "^(\\[[0-9A-Fa-f:.%A-Za-z]+\\]|[^\\[\\]:]+):[0-9]{1,5}$"}
 _PATH_PATTERN: Final = re.compile(r"[^\x00]+")
 
-DURATION: Final = Kind(name="duration", parse=units.duration, schema=_DURATION_SCHEMA, show=units.duration_text)
+DURATION: Final = Kind(name="duration", parse=duration, schema=_DURATION_SCHEMA, show=duration_text)
 DURATION_OR_ZERO: Final = Kind(
     name="duration",
-    parse=lambda value: units.duration(value, zero=True),
+    parse=lambda value: duration(value, zero=True),
     schema=_DURATION_SCHEMA,
-    show=units.duration_text,
+    show=duration_text,
 )
 BACKOFF: Final = Kind(
     name="range",

@@ -14,7 +14,7 @@ from sidecar.config.locate import Locator
 from sidecar.config.model import Config
 from sidecar.config.report import Finding, Level, Loc, path_text
 from sidecar.config.section import Section, leaves
-from sidecar.config.units import duration_text
+from sidecar.durations import duration_text
 
 Rule = Callable[[Config, Config, Locator], Iterator[Finding]]
 
