@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from sidecar import clock
 from sidecar.app.services import Service
 from sidecar.cluster.events import Event, RegistryConnected, RegistryDisconnected, SnapshotApplied
 from sidecar.cluster.instance import Push
-from sidecar.discovery.source import Connected, Disconnected, InstanceSource, Malformed, Update
+from sidecar.discovery.source import Connected, Disconnected, Identified, InstanceSource, Malformed, Update
 from sidecar.tasks import spawn
 
 
@@ -65,6 +66,9 @@ class Feed:
                 self._emit([RegistryConnected(server=server, epoch=epoch, version=version)])
                 for service in self._fed():
                     self._emit(service.cluster.registry_connected(now))
+            case Identified(epoch=epoch, version=version):
+                if self.session is not None and self.session.epoch == epoch:
+                    self.session = replace(self.session, version=version)
             case Disconnected(epoch=epoch, server=server, reason=reason):
                 self.session, self.since = None, clock.wall()
                 self._emit([RegistryDisconnected(server=server, epoch=epoch, reason=reason)])

@@ -7,5 +7,6 @@
   `absent`, its words turned into ours by `listing`.
 - `access` shows the registry who we are: `login` has a token from `http`, `renewal` says when to ask for one; `signing`
   signs; `credentials` holds the secrets.
+- `version` finds out what a server runs.
 - `last_good` keeps lists on disk; `options` says how to reach the registry.
 """

@@ -25,6 +25,15 @@ class Connected:
     epoch: int
     server: str
     version: str | None = None
+    """None while it is not known: then `Identified` may follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The node of session `epoch` runs `version`; said where `Connected` came before it was known."""
+
+    epoch: int
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ class Malformed:
     error: str
 
 
-Update = Push | Connected | Disconnected | Malformed
+Update = Push | Connected | Identified | Disconnected | Malformed
 
 
 class InstanceSource(Protocol):

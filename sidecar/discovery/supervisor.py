@@ -6,6 +6,7 @@ Before a session is opened the server's port is knocked at, so that a closed one
 """
 
 import asyncio
+import functools
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -31,7 +32,8 @@ from sidecar.discovery.session import (
     SessionFactory,
     Trouble,
 )
-from sidecar.discovery.source import EPOCHS, SEQUENCES, Connected, Disconnected, Malformed, Update
+from sidecar.discovery.source import EPOCHS, SEQUENCES, Connected, Disconnected, Identified, Malformed, Update
+from sidecar.discovery.version import Identity, complaint
 from sidecar.tasks import spawn
 
 KNOCK_TIMEOUT = 1.0
@@ -66,6 +68,7 @@ class NacosSource:
         self._doubted: frozenset[ServiceKey] = frozenset()
         self._life: Life | None = None
         self._said_lost = False
+        self._warned: set[tuple[Server, str]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._supervising: asyncio.Task[Any] | None = None
 
@@ -144,9 +147,10 @@ class NacosSource:
             rng=self._rng,
             stats=self._stats,
         )
+        identity = Identity(server, self._options, functools.partial(self._identified, life))
         try:
             await life.begin()
-            await self._serve(life)
+            await self._serve(life, identity)
         except RequestError as failure:
             _log.debug("registry %s: %s", server, failure)
             self._stats.reconnects[Trouble.OPEN_FAILED.value] += 1
@@ -156,20 +160,29 @@ class NacosSource:
             self._stats.reconnects[Trouble.OPEN_FAILED.value] += 1
             return Miss.FAILED
         finally:
+            identity.close()
             self._life = None
             self._discard(life)
         return None
 
-    async def _serve(self, life: Life) -> None:
+    async def _serve(self, life: Life, identity: Identity) -> None:
         self._life = life
         self._said_lost = False
-        self._updates.put_nowait(Connected(life.epoch, str(life.server)))
+        self._updates.put_nowait(Connected(life.epoch, str(life.server), identity.version))
         life.announce()
         life.doubt(self._doubted)
         trouble = await life.serve()
         self._approach.ended(life.age)
         self._stats.reconnects[trouble.value] += 1
         self._say_lost(life.epoch, life.server, trouble)
+
+    def _identified(self, life: Life, version: str) -> None:
+        if self._life is life:
+            self._updates.put_nowait(Identified(life.epoch, version))
+        why = complaint(version)
+        if why is not None and (life.server, version) not in self._warned:
+            self._warned.add((life.server, version))
+            _log.warning("registry %s runs Nacos %s: %s", life.server, version, why)
 
     def _say_lost(self, epoch: int, server: Server, trouble: Trouble) -> None:
         """Once an outage: the tries that follow are counted, not told."""

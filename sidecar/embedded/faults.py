@@ -179,6 +179,13 @@ class BlackHole(Condition):
 
 
 @dataclass(frozen=True, slots=True)
+class Profile(Condition):
+    """The server calls itself `version` and has the HTTP interface of that generation: 1.4, 2.5, 3.1, 3.2."""
+
+    version: str = "3.1.0"
+
+
+@dataclass(frozen=True, slots=True)
 class Auth(Condition):
     """Naming requests need a token, had by `login` for `token_ttl_s`, or a signature where there is an `access_key`."""
 

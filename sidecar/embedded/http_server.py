@@ -1,6 +1,6 @@
 """The HTTP face: what 1.x clients and curl need of v1, and what administrators need of v3.
 
-Routes and bodies as on a 3.1 server (nacos.md 3.2). Every login succeeds unless the knob `Auth` names a user.
+Routes and bodies as on a 3.1 server (nacos.md 3.2), or on that of the knob `Profile`. Every login succeeds unless the knob `Auth` names a user.
 What comes in over HTTP belongs to a client named by its address and, if ephemeral, has to beat.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from sidecar.embedded.auth import DeniedError, Doorman
-from sidecar.embedded.faults import HttpAnswer, Starting
+from sidecar.embedded.faults import HttpAnswer, Profile, Starting
 from sidecar.embedded.heartbeats import Beating, Heartbeats, Verdict
 from sidecar.embedded.in_force import Faults
 from sidecar.embedded.listing import host_json
@@ -20,8 +20,14 @@ from sidecar.embedded.model import DEFAULT_CLUSTER, Edit, Instance, ServiceName
 from sidecar.embedded.pushes import Pushes
 from sidecar.embedded.requests import client_by_address
 
-VERSION = "3.1.0"
-"""The server whose semantics are followed; what version requests answer."""
+_MISSING: Mapping[str, Mapping[str, int]] = {
+    "1.": {"/v2/": 404, "/v3/": 404},
+    "2.": {"/v3/": 404},
+    "3.0": {"/v2/": 410, "/v1/console/": 410},
+    "3.1": {"/v2/": 410, "/v1/console/": 410},
+    "3.": {"/v2/": 404, "/v1/": 404},
+}
+"""By the beginning of the version, what begins a path that it has not (any more), and the status; first match."""
 
 _BEAT_KNOWN, _BEAT_UNKNOWN, _V3_BEAT_UNKNOWN = 10200, 20404, 21003
 
@@ -62,7 +68,9 @@ class NacosApi:
                 web.get("/nacos/v3/admin/ns/instance/list", self.v3_admin_list),
                 web.put("/nacos/v3/admin/ns/instance", self.v3_edit),
                 web.put("/nacos/v3/admin/ns/service", self.v3_service),
-                web.get("/nacos/v3/admin/core/state", _state),
+                web.get("/nacos/v1/console/server/state", self.v1_state),
+                web.get("/nacos/v2/core/cluster/node/self", self.v2_self),
+                web.get("/nacos/v3/admin/core/state", self.v3_state),
                 web.get("/nacos/v3/admin/core/state/liveness", _alive),
                 web.get("/nacos/v3/admin/core/state/readiness", _alive),
             ]
@@ -144,6 +152,15 @@ class NacosApi:
         self._naming.set_threshold(_service(params), float(params.get("protectThreshold", 0.0)))
         return _result("ok")
 
+    async def v1_state(self, _request: web.Request) -> web.Response:
+        return web.json_response({"version": self._version, "standalone_mode": "standalone"})
+
+    async def v2_self(self, _request: web.Request) -> web.Response:
+        return _result({"ip": "127.0.0.1", "state": "UP", "extendInfo": {"version": self._version}})
+
+    async def v3_state(self, _request: web.Request) -> web.Response:
+        return _result({"version": self._version, "startup_mode": "standalone", "server_state": "UP"})
+
     def check_beats(self, now: float) -> None:
         """Acts on addresses that stopped to beat."""
         for who, verdict in self._beats.check(now):
@@ -196,8 +213,16 @@ class NacosApi:
                 raise _Forced(forced)
         if self._faults.find(Starting):
             raise web.HTTPServiceUnavailable(text="server is STARTING now, please try again later!")
+        missing = next(paths for begin, paths in _MISSING.items() if self._version.startswith(begin))
+        path = request.path.removeprefix("/nacos")
+        if (status := next((status for begin, status in missing.items() if path.startswith(begin)), None)) is not None:
+            raise _Forced(HttpAnswer(status=status, text="this version has no such path"))
         if "/ns/" in request.path:
             await self._admit(request)
+
+    @property
+    def _version(self) -> str:
+        return self._faults.now(Profile).version
 
     async def _admit(self, request: web.Request) -> None:
         params = await _params(request)
@@ -214,10 +239,6 @@ class _Forced(web.HTTPException):
     def __init__(self, fault: HttpAnswer) -> None:
         self.status_code = fault.status
         super().__init__(text=fault.text)
-
-
-async def _state(_request: web.Request) -> web.Response:
-    return _result({"version": VERSION, "startup_mode": "standalone", "server_state": "UP"})
 
 
 async def _alive(_request: web.Request) -> web.Response:

@@ -14,7 +14,7 @@ from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.credentials import AccessKey, Secret, User
 from sidecar.discovery.options import NacosOptions
-from sidecar.discovery.source import Connected, Disconnected, Malformed
+from sidecar.discovery.source import Connected, Disconnected, Identified, Malformed
 from sidecar.discovery.supervisor import NacosSource
 from sidecar.embedded.faults import (
     Afterwards,
@@ -25,6 +25,7 @@ from sidecar.embedded.faults import (
     ForcedList,
     HttpAnswer,
     LoginPath,
+    Profile,
     PushNow,
     RefTime,
     ResetConnections,
@@ -313,3 +314,36 @@ async def test_a_registry_that_wants_signatures_gets_them(
             assert stats.queries["ok"] == len(source.ports(Via.QUERY)) == len(found)
             assert source.all(Disconnected) == []
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("version", ["2.5.1", "3.1.0", "3.2.4"])
+async def test_the_version_is_known_with_the_connection(registry: EmbeddedRegistry, version: str) -> None:
+    """Asked for while the session opens; a good one is not remarked."""
+    await registry.apply(Profile(version))
+    async with connected(registry) as source:
+        assert [update.version for update in source.all(Connected)] == [version]
+
+
+async def test_a_version_that_is_slow_to_come_keeps_nothing_waiting(registry: EmbeddedRegistry) -> None:
+    """It is told when it is known."""
+    await registry.apply(HttpAnswer(delay_s=0.5))
+    async with connected(registry) as source:
+        assert [update.version for update in source.all(Connected)] == [None]
+        await source.next(Identified)
+        (found,) = source.all(Identified)
+        assert (found.epoch, found.version) == (source.all(Connected)[0].epoch, "3.1.0")
+
+
+async def test_a_known_bad_version_is_warned_about_once(
+    registry: EmbeddedRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it is connected; in the words of what it will cost."""
+    await registry.apply(Profile("2.2.3"))
+    async with connected(registry) as source:
+        await registry.apply(EndStreams())
+        await source.next(Connected)
+        await registry.apply(EndStreams())
+        await source.next(Connected)
+        await asyncio.sleep(0.1)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"registry {registry.address} runs Nacos 2.2.3: instances that die" in line

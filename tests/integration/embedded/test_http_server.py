@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sidecar.embedded.faults import Auth, HttpAnswer, LoginPath, Starting
+from sidecar.embedded.faults import Auth, HttpAnswer, LoginPath, Profile, Starting
 from sidecar.embedded.heartbeats import DELETED_AFTER, UNHEALTHY_AFTER
 from sidecar.embedded.model import ServiceName
 from sidecar.embedded.registry import EmbeddedRegistry
@@ -128,3 +128,20 @@ async def test_a_path_can_be_made_to_fail(registry: EmbeddedRegistry, call: Call
     await registry.apply(HttpAnswer(path, status=418, text="odd", times=1))
     assert await call("GET", path) == (418, "odd")
     assert (await call("GET", path))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "statuses"),
+    [("1.4.8", (200, 404, 404)), ("2.5.1", (200, 200, 404)), ("3.1.0", (410, 410, 200)), ("3.2.4", (404, 404, 200))],
+)
+async def test_each_generation_has_its_paths(
+    registry: EmbeddedRegistry, call: Call, version: str, statuses: tuple[int, ...]
+) -> None:
+    """Where it tells its version, and where there is nothing."""
+    await registry.apply(Profile(version))
+    for path, status in zip(
+        ("v1/console/server/state", "v2/core/cluster/node/self", "v3/admin/core/state"), statuses, strict=True
+    ):
+        found, body = await call("GET", f"/nacos/{path}")
+        assert found == status
+        assert (version in str(body)) is (status == 200)

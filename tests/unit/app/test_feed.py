@@ -9,7 +9,7 @@ from sidecar.app.feed import Feed
 from sidecar.app.services import Service
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push
-from sidecar.discovery.source import Connected, Disconnected, Malformed, Update
+from sidecar.discovery.source import Connected, Disconnected, Identified, Malformed, Update
 from sidecar.errors import FAILURES
 from tests.support.clusters import Stage
 
@@ -140,3 +140,12 @@ async def test_closing_ends_the_source() -> None:
     play.source.script.put_nowait(_push())
     await asyncio.sleep(0)
     assert play.events == []
+
+
+async def test_a_version_that_comes_later_completes_the_session() -> None:
+    """Without an event and without a new doubt; one of an older session is dropped."""
+    play = Play()
+    await play.say(Connected(2, "127.0.0.1:8848"))
+    assert await play.say(Identified(1, "2.5.1"), Identified(2, "3.1.0")) == []
+    assert play.feed.session == Connected(2, "127.0.0.1:8848", "3.1.0")
+    await play.feed.close()
