@@ -298,9 +298,7 @@ class AppConnection(asyncio.Protocol):
             self._refuse(error.failure, entrance.service)
             return
         if request is None:
-            if not self._held:
-                self.arm(self._runtime.now() + entrance.policy.timeouts.request_head)
-            self._held = data
+            self._await_head(data, entrance.policy.timeouts.request_head)
             return
         upstream = entrance.service or entrance.route(request.authority)
         if upstream is None:
@@ -320,6 +318,18 @@ class AppConnection(asyncio.Protocol):
                 self.close()
                 return
         exchange.begin(now)
+
+    def _await_head(self, data: bytes, limit: float) -> None:
+        """The head's clock runs from its first byte; empty lines before it are none (RFC 9112 §2.2)."""
+        if not data.lstrip(b"\r\n"):
+            self.arm(self._runtime.now() + self._idle_limit)
+        elif not self._head_began:
+            self.arm(self._runtime.now() + limit)
+        self._held = data
+
+    @property
+    def _head_began(self) -> bool:
+        return bool(self._held.lstrip(b"\r\n"))
 
     def _begin_body(self, exchange: Exchange, request: RequestHead, data: bytes) -> bool:
         body: Body
@@ -417,7 +427,7 @@ class AppConnection(asyncio.Protocol):
     def _expired(self, now: float) -> None:
         if self.exchange is not None:
             self.exchange.expired(now)
-        elif self._held and not self._closing:
+        elif self._head_began and not self._closing:
             self._refuse(FAILURES["head_timeout"], self._way_in.entrance.service)
         else:
             self.close()
