@@ -5,8 +5,9 @@ import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from tests.support.scripted_peer import Talk
+from tests.support.scripted_peer import OK, ScriptedPeer, Talk
 from tests.support.stack import Stack, policy, until
 from tests.support.strict_instance import StrictInstance, bytewise
 
@@ -69,3 +70,41 @@ _HEAD_OF_11 = re.compile(rb"(?i)([^\r\n ]+ [^\r\n ]+ HTTP/1\.1\r\n)(?!(?:[^\r\n]
 def with_host(data: bytes) -> bytes:
     """Collections often leave Host out; without it HTTP/1.1 is refused for that alone (RFC 9112 §3.2)."""
     return _HEAD_OF_11.sub(rb"\1Host: a\r\n", data)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Raw bytes as they came out: `x-request-id` is left out where it is ours, for it is another one each time."""
+
+    to_instance: bytes
+    to_app: bytes
+    connections: int
+    """That the instance has seen."""
+
+
+_OUR_ID = re.compile(rb"x-request-id: [0-9a-f]{8}-[0-9a-f-]{27}\r\n")
+
+
+async def crossing(
+    sent: bytes, answer: bytes = OK, *, closing: bool = False, ends: bool = True, **sections: object
+) -> Crossing:
+    """An app sends all of `sent` and (`ends`) its FIN; an instance answers each request, and (`closing`) closes then."""
+
+    async def script(talk: Talk) -> None:
+        while await talk.request():
+            await talk.send(answer)
+            if closing:
+                return
+
+    stack = Stack(policy(**sections))
+    async with ScriptedPeer(script) as peer:
+        await stack.open(peer.port)
+        try:
+            async with stack.app() as app:
+                await app.send(sent)
+                if ends:
+                    app.half_close()
+                to_app = await asyncio.wait_for(app.until_closed(), 5)
+        finally:
+            await stack.close()
+        return Crossing(_OUR_ID.sub(b"", b"".join(peer.requests)), to_app, len(peer.talks))

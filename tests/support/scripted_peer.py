@@ -46,9 +46,15 @@ class Talk:
         while True:
             line = await self.reader.readline()
             size = int(line, 16)
-            taken += line + await self.reader.readexactly(size + 2)
             if not size:
-                return taken
+                return taken + line + await self._trailers()
+            taken += line + await self.reader.readexactly(size + 2)
+
+    async def _trailers(self) -> bytes:
+        taken = b""
+        while not taken.endswith(b"\r\n\r\n") and taken != b"\r\n":
+            taken += await self.reader.readline()
+        return taken
 
     async def send(self, *parts: bytes) -> None:
         for part in parts:

@@ -27,7 +27,8 @@ T = TypeVar("T")
 class Stack:
     """One service behind its own listener, with a ticker and probes as the application runs them."""
 
-    def __init__(self, policy: ServicePolicy) -> None:
+    def __init__(self, policy: ServicePolicy, *, own_port: int = 0) -> None:
+        """`own_port`: where to listen, an address that no endpoint may have."""
         self.loop = asyncio.get_running_loop()
         self.events: list[Event] = []
         self.records: list[Record] = []
@@ -37,9 +38,10 @@ class Stack:
             wants_record=lambda *, notable: True,
             now=self.loop.time,
         )
-        self.cluster = Cluster(policy, rng=Random(1), now=self.now)
+        own = frozenset({f"127.0.0.1:{own_port}"})
+        self.cluster = Cluster(policy, rng=Random(1), now=self.now, own_addresses=own)
         self.upstream = Upstream(self.cluster, self.runtime)
-        self.listener = Listener("orders", "127.0.0.1:0", OwnEntrance(self.upstream), self.runtime)
+        self.listener = Listener("orders", f"127.0.0.1:{own_port}", OwnEntrance(self.upstream), self.runtime)
         self.prober = Prober()
         self._probing: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None

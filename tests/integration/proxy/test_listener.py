@@ -49,6 +49,7 @@ async def test_connections_of_a_closed_listener_finish(stack: MakeStack) -> None
                 await asyncio.open_connection("127.0.0.1", port)
 
 
+@pytest.mark.http("H-12", "H-65")
 async def test_the_shared_listener_routes_by_host(stack: MakeStack) -> None:
     """By Host or absolute-form target; no match is 502 NR, counted apart from services."""
     async with ScriptedPeer() as peer:

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from sidecar.cluster.policy import CircuitBreakers, WaitForInstance
 from sidecar.proxy.listener import OwnEntrance
 from sidecar.proxy.upstream import Upstream
@@ -10,6 +12,7 @@ from tests.support.scripted_peer import OK, ScriptedPeer, Talk, hanging, serving
 from tests.support.stack import GET, MakeStack, begin, call, until
 
 
+@pytest.mark.http("H-43", "H-66")
 async def test_too_many_requests_are_turned_away(stack: MakeStack) -> None:
     """`max_requests` bounds what is at instances; the next one is answered at once."""
     async with ScriptedPeer(hanging) as peer:
@@ -22,6 +25,7 @@ async def test_too_many_requests_are_turned_away(stack: MakeStack) -> None:
             assert (answer.status, answer.error) == (503, "UO too_many_requests attempts=0")
 
 
+@pytest.mark.http("H-43")
 async def test_too_many_connections_are_not_opened(stack: MakeStack) -> None:
     """`max_connections` counts busy ones; an idle one of another endpoint gives way first."""
     async with ScriptedPeer(serving) as idle, ScriptedPeer(hanging) as busy:

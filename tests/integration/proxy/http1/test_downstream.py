@@ -13,6 +13,7 @@ GET_10 = b"GET /a HTTP/1.0\r\n\r\n"
 MB = 1024 * 1024
 
 
+@pytest.mark.http("H-42")
 async def test_pipelined_requests_are_answered_in_order_one_at_a_time(stack: MakeStack) -> None:
     """Ten requests in one packet: ten answers in order, and the instance never sees two at once."""
 
@@ -30,6 +31,7 @@ async def test_pipelined_requests_are_answered_in_order_one_at_a_time(stack: Mak
         assert len(peer.talks) == 1
 
 
+@pytest.mark.http("H-42", "H-44")
 async def test_pipelined_requests_behind_a_half_close_are_answered(stack: MakeStack) -> None:
     """FIN after complete requests is no abort: all are answered, then the connection is closed."""
     async with ScriptedPeer() as peer:
@@ -42,6 +44,7 @@ async def test_pipelined_requests_behind_a_half_close_are_answered(stack: MakeSt
         assert proxy.codes == [(200, "-")] * 3
 
 
+@pytest.mark.http("H-42")
 async def test_a_flood_behind_a_slow_request_is_not_read(stack: MakeStack) -> None:
     """Bytes of later requests are kept up to a bound; beyond it the app's sends stall."""
     async with ScriptedPeer(hanging) as peer:
@@ -55,6 +58,7 @@ async def test_a_flood_behind_a_slow_request_is_not_read(stack: MakeStack) -> No
             assert len(connection._held) < MB  # type: ignore[attr-defined]
 
 
+@pytest.mark.http("H-11", "H-39")
 @pytest.mark.parametrize(
     ("request_bytes", "kept"),
     [(GET_10, False), (GET_10.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"), True)],
@@ -121,6 +125,7 @@ async def test_a_bad_request_is_refused_and_reaches_nobody(
         assert proxy.cluster.stats.requests_in_flight == 0
 
 
+@pytest.mark.http("H-36")
 async def test_a_bad_chunk_in_the_middle_aborts_the_attempt(stack: MakeStack) -> None:
     """The app is told 400; the instance sees a reset, never a last chunk."""
     got: list[bytes] = []
@@ -142,6 +147,7 @@ async def test_a_bad_chunk_in_the_middle_aborts_the_attempt(stack: MakeStack) ->
         assert b"0\r\n\r\n" not in got[0]
 
 
+@pytest.mark.http("H-64")
 async def test_a_slow_head_is_a_408(stack: MakeStack) -> None:
     """`request_head` counts from the first byte; a connection without a byte is not touched by it."""
     proxy = stack(timeouts=Timeouts(request_head=0.2))
@@ -154,6 +160,7 @@ async def test_a_slow_head_is_a_408(stack: MakeStack) -> None:
         assert not silent.reader.at_eof()
 
 
+@pytest.mark.http("H-64")
 async def test_an_idle_connection_is_closed_silently(stack: MakeStack) -> None:
     """`app_idle_timeout`, before the first request and after one."""
     async with ScriptedPeer() as peer:
@@ -187,6 +194,7 @@ async def test_an_app_that_leaves_cancels_the_attempt(stack: MakeStack) -> None:
         assert next(iter(proxy.cluster.endpoints.values())).failures == 0
 
 
+@pytest.mark.http("H-36")
 async def test_a_half_close_inside_a_body_is_an_abort(stack: MakeStack) -> None:
     """An incomplete request must not look complete to the instance (RFC 9112 §8)."""
     got: list[bytes] = []
@@ -207,6 +215,7 @@ async def test_a_half_close_inside_a_body_is_an_abort(stack: MakeStack) -> None:
         assert proxy.codes == [(0, "DC")]
 
 
+@pytest.mark.http("H-36")
 async def test_half_a_body_behind_another_request_is_given_up_at_once(stack: MakeStack) -> None:
     """FIN has come before its turn: nothing of it reaches an instance, and nobody waits for what cannot come."""
     async with ScriptedPeer() as peer:
@@ -222,6 +231,7 @@ async def test_half_a_body_behind_another_request_is_given_up_at_once(stack: Mak
         assert proxy.cluster.stats.requests_in_flight == 0
 
 
+@pytest.mark.http("H-40")
 async def test_an_early_answer_reaches_an_app_that_is_still_sending(stack: MakeStack) -> None:
     """413 in the middle of an upload: the app reads all of it, the connection closes, the instance's is not reused."""
 
@@ -243,6 +253,7 @@ async def test_an_early_answer_reaches_an_app_that_is_still_sending(stack: MakeS
         assert proxy.codes == [(413, "-")]
 
 
+@pytest.mark.http("H-40", "H-44")
 async def test_a_local_answer_during_an_upload_is_not_destroyed_by_a_reset(stack: MakeStack) -> None:
     """Lingering close: what the app still sends is read and thrown away while it reads the 503."""
     proxy = stack(wait_for_instance=WaitForInstance(timeout=0.05))
@@ -256,6 +267,7 @@ async def test_a_local_answer_during_an_upload_is_not_destroyed_by_a_reset(stack
         assert await asyncio.wait_for(app.until_closed(), 4) == b""
 
 
+@pytest.mark.http("H-59")
 async def test_expect_100_continue_is_relayed(stack: MakeStack) -> None:
     """The head goes with Expect, the instance's 100 comes back, then the body goes."""
 
@@ -276,6 +288,7 @@ async def test_expect_100_continue_is_relayed(stack: MakeStack) -> None:
             assert (await ask(app, b"body")).status == 200
 
 
+@pytest.mark.http("H-40", "H-59")
 async def test_expect_refused_ends_without_the_body(stack: MakeStack) -> None:
     """A final answer instead of 100 is passed on at once; the app's connection closes, nothing hangs."""
 
@@ -293,6 +306,7 @@ async def test_expect_refused_ends_without_the_body(stack: MakeStack) -> None:
             assert b"\r\nConnection: close\r\n" in answer.head
 
 
+@pytest.mark.http("H-63")
 async def test_interim_answers_are_relayed_in_order_but_not_to_http_10(stack: MakeStack) -> None:
     """Any number of 1xx before the final answer."""
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
@@ -305,6 +319,7 @@ async def test_interim_answers_are_relayed_in_order_but_not_to_http_10(stack: Ma
         assert (await call(proxy, GET_10)).status == 200
 
 
+@pytest.mark.http("H-63")
 async def test_after_an_interim_answer_nothing_is_repeated(stack: MakeStack) -> None:
     """The instance dies after 103: a clean 502, though it was a GET."""
 

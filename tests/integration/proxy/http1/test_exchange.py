@@ -19,6 +19,7 @@ from tests.support.scripted_peer import (
 from tests.support.stack import GET, POST, Answer, MakeStack, Stack, ask, begin, call, read, until
 
 
+@pytest.mark.http("H-66")
 async def test_silence_ends_in_504(stack: MakeStack) -> None:
     """`timeouts.response` counts from the head, all attempts included; the attempt is closed."""
     async with ScriptedPeer(hanging) as mute:
@@ -54,6 +55,7 @@ async def test_a_slow_try_is_given_up_for_another(stack: MakeStack, request_byte
         assert proxy.cluster.stats.attempts["response_timeout"] == 1
 
 
+@pytest.mark.http("H-30")
 async def test_an_answer_until_close_is_complete_with_a_fin(stack: MakeStack) -> None:
     """To HTTP/1.1 it goes in chunks with a last one, and the app's connection lives on."""
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from sidecar.cluster.policy import (
     WaitForInstance,
 )
@@ -15,6 +17,7 @@ from tests.support.stack import GET, POST, MakeStack, begin, call, until
 SHORT_WAIT = WaitForInstance(timeout=0.3)
 
 
+@pytest.mark.http("H-66")
 async def test_nothing_to_ask_is_a_503_after_the_wait(stack: MakeStack) -> None:
     """Without any instance a request waits, then is told why, with a retry-after."""
     proxy = stack(wait_for_instance=SHORT_WAIT)

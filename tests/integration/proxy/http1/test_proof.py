@@ -151,6 +151,7 @@ def blind(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InstanceConnection, "send", send_and_look)
 
 
+@pytest.mark.http("H-41")
 @pytest.mark.parametrize(("mode", "status"), [(NonIdempotent.PROVEN_UNDELIVERED, 200), (NonIdempotent.NEVER, 502)])
 async def test_a_post_that_lost_the_race_is_sent_again_by_proof(
     stack: MakeStack, monkeypatch: pytest.MonkeyPatch, mode: NonIdempotent, status: int

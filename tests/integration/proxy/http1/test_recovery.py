@@ -27,6 +27,7 @@ from tests.support.scripted_peer import (
 from tests.support.stack import GET, POST, MakeStack, call
 
 
+@pytest.mark.http("H-41")
 @dataclass(frozen=True)
 class Lost:
     """What an app sees when its request is lost at the first endpoint while a second one is healthy."""
@@ -120,6 +121,7 @@ async def test_the_last_503_is_passed_on_unchanged(stack: MakeStack) -> None:
         assert [t.outcome for t in proxy.records[0].tries] == ["ok", "ok", "ok"]
 
 
+@pytest.mark.http("H-66")
 @pytest.mark.parametrize("request_name", REQUESTS)
 async def test_an_unreadable_answer_is_a_502(stack: MakeStack, request_name: str) -> None:
     """Something that is not HTTP: no retry, and the connection is not used again."""
@@ -132,6 +134,7 @@ async def test_an_unreadable_answer_is_a_502(stack: MakeStack, request_name: str
         assert proxy.cluster.stats.idle_connections == 0
 
 
+@pytest.mark.http("H-30", "H-37", "H-46")
 @pytest.mark.parametrize(
     ("answer", "cut"),
     [

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from sidecar.cluster.policy import (
     Timeouts,
 )
@@ -24,6 +26,7 @@ async def websocket(talk: Talk) -> None:
 UPGRADE = GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 
 
+@pytest.mark.http("H-56")
 async def test_after_101_bytes_go_both_ways(stack: MakeStack) -> None:
     """Bytes behind the head, on either side, are the first of the tunnel; half-closes are passed on."""
     async with ScriptedPeer(websocket) as peer:

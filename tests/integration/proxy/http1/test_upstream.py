@@ -12,6 +12,7 @@ from tests.support.stack import GET, POST, MakeStack, ask, call, until
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 
 
+@pytest.mark.http("H-22", "H-27", "H-31")
 @pytest.mark.parametrize(
     ("answer", "reused"),
     [
@@ -44,6 +45,7 @@ async def test_a_connection_is_used_again_only_when_nothing_speaks_against_it(
         assert len(peer.talks) == (1 if reused else 2)
 
 
+@pytest.mark.http("H-26")
 async def test_head_has_no_body_whatever_its_length_says(stack: MakeStack) -> None:
     """The length is told, no byte follows, and the connection serves on."""
     async with ScriptedPeer(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")) as peer:
@@ -56,6 +58,7 @@ async def test_head_has_no_body_whatever_its_length_says(stack: MakeStack) -> No
         assert len(peer.talks) == 1
 
 
+@pytest.mark.http("H-38")
 async def test_bytes_on_an_idle_connection_poison_it(stack: MakeStack) -> None:
     """An answer that nobody asked for is never taken for the next one."""
     async with ScriptedPeer() as peer:
@@ -67,6 +70,7 @@ async def test_bytes_on_an_idle_connection_poison_it(stack: MakeStack) -> None:
         assert (await call(proxy)).body == b"ok"
 
 
+@pytest.mark.http("H-38")
 async def test_a_poison_that_the_loop_has_not_seen_is_found_by_the_peek(stack: MakeStack) -> None:
     """The look right before reuse sees bytes that are still in the kernel."""
     async with ScriptedPeer() as peer:
