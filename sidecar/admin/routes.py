@@ -1,128 +1,17 @@
 """Every path of the admin port in one table: what it answers, to which methods, and what it asks of the application.
 
-Handlers know nothing of HTTP beyond status, content type and query; the server does the rest.
+The four by which an operator intervenes are in `intervention`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Mapping
 
-from sidecar.admin import views
-from sidecar.admin.health import Latch, complaint, is_ready
+from sidecar.admin import intervention, views
+from sidecar.admin.handling import JSON, Answer, Asked, Backend, Route, document, text, wrong_method
+from sidecar.admin.health import complaint, is_ready
 from sidecar.admin.tables import table
 from sidecar.clock import monotonic, wall
-from sidecar.cluster.cluster import Cluster
 
-TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 LEVELS = ("debug", "info", "warning", "error")
-
-
-class Backend(Protocol):
-    """What the application offers to the admin port."""
-
-    def clusters(self) -> Sequence[Cluster]:
-        """In the order of the YAML."""
-        ...
-
-    def latches(self) -> Sequence[Latch]:
-        """As they stand."""
-        ...
-
-    def loop_lag(self) -> float:
-        """Seconds by which the event loop is late."""
-        ...
-
-    def server_info(self) -> views.ServerInfo:
-        """The process."""
-        ...
-
-    def config_dump(self) -> views.ConfigDump:
-        """The configuration in force, secrets masked."""
-        ...
-
-    def events(self, *, newest: int, since: int | None, service: str | None, kind: str | None) -> views.Selection:
-        """The newest events that match, from number `since` on."""
-        ...
-
-    async def metrics(self, accept: str) -> tuple[bytes, str]:
-        """Body and content type of a scrape."""
-        ...
-
-    def log_level(self) -> str:
-        """One of `LEVELS`."""
-        ...
-
-    def set_log_level(self, level: str) -> None:
-        """Until the next reload."""
-        ...
-
-    async def reload(self) -> views.Reloaded:
-        """Reads the file again; all or nothing."""
-        ...
-
-    def drain(self) -> bool:
-        """Readiness off, serving goes on; False once the process is stopping."""
-        ...
-
-    def undrain(self) -> bool:
-        """Readiness on again; False once the process is stopping."""
-        ...
-
-    def quit(self) -> None:
-        """The same as SIGTERM, soon."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request as handlers see it; a key of the query without a value has an empty one."""
-
-    method: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    accept: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`pieces` make up the body; the event loop may run between them."""
-
-    pieces: Iterable[str | bytes]
-    status: int = 200
-    content_type: str = TEXT
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def text(body: str, status: int = 200) -> Answer:
-    """A short answer for people."""
-    return Answer((body,), status)
-
-
-def wrong_method(methods: Sequence[str]) -> Answer:
-    """405 with what would have been right."""
-    allowed = ", ".join(methods)
-    return Answer((f"only {allowed}",), 405, headers={"allow": allowed})
-
-
-Handler = Callable[[Backend, Asked], Awaitable[Answer]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One endpoint; its first path without the slash is its name in `admin.allow_remote`, an alias's too."""
-
-    paths: tuple[str, ...]
-    methods: tuple[str, ...]
-    handle: Handler
-    does: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What opens it to remote peers."""
-        return tuple(path.removeprefix("/") for path in self.paths)
-
-    def takes(self, method: str) -> bool:
-        """HEAD goes wherever GET goes."""
-        return ("GET" if method == "HEAD" else method) in self.methods
 
 
 async def _healthz(backend: Backend, _: Asked) -> Answer:
@@ -135,7 +24,7 @@ async def _readyz(backend: Backend, asked: Asked) -> Answer:
     ready = is_ready(latches)
     status = 200 if ready else 503
     if asked.query.get("format") == "json":
-        return Answer((views.latches_json(latches, ready=ready),), status, JSON)
+        return document(views.latches_json(latches, ready=ready), status)
     if "verbose" in asked.query:
         return text(views.latches_text(latches), status)
     return text("ready" if ready else "not ready", status)
@@ -170,11 +59,11 @@ async def _events(backend: Backend, asked: Asked) -> Answer:
 
 
 async def _config_dump(backend: Backend, _: Asked) -> Answer:
-    return Answer((views.config_dump_json(backend.config_dump()),), content_type=JSON)
+    return document(views.config_dump_json(backend.config_dump()))
 
 
 async def _server_info(backend: Backend, _: Asked) -> Answer:
-    return Answer((views.server_info_json(backend.server_info()),), content_type=JSON)
+    return document(views.server_info_json(backend.server_info()))
 
 
 async def _help(_: Backend, __: Asked) -> Answer:
@@ -189,13 +78,13 @@ async def _logging(backend: Backend, asked: Asked) -> Answer:
         backend.set_log_level(level)
     elif level is not None:
         return wrong_method(("POST",))
-    return Answer((f'{{"level":"{backend.log_level()}"}}\n',), content_type=JSON)
+    return document(f'{{"level":"{backend.log_level()}"}}\n')
 
 
 async def _reload(backend: Backend, _: Asked) -> Answer:
     reloaded = await backend.reload()
     status = {views.Result.INVALID: 400, views.Result.UNBOUND: 409}.get(reloaded.result, 200)
-    return Answer((views.reload_json(reloaded),), status, JSON)
+    return document(views.reload_json(reloaded), status)
 
 
 async def _drain(backend: Backend, _: Asked) -> Answer:
@@ -215,7 +104,7 @@ _STOPPING = text("the process is stopping", 409)
 
 
 def _state(state: str) -> Answer:
-    return Answer((f'{{"state":"{state}"}}\n',), content_type=JSON)
+    return document(f'{{"state":"{state}"}}\n')
 
 
 _GET, _POST = ("GET", "HEAD"), ("POST",)
@@ -241,6 +130,37 @@ ROUTES: tuple[Route, ...] = (
     Route(("/drain",), _POST, _drain, "readiness off; serving goes on"),
     Route(("/undrain",), _POST, _undrain, "readiness on"),
     Route(("/quitquitquit",), _POST, _quit, "drains and ends the process, as SIGTERM does"),
+    Route(
+        ("/services/{service}/obey",),
+        _POST,
+        intervention.obey,
+        "drop now: believes the registry's list, lets go of what is held",
+    ),
+    Route(
+        ("/services/{service}/hold",),
+        _POST,
+        intervention.hold,
+        "hold now: nothing in use is removed for ?ttl=10m, at most 24h",
+    ),
+    Route(
+        ("/services/{service}/endpoints/{endpoint}/eject",),
+        _POST,
+        intervention.eject,
+        "no calls to this ip:port for ?ttl=5m, at most 24h",
+    ),
+    Route(
+        ("/services/{service}/endpoints/{endpoint}/restore",),
+        _POST,
+        intervention.restore,
+        "lifts eject, quarantine and ejection of this ip:port",
+    ),
 )
 
-BY_PATH: Mapping[str, Route] = {path: route for route in ROUTES for path in route.paths}
+_BY_PATH: Mapping[str, Route] = {path: route for route in ROUTES for path in route.paths}
+
+
+def find(path: str) -> tuple[Route, Mapping[str, str]] | None:
+    """The route of a path, and what stands in the places of its parts."""
+    if (route := _BY_PATH.get(path)) is not None:
+        return route, {}
+    return next(((route, parts) for route in ROUTES if (parts := route.match(path)) is not None), None)

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable
 from aiohttp import web
 
 from sidecar.admin.access import refusal
-from sidecar.admin.routes import BY_PATH, Answer, Asked, Backend, text, wrong_method
+from sidecar.admin.handling import Answer, Asked, Backend, text, wrong_method
+from sidecar.admin.routes import find
 
 _BREATH = 32 * 1024
 """Bytes of a body between two turns of the loop: half a millisecond of compressing."""
@@ -57,9 +58,10 @@ class AdminServer:
         return web.Response(body=body, status=answer.status, headers=headers)
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
-        route = BY_PATH.get(request.path)
-        if route is None:
+        found = find(request.path)
+        if found is None:
             return text(f"unknown path: {request.path} (see /help)", 404)
+        route, parts = found
         refused = refusal(
             request.path,
             route.names if request.method in {"GET", "HEAD"} else (),
@@ -72,7 +74,7 @@ class AdminServer:
         if not route.takes(request.method):
             return wrong_method(route.methods)
         return await route.handle(
-            self._backend, Asked(request.method, request.query, request.headers.get("Accept", ""))
+            self._backend, Asked(request.method, request.query, request.headers.get("Accept", ""), parts)
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sidecar.admin.health import Latch
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint, State
-from sidecar.cluster.events import Event
+from sidecar.cluster.events import Event, HoldEnded
 
 Document = dict[str, Any]
 
@@ -210,6 +210,24 @@ def clusters_document(clusters: Sequence[Cluster], moment: Moment) -> Document:
     }
 
 
+def protection_json(cluster: Cluster, moment: Moment) -> str:
+    """What is held of a service, as in /clusters."""
+    return f"{_dumped(_protection(cluster, moment))}\n"
+
+
+def endpoint_json(cluster: Cluster, address: str, moment: Moment) -> str:
+    """One endpoint as in /clusters; with no state when there is none at this address any more."""
+    endpoint = cluster.endpoints.get(address)
+    gone = {"address": address, "state": None}
+    return f"{_dumped(gone if endpoint is None else _endpoint(cluster, endpoint, moment))}\n"
+
+
+def dropped_json(events: Iterable[Event]) -> str:
+    """Whom obeying the registry let go of."""
+    dropped = sorted(event.endpoint or "" for event in events if isinstance(event, HoldEnded))
+    return f"{_dumped({'dropped': dropped})}\n"
+
+
 def clusters_text(clusters: Sequence[Cluster]) -> Iterator[str]:
     """`service::ip:port::key::value` lines, a piece an endpoint."""
     for cluster in clusters:
@@ -245,6 +263,8 @@ def _cluster(cluster: Cluster, moment: Moment) -> Document:
 def _protection(cluster: Cluster, moment: Moment) -> Document:
     guard = cluster.guard
     ends = [until for hold in guard.held.values() if (until := guard.until(hold, moment.now)) is not None]
+    if moment.now < guard.ordered_until:
+        ends.append(guard.ordered_until)
     return {
         "active": bool(guard.held),
         "why": guard.doubt.value if guard.held else None,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from sidecar import __version__, clock
 from sidecar.admin import views
+from sidecar.admin.handling import Deed
 from sidecar.admin.health import Latch, is_ready
 from sidecar.cluster.cluster import Cluster
-from sidecar.cluster.events import StateDump
+from sidecar.cluster.events import Event, StateDump
 from sidecar.config.effective import effective
 from sidecar.telemetry.catalogue import Facts
 from sidecar.telemetry.exposition import Exposition
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AppBackend:
-    """Implements `admin.routes.Backend`."""
+    """Implements `admin.handling.Backend`."""
 
     def __init__(self, sidecar: "Sidecar") -> None:
         self._sidecar = sidecar
@@ -95,6 +96,16 @@ class AppBackend:
     async def reload(self) -> views.Reloaded:
         """Reads the file again; all or nothing."""
         return await self._sidecar.reloader.reload(self._sidecar)
+
+    def intervene(self, cluster: Cluster, deed: Deed) -> Sequence[Event]:
+        """Does this to a cluster, tells of it, and lets the data path know at once."""
+        now = self._sidecar.loop.time()
+        events = deed(cluster, now)
+        self._sidecar.emit(events)
+        service = self._sidecar.services.get(cluster.name)
+        if service is not None and service.cluster is cluster:
+            self._sidecar.services.drive(service, now)
+        return events
 
     def drain(self) -> bool:
         """Readiness off; False once the process is stopping."""

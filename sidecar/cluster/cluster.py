@@ -6,7 +6,7 @@ of choice, and knows when time alone will change something (`next_due`).
 
 import math
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sidecar.cluster.choice import ONE_AT_A_TIME, Choice
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State, state_of
@@ -125,6 +125,11 @@ class Cluster:
         if count and not self._waiting:
             self._remind(-math.inf)
         self._waiting = count
+
+    @property
+    def shut(self) -> Mapping[str, float]:
+        """Addresses that the operator keeps out, listed or not, and until when."""
+        return self._members.shut
 
     def states(self) -> Counter[State]:
         """How many endpoints are in each state."""

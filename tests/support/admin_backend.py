@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 from sidecar.admin import views
+from sidecar.admin.handling import Deed
 from sidecar.admin.health import Latch
+from sidecar.clock import monotonic
 from sidecar.cluster.cluster import Cluster
+from sidecar.cluster.events import Event
 from sidecar.telemetry.timeline import Timeline
 
 
@@ -22,6 +25,7 @@ class ScriptedBackend:
         self.reloaded = views.Reloaded(views.Result.UNCHANGED, sha256="ab")
         self.stopping = False
         self.done: list[str] = []
+        self.told: list[Event] = []
 
     def clusters(self) -> Sequence[Cluster]:
         return self.listed
@@ -55,6 +59,11 @@ class ScriptedBackend:
     async def reload(self) -> views.Reloaded:
         self.done.append("reload")
         return self.reloaded
+
+    def intervene(self, cluster: Cluster, deed: Deed) -> Sequence[Event]:
+        events = deed(cluster, monotonic())
+        self.told.extend(events)
+        return events
 
     def drain(self) -> bool:
         self.done.append("drain")

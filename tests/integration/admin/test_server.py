@@ -73,12 +73,22 @@ async def test_unknown_paths_are_404(port: Port) -> None:
 
 async def test_a_change_needs_post(port: Port) -> None:
     """405 names the method, and nothing is done."""
-    for path in ("/reload", "/drain", "/undrain", "/quitquitquit"):
+    for path in ("/reload", "/drain", "/undrain", "/quitquitquit", "/services/a/obey", "/services/a/endpoints/b/eject"):
         status, _, headers = await port.ask(path)
         assert (status, headers["allow"]) == (405, "POST")
-    assert port.backend.done == []
+    assert (port.backend.done, port.backend.told) == ([], [])
     assert (await port.ask("/drain", "POST"))[0] == 200
     assert port.backend.done == ["drain"]
+
+
+async def test_the_parts_of_a_path_reach_the_service_that_they_name(port: Port) -> None:
+    """An endpoint is taken out, its colon escaped or not; of an unknown service nothing is."""
+    port.backend.listed = [_large_cluster(2)]
+    for path in ("10.0.0.1:8080", "10.0.1.1%3A8080"):
+        status, body, _ = await port.ask(f"/services/large/endpoints/{path}/eject?ttl=1m", "POST")
+        assert (status, json.loads(body)["state"]) == (200, "disabled")
+    assert (await port.ask("/services/small/hold", "POST"))[:2] == (404, b"no service 'small'")
+    assert [event.kind for event in port.backend.told] == ["endpoint_ejected"] * 2
 
 
 async def test_what_only_shows_takes_no_post(port: Port) -> None:
@@ -96,7 +106,11 @@ async def test_remote_peers_reach_only_what_is_open(port: Port, remote: None) ->
     assert (await port.ask("/logging"))[0] == 200
     assert (await port.ask("/logging?level=debug", "POST"))[0] == 403
     assert (await port.ask("/quitquitquit", "POST"))[0] == 403
-    assert (port.backend.level, port.backend.done) == ("info", [])
+    port.backend.listed = [_large_cluster(1)]
+    address = next(iter(port.backend.listed[0].endpoints))
+    for path in ("obey", "hold", f"endpoints/{address}/eject", f"endpoints/{address}/restore"):
+        assert (await port.ask(f"/services/large/{path}", "POST"))[0] == 403
+    assert (port.backend.level, port.backend.done, port.backend.told) == ("info", [], [])
 
 
 async def test_a_name_as_host_is_refused_on_loopback_too(port: Port) -> None:

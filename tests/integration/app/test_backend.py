@@ -1,5 +1,6 @@
 """Claims about what the admin port of a running sidecar shows and does."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,93 @@ async def test_events_are_numbered_and_can_be_followed(tmp_path: Path) -> None:
         later = await _json(process, f"/events?since={first['next']}&service=orders&kind=endpoint_quarantined")
         (event,) = later["events"]
         assert (event["endpoint"], event["detail"]["reason"]) == (dead, "refused")
+
+
+async def _state_of(process: SidecarProcess, address: str) -> str:
+    (cluster,) = await process.clusters()
+    return next(str(one["state"]) for one in cluster["endpoints"] if one["address"] == address)
+
+
+async def test_an_instance_can_be_taken_out_and_put_back_by_hand(tmp_path: Path) -> None:
+    """Ejected, it gets no call; restored, it does; both are in the timeline."""
+    async with providers(2) as (one, two), running(tmp_path, static(one.address, two.address)) as process:
+        await process.ready()
+        path = f"/services/orders/endpoints/{one.address}"
+        ejected = await process.admin(f"{path}/eject?ttl=10m", method="POST")
+        assert (ejected.status, json.loads(ejected.body)["state"]) == (200, "disabled")
+        assert {await answered_by(process) for _ in range(20)} == {str(two.port)}
+        restored = await process.admin(f"{path}/restore", method="POST")
+        assert json.loads(restored.body)["state"] == "available"
+        calls = [await answered_by(process) for _ in range(60)]
+        assert str(one.port) in calls
+        told = [event for event in process.events() if event["event"] in {"endpoint_ejected", "endpoint_restored"}]
+        assert [(event["event"], event.get("reason"), event.get("by")) for event in told] == [
+            ("endpoint_ejected", "operator", None),
+            ("endpoint_restored", None, "operator"),
+        ]
+
+
+async def test_a_call_that_waits_is_served_as_soon_as_the_operator_restores(tmp_path: Path) -> None:
+    """With the only instance taken out a call waits; restoring it answers that call."""
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address)) as process:
+        await process.ready()
+        path = f"/services/orders/endpoints/{provider.address}"
+        await process.admin(f"{path}/eject", method="POST")
+        waiting = asyncio.ensure_future(answered_by(process))  # noqa: TID251
+
+        async def waits() -> bool:
+            return await process.metric('sidecar_waiting_requests{service="orders"}') == 1
+
+        await until(waits, within=5)
+        await process.admin(f"{path}/restore", method="POST")
+        assert await waiting == str(provider.port)
+
+
+async def test_the_operator_ends_a_hold_at_once(tmp_path: Path) -> None:
+    """A service that was emptied while its instance lives is held; drop now lets go of it, and then there is nothing."""
+    async with EmbeddedRegistry(port=0) as registry, providers(1) as (provider,):
+        registry.register("orders", "127.0.0.1", provider.port)
+        async with running(tmp_path, registered(registry.address)) as process:
+            await process.ready()
+            registry.deregister("orders", "127.0.0.1", provider.port)
+            ghost = await process.event("ghost")
+            assert (ghost["endpoint"], ghost["proof"]) == (provider.address, "probe")
+            assert await answered_by(process) == str(provider.port)
+            dropped = await process.admin("/services/orders/obey", method="POST")
+            assert json.loads(dropped.body) == {"dropped": [provider.address]}
+            assert (await process.clusters())[0]["endpoints"] == []
+            assert await process.metric('sidecar_registry_holds_ended_total{service="orders",by="obeyed"}') == 1
+            assert (await process.admin("/services/orders/obey", method="POST")).status == 409
+
+
+async def test_the_operator_keeps_what_a_plausible_list_would_drop(tmp_path: Path) -> None:
+    """With all lists believed, a hold by hand keeps the one that is missing, and calls go there."""
+    believing = "    protection: {shrink_threshold: 1.0, on_empty: obey}\n"
+    async with EmbeddedRegistry(port=0) as registry, providers(2) as (one, two):
+        for provider in (one, two):
+            registry.register("orders", "127.0.0.1", provider.port)
+        async with running(tmp_path, registered(registry.address, believing)) as process:
+            await process.ready()
+            held = await process.admin("/services/orders/hold?ttl=1h", method="POST")
+            assert (held.status, json.loads(held.body)["active"]) == (200, False)
+            registry.deregister("orders", "127.0.0.1", one.port)
+            await process.event("push_refused")
+            assert await _state_of(process, one.address) == "held"
+            calls = [await answered_by(process) for _ in range(60)]
+            assert set(calls) == {str(one.port), str(two.port)}
+
+
+async def test_a_listed_instance_that_refuses_is_a_zombie(tmp_path: Path) -> None:
+    """Ten seconds after its first refused connect; once, with the evidence, and in the gauge."""
+    dead = f"127.0.0.1:{free_port()}"
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address, dead)) as process:
+        await process.ready()
+        while not process.events("endpoint_quarantined"):
+            await answered_by(process)
+        zombie = await process.event("zombie")
+        assert (zombie["endpoint"], zombie["reason"]) == (dead, "refused")
+        assert zombie["refusing_s"] >= 10
+        assert await process.metric('sidecar_registry_zombies{service="orders"}') == 1
 
 
 async def test_the_log_level_lasts_until_the_next_reload(tmp_path: Path) -> None:

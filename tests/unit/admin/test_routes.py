@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sidecar.admin import views
-from sidecar.admin.routes import BY_PATH, ROUTES, Answer, Asked
+from sidecar.admin.handling import Answer, Asked
+from sidecar.admin.routes import ROUTES, find
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.events import PanicEntered, PanicLeft
 from sidecar.cluster.instance import Instance, Origin, Push
@@ -33,7 +34,10 @@ def _ask(backend: ScriptedBackend, path: str, method: str = "GET", **query: str)
 
 
 async def _answer(backend: ScriptedBackend, path: str, method: str, query: Mapping[str, str]) -> Answer:
-    return await BY_PATH[path].handle(backend, Asked(method, query))
+    found = find(path)
+    assert found is not None
+    route, parts = found
+    return await route.handle(backend, Asked(method, query, parts=parts))
 
 
 def _text(answer: Answer) -> str:
@@ -153,12 +157,23 @@ def test_help_names_every_path(backend: ScriptedBackend) -> None:
     """A line a route, with its aliases and methods."""
     page = _text(_ask(backend, "/help"))
     assert len(page.splitlines()) == len(ROUTES)
-    assert all(path in page for path in BY_PATH)
+    assert all(path in page for route in ROUTES for path in route.paths)
+
+
+def test_a_path_with_parts_is_found_with_what_stands_there() -> None:
+    """A service and an ip:port; what lacks one or has more is no path of ours."""
+    found = find("/services/order.s-1/endpoints/[::1]:80/eject")
+    assert found is not None
+    assert found[1] == {"service": "order.s-1", "endpoint": "[::1]:80"}
+    for path in ("/services//obey", "/services/a/b/obey", "/services/obey", "/services/a/obey/", "/nowhere"):
+        assert find(path) is None
 
 
 def test_only_changes_need_post() -> None:
     """What GET reaches changes nothing; HEAD goes wherever GET goes."""
     changing = {route.paths[0] for route in ROUTES if not route.takes("GET")}
-    assert changing == {"/reload", "/drain", "/undrain", "/quitquitquit"}
+    services = {f"/services/{{service}}/{rest}" for rest in ("obey", "hold")}
+    endpoints = {f"/services/{{service}}/endpoints/{{endpoint}}/{rest}" for rest in ("eject", "restore")}
+    assert changing == {"/reload", "/drain", "/undrain", "/quitquitquit"} | services | endpoints
     assert all(route.takes("HEAD") == route.takes("GET") for route in ROUTES)
     assert [route.paths[0] for route in ROUTES if route.takes("GET") and route.takes("POST")] == ["/logging"]

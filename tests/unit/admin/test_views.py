@@ -115,6 +115,32 @@ def test_a_hold_says_why_since_when_and_how_long(orders: Cluster) -> None:
     assert (first["state"], first["listed"], first["until"]) == ("held", False, "2026-01-31T10:10:00.123Z")
 
 
+def test_an_order_to_hold_shows_its_end(orders: Cluster) -> None:
+    """Also while nothing is held yet; a hold that ends later by itself is shown with that."""
+    orders.hold(900, 100.0)
+    [cluster] = _clusters(orders)
+    assert cluster["protection"] == {
+        "active": False,
+        "why": None,
+        "since": None,
+        "until": "2026-01-31T10:15:00.123Z",
+        "held": 0,
+    }
+    assert json.loads(views.protection_json(orders, _moment())) == cluster["protection"]
+    _held(orders)
+    [cluster] = _clusters(orders)
+    assert (cluster["protection"]["why"], cluster["protection"]["until"]) == ("empty", "2026-01-31T10:15:00.123Z")
+
+
+def test_one_endpoint_is_shown_as_among_all(orders: Cluster) -> None:
+    """Its end included when it is out by hand; an address without one has no state."""
+    orders.eject("10.0.0.1:8080", 300, 100.0)
+    shown = json.loads(views.endpoint_json(orders, "10.0.0.1:8080", _moment()))
+    assert shown == _clusters(orders)[0]["endpoints"][0]
+    assert (shown["state"], shown["until"]) == ("disabled", "2026-01-31T10:05:00.123Z")
+    assert json.loads(views.endpoint_json(orders, "10.0.0.9:1", _moment())) == {"address": "10.0.0.9:1", "state": None}
+
+
 def test_a_refused_endpoint_shows_its_failure_and_its_next_probe(orders: Cluster) -> None:
     """Quarantine is shown with the reason and with when it is tried again."""
     endpoint = orders.pick(100.0)
