@@ -1,6 +1,5 @@
 """One service of the configuration at run time, and all of them together: clusters driven, upstreams woken."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event
 from sidecar.cluster.policy import ServicePolicy
+from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.prober import Prober
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.upstream import Upstream
@@ -51,31 +51,36 @@ class Services(Mapping[str, Service]):
     def build(self, policies: Sequence[ServicePolicy], *, own_addresses: frozenset[str]) -> dict[str, Service]:
         """The services of a configuration, not in force yet.
 
-        While its `discovery` is unchanged a service keeps its cluster: what was seen of the endpoints survives.
+        An unchanged service stays as it is, connections and budget included. While its `discovery` is unchanged it
+        keeps its cluster: what was seen of the endpoints survives.
         """
         return {policy.name: self._build(policy, own_addresses) for policy in policies}
 
     def put_in_force(self, services: dict[str, Service], policies: Sequence[ServicePolicy], now: float) -> None:
-        """Replaces the old set; requests that an old upstream holds end there."""
-        replaced, self._now = list(self._now.values()), services
+        """Replaces the old set; requests in flight end under the upstream they began with, and are woken there."""
+        replaced = [old for name, old in self._now.items() if services.get(name) is not old]
+        self._now = services
         for policy in policies:
             cluster = services[policy.name].cluster
-            if cluster.policy is not policy:
+            if cluster.policy != policy:
                 self._emit(cluster.update_policy(policy, now))
         for old in replaced:
             old.upstream.close()
-            if old.upstream.waiting:
-                self._retired.append(old)
+        self._retired += replaced
 
     def due(self, now: float) -> None:
         """Drives every cluster whose time has come; called by the heartbeat."""
         for service in self._now.values():
             if service.cluster.next_due <= now:
                 self.drive(service, now)
+        for service in self._retired:
+            self.drive(service, now)
+
+    def let_go(self) -> None:
+        """Forgets replaced services that no request is in flight under any more; called by the slow beat."""
         if self._retired:
-            self._retired = [service for service in self._retired if service.upstream.waiting]
-            for service in self._retired:
-                self.drive(service, now)
+            connections = self._runtime.connections
+            self._retired = [old for old in self._retired if connections.in_flight_under(old.upstream)]
 
     def drive(self, service: Service, now: float) -> None:
         """Lets time pass for one cluster, starts the probes that are due, and wakes who waits."""
@@ -87,16 +92,20 @@ class Services(Mapping[str, Service]):
 
     async def _probe(self, service: Service, endpoint: Endpoint) -> None:
         cluster = service.cluster
-        failure = await self._prober.probe(endpoint, cluster.policy.timeouts.connect)
-        now = asyncio.get_running_loop().time()
-        self._emit(cluster.probed(endpoint, failure, now))
-        self.drive(service, now)
+        failure: Failure | None = FAILURES["unreachable"]
+        try:
+            failure = await self._prober.probe(endpoint, cluster.policy.timeouts.connect)
+        finally:  # a probe that is not reported is one that is never made again
+            now = self._runtime.now()
+            self._emit(cluster.probed(endpoint, failure, now))
+            self.drive(service, now)
 
     def _build(self, policy: ServicePolicy, own_addresses: frozenset[str]) -> Service:
-        now = self._runtime.now()
         known = self._now.get(policy.name)
+        if known is not None and known.cluster.policy == policy:
+            return known
         if known is not None and known.cluster.policy.discovery == policy.discovery:
             cluster = known.cluster
         else:
-            cluster = Cluster(policy, rng=self._rng, now=now, own_addresses=own_addresses)
+            cluster = Cluster(policy, rng=self._rng, now=self._runtime.now(), own_addresses=own_addresses)
         return Service(cluster, Upstream(cluster, self._runtime, policy))

@@ -203,6 +203,7 @@ class Sidecar:
         self.emit([Listening(name=ADMIN, address=bound)])
 
     def _slow_beat(self, now: float) -> None:
+        self.services.let_go()
         self.feeds.slow_beat(now)
         if not self._told_ready and is_ready(self.latches()):
             self._told_ready = True

@@ -22,6 +22,10 @@ class AppSide(Protocol):
         """Ends it with RST, and its request with this failure."""
         ...
 
+    def uses(self, upstream: Any) -> bool:
+        """The request in flight began under this service (a proxy.upstream.Upstream)."""
+        ...
+
     def look_for_stall(self, upstream: Any, now: float) -> None:
         """An endpoint of this service (a proxy.upstream.Upstream) fell silent."""
         ...
@@ -58,6 +62,10 @@ class AppConnections:
     def quiet_for(self, now: float) -> float:
         """Seconds without any app connection; 0 while one is open."""
         return 0.0 if self._open else now - self.empty_since
+
+    def in_flight_under(self, upstream: Any) -> bool:
+        """Whether any request is in flight that began under this service."""
+        return any(connection.uses(upstream) for connection in self._open)
 
     def close_idle(self) -> int:
         """Ends those without a request with FIN; how many."""

@@ -24,7 +24,6 @@ class Upstream:
 
     __slots__ = (
         "_dialling",
-        "_older",
         "_wake_is_due",
         "adds_fields",
         "budget",
@@ -73,7 +72,6 @@ class Upstream:
         """Seconds that a request without a body may take to be answered."""
         self._wake_is_due = False
         self._dialling = 0
-        self._older: Upstream | None = None
 
     def __repr__(self) -> str:
         return f"<Upstream {self.cluster!r}, {self.pool!r}, {self.waiting!r}>"
@@ -117,11 +115,6 @@ class Upstream:
             self.runtime.emit(events)
             self.wake_soon()
 
-    def succeed(self, older: "Upstream") -> None:
-        """A reload puts this one in the place of `older`, of the same cluster; who waits there is woken from here."""
-        self._older = older
-        older.pool.close()
-
     def wake_soon(self) -> None:
         """Not at once: who asks is in the middle of its own request."""
         if not self._wake_is_due:
@@ -135,10 +128,6 @@ class Upstream:
 
     def wake(self, now: float) -> None:
         """After any event of the cluster: waiters go, connections nobody needs close, stalled requests move."""
-        if self._older is not None:
-            self._older.wake(now)
-            if not self._older.waiting:
-                self._older = None
         self.pool.keep_only(self._in_use)
         self._move_stalled(now)
         if self.waiting:

@@ -267,9 +267,13 @@ class AppConnection(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.cut(failure)
 
+    def uses(self, upstream: "Upstream") -> bool:
+        """The request in flight began under this service."""
+        return self.exchange is not None and self.exchange.upstream is upstream
+
     def look_for_stall(self, upstream: "Upstream", now: float) -> None:
         """An endpoint of this service fell silent: does the request in flight wait for it?"""
-        if self.exchange is not None and self.exchange.upstream is upstream:
+        if self.exchange is not None and self.uses(upstream):
             self.exchange.look_for_stall(now)
 
     # Requests

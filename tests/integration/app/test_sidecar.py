@@ -12,6 +12,7 @@ from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support.http_client import request
 from tests.support.ports import free_port
 from tests.support.providers import Provider, providers
+from tests.support.scripted_peer import ScriptedPeer, Talk
 from tests.support.sidecar_process import SidecarProcess, running
 from tests.support.until import until
 
@@ -242,6 +243,38 @@ async def test_a_reload_swaps_instances_and_cuts_nothing(tmp_path: Path) -> None
             await process.event("reload_applied")
             assert (await in_flight).body.decode() == str(slow.port)
             assert (await request(port)).body.decode() == str(quick.port)
+
+
+async def test_a_request_that_must_wait_after_a_reload_is_still_served(tmp_path: Path) -> None:
+    """In flight at the reload, its instance dies afterwards and comes back: the request is answered."""
+    die = asyncio.Event()
+
+    async def dying(talk: Talk) -> None:
+        await talk.request()
+        await die.wait()
+        talk.close()
+
+    peer = ScriptedPeer(dying)
+    await peer.open()
+    async with running(tmp_path, static(peer.address), "--reload-poll", "0s") as process:
+        await process.ready()
+        port = await process.bound("orders")
+        in_flight = asyncio.ensure_future(request(port))  # noqa: TID251
+
+        async def begun() -> bool:
+            return bool(peer.requests)
+
+        await until(begun, within=5)
+        process.config.write_text(static(peer.address, more="    via: true\n"))
+        process.child.signal(signal.SIGHUP)
+        await process.event("reload_applied")
+        peer.stop_listening()
+        die.set()
+        await process.event("endpoint_quarantined")
+        back = await Provider(int(peer.address.rpartition(":")[2])).start()
+        assert (await in_flight).status == 200
+        await back.stop()
+    await peer.close()
 
 
 async def test_a_refused_reload_keeps_everything(tmp_path: Path) -> None:

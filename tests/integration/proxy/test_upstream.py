@@ -71,7 +71,7 @@ async def test_a_reload_swaps_the_upstream_under_open_connections(stack: MakeSta
             await app.send(GET)
             await until(lambda: bool(peer.requests))
             new = Upstream(proxy.cluster, proxy.runtime, replace(proxy.upstream.policy, via=True))
-            new.succeed(proxy.upstream)
+            proxy.upstream.close()
             proxy.listener.entrance = OwnEntrance(new)
             go.set()
             assert (await app.head()).startswith(b"HTTP/1.1 200 OK\r\n")
@@ -82,21 +82,6 @@ async def test_a_reload_swaps_the_upstream_under_open_connections(stack: MakeSta
         assert b"Via" not in peer.requests[0]
         assert b"\r\nVia: 1.1 nacos-sidecar\r\n" in peer.requests[1]
         new.close()
-
-
-async def test_who_waits_through_a_reload_is_released_by_the_new_upstream(stack: MakeStack) -> None:
-    """The old queue is woken from the new one."""
-    async with ScriptedPeer() as peer:
-        proxy = stack(wait_for_instance=WaitForInstance(timeout=5))
-        await proxy.open()
-        asked = begin(call(proxy))
-        await until(lambda: proxy.cluster.waiting == 1)
-        old, proxy.upstream = proxy.upstream, Upstream(proxy.cluster, proxy.runtime)
-        proxy.upstream.succeed(old)
-        proxy.listener.entrance = OwnEntrance(proxy.upstream)
-        proxy.list(peer.port)
-        assert (await asked).status == 200
-        assert proxy.cluster.waiting == 0
 
 
 async def test_debug_headers_tell_where_and_how(stack: MakeStack) -> None:

@@ -76,6 +76,15 @@ async def test_endpoints_survive_a_reload_while_discovery_is_the_same() -> None:
     assert not play.services["orders"].cluster.has_list
 
 
+async def test_an_unchanged_service_stays_as_it_is() -> None:
+    """A reload of something else keeps the service with its pooled connections and its budget."""
+    play = Play()
+    play.use(ORDERS)
+    before = play.services["orders"]
+    play.use(replace(ORDERS), ServicePolicy("stock"))
+    assert play.services["orders"] is before
+
+
 async def test_building_changes_nothing_yet() -> None:
     """A configuration that cannot be bound in the end leaves policies and services as they were."""
     play = Play()
