@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from sidecar.cluster.policy import WaitForInstance
-from tests.integration.proxy.conftest import stack  # noqa: F401 - a fixture
 from tests.support.scripted_peer import ScriptedPeer, Talk, answering, closed_port
 from tests.support.stack import GET, MakeStack, Stack, ask, call, policy, until
 
@@ -28,7 +27,7 @@ async def test_a_list_that_names_the_sidecar_makes_no_loop() -> None:
 
 
 @pytest.mark.http("H-61")
-async def test_a_503_with_retry_after_sends_new_requests_elsewhere(stack: MakeStack) -> None:  # noqa: F811
+async def test_a_503_with_retry_after_sends_new_requests_elsewhere(stack: MakeStack) -> None:
     """The GET that met it is answered by another, and the next ones do not ask there; the date form counts as well."""
     async with ScriptedPeer(answering(DRAINING)) as leaving, ScriptedPeer() as good:
         proxy = stack()
@@ -39,7 +38,7 @@ async def test_a_503_with_retry_after_sends_new_requests_elsewhere(stack: MakeSt
 
 
 @pytest.mark.http("H-44")
-async def test_an_announced_end_is_half_a_close_first(stack: MakeStack) -> None:  # noqa: F811
+async def test_an_announced_end_is_half_a_close_first(stack: MakeStack) -> None:
     """After `Connection: close` the answer is followed by FIN, and what the app still says is no error."""
     proxy = stack()
     await proxy.open()
@@ -55,7 +54,7 @@ async def test_an_announced_end_is_half_a_close_first(stack: MakeStack) -> None:
 
 
 @pytest.mark.http("H-64")
-async def test_empty_lines_are_no_beginning_of_a_request(stack: MakeStack) -> None:  # noqa: F811
+async def test_empty_lines_are_no_beginning_of_a_request(stack: MakeStack) -> None:
     """A stray CRLF behind a request starts no clock: the app is never told 408 for a request it does not send."""
     async with ScriptedPeer() as peer:
         proxy = stack()
@@ -70,7 +69,7 @@ async def test_empty_lines_are_no_beginning_of_a_request(stack: MakeStack) -> No
 
 
 @pytest.mark.http("H-37", "H-46")
-async def test_an_answer_until_close_that_ends_by_reset_is_truncated(stack: MakeStack) -> None:  # noqa: F811
+async def test_an_answer_until_close_that_ends_by_reset_is_truncated(stack: MakeStack) -> None:
     """Only FIN completes it: the app gets no last chunk, and a reset."""
 
     async def script(talk: Talk) -> None:
