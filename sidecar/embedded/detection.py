@@ -1,6 +1,6 @@
 """Finds clients that are gone without a word: asks the idle ones, evicts those that do not answer.
 
-As on the Java server from 2.3 on (nacos.md 2.1): every 3 s the connections that were idle for 20 s are sent
+As on the Java server from 2.3 on: every 3 s the connections that were idle for 20 s are sent
 ClientDetection; one that stays silent for 5 s is unregistered, its stream and connection closed.
 """
 

@@ -1,6 +1,6 @@
 """Instances kept alive by HTTP beats, as those of 1.x clients are. Pure: `now` is seconds of any one clock.
 
-Limits of the Java server (nacos.md 2.1): unhealthy 15 s after the last beat, deleted after 30 s.
+Limits of the Java server: unhealthy 15 s after the last beat, deleted after 30 s.
 """
 
 import enum

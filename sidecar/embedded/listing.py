@@ -1,6 +1,6 @@
 """The list that a subscriber gets, derived from what is published exactly as the Java server does it. Pure.
 
-Rules (nacos.md 2.3 and 2.4): disabled instances are left out, weight 0 and unhealthy ones stay; where a
+Rules: disabled instances are left out, weight 0 and unhealthy ones stay; where a
 service has a protectThreshold and `healthy / total <= threshold`, every host is rewritten as healthy, the
 unhealthy ones come back even under `healthy_only`, and the list says `reachProtectionThreshold`.
 """

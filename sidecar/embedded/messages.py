@@ -6,7 +6,7 @@ from sidecar.embedded.model import ServiceName
 from sidecar.embedded.wire import Payload, dump
 
 STARTING, UNREGISTERED, NO_HANDLER, DENIED, FAILED = 300, 301, 302, 403, 500
-"""The errorCodes of the Java server that clients act on (nacos.md 3.1)."""
+"""The errorCodes of the Java server that clients act on."""
 
 ABILITIES = {"fuzzyWatch": False, "lock": False, "supportPersistentInstanceByGrpc": True, "mcp": False}
 

@@ -121,7 +121,7 @@ class Catalogue:
         return {service} if before != self.instances(service) else set()
 
     def set_threshold(self, service: ServiceName, threshold: float) -> None:
-        """Sets protectThreshold. No list counts as changed: the real server does not push this (nacos.md R-7)."""
+        """Sets protectThreshold. No list counts as changed: the real server does not push this."""
         self._thresholds[service] = threshold
 
     def threshold(self, service: ServiceName) -> float | None:

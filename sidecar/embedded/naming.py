@@ -1,8 +1,8 @@
 """What is published against what is seen: subscribers and queries see a change only when it is pushed. Pure.
 
-The Java server keeps an index of lists that it renews when it pushes, so a query is no fresher than a push
-(nacos.md R-3); a threshold, however, is applied when a list is read, so an edit of it shows in queries at once
-and in no push (R-7). Both are so here.
+The Java server keeps an index of lists that it renews when it pushes, so a query is no fresher than a push; a
+threshold, however, is applied when a list is read, so an edit of it shows in queries at once and in no push. Both are
+so here.
 """
 
 from collections.abc import Callable, Iterable

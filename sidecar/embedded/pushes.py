@@ -1,6 +1,6 @@
 """When and how lists go out: merged after a delay, again after a subscribe, again until acked.
 
-Timers as on the Java server (nacos.md 2.2): a change is pushed 500 ms later together with all that happened in
+Timers as on the Java server: a change is pushed 500 ms later together with all that happened in
 between; a new subscriber gets its list once more after the same delay; what is not acked within a second is
 pushed again, in its newest form, as long as the client is connected.
 """
