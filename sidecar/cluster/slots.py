@@ -21,17 +21,20 @@ class Slots:
 
     def add(self, now: float, amount: float = 1.0) -> None:
         """Counts `amount` in the present second."""
-        self._advance(int(now))
+        second = int(now)
+        if second > self._newest:
+            self._advance(second)
         self._counts[self._newest % SLOTS] += amount
 
     def total(self, now: float) -> float:
         """The sum over the last ten seconds."""
-        self._advance(int(now))
+        second = int(now)
+        if second > self._newest:
+            self._advance(second)
         return sum(self._counts)
 
     def _advance(self, second: int) -> None:
-        if second <= self._newest:
-            return
+        """Empties the slots of the seconds that have begun since."""
         for passed in range(max(self._newest + 1, second - SLOTS + 1), second + 1):
             self._counts[passed % SLOTS] = 0.0
         self._newest = second

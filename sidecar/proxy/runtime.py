@@ -1,9 +1,11 @@
 """What every part of the data path is handed by the application: clocks, sinks, and the limits of the process."""
 
 import asyncio
+import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from email.utils import formatdate
+from random import SystemRandom
 from typing import Protocol
 
 from sidecar import clock
@@ -17,9 +19,8 @@ from sidecar.record import Record
 REPLAY_MEMORY = 64 * 1024 * 1024
 """Bytes of request bodies kept for another attempt, in the whole process; beyond it requests are not replayable."""
 
-_IDS_AT_ONCE = 1 << 16
-_SCATTER = 0x9E3779B1
-"""Odd, so that adding it passes every 32-bit value before one comes again; ids do not look like neighbours."""
+_HALVES = 256
+"""Of the first eight digits of a request id; each pair of halves is used once with one tail."""
 
 
 class WantsRecord(Protocol):
@@ -44,15 +45,13 @@ class Runtime:
     __slots__ = (
         "_date",
         "_date_at",
-        "_id_head",
-        "_id_tail",
-        "_ids_left",
         "connections",
         "emit",
         "log",
         "loop",
         "now",
         "replay_bytes",
+        "request_id",
         "stats",
         "wall",
         "wants_record",
@@ -81,25 +80,12 @@ class Runtime:
         self.wall = wall
         self.wheel = Wheel(self.loop.call_later, now)
         self.connections = AppConnections(now)
+        self.request_id: Callable[[], bytes] = _request_ids().__next__
+        """A new UUID (version 4)."""
         self.replay_bytes = 0
         """Of all requests in flight, kept for another attempt."""
-        self._ids_left = 0
-        self._id_head = 0
-        self._id_tail = b""
         self._date = b""
         self._date_at = -1
-
-    def request_id(self) -> bytes:
-        """A new UUID. Fetching 16 random bytes for each costs as much as reading the request: the tail is fetched
-        for many at once, and the head walks through all its values in a scattered order.
-        """
-        if not self._ids_left:
-            self._ids_left = _IDS_AT_ONCE
-            self._id_tail = format_request_id(int.from_bytes(os.urandom(16), "big"))[8:]
-            self._id_head = int.from_bytes(os.urandom(4), "big")
-        self._ids_left -= 1
-        self._id_head = head = (self._id_head + _SCATTER) & 0xFFFFFFFF
-        return b"%08x%b" % (head, self._id_tail)
 
     def date(self) -> bytes:
         """The wall clock as an IMF-fixdate, for local answers (RFC 9110 §6.6.1)."""
@@ -108,3 +94,21 @@ class Runtime:
             self._date_at = second
             self._date = formatdate(second, usegmt=True).encode()
         return self._date
+
+
+def _request_ids() -> Iterator[bytes]:
+    """UUIDs without end. 16 random bytes for each would cost as much as reading the request: the tail is drawn for
+    many at once, and before it stands each pair of two times 256 halves.
+    """
+    return itertools.chain.from_iterable(_family() for _ in itertools.repeat(None))
+
+
+def _family() -> Iterator[bytes]:
+    """Those that share their last 24 digits."""
+    tail = format_request_id(int.from_bytes(os.urandom(16), "big"))[8:]
+    return map(b"".join, itertools.product(_halves(), _halves(), (tail,)))
+
+
+def _halves() -> list[bytes]:
+    """Four hex digits each, no two the same, in no order."""
+    return [b"%04x" % half for half in SystemRandom().sample(range(1 << 16), _HALVES)]

@@ -11,6 +11,7 @@ from sidecar.cluster.policy import HostHeader, NonIdempotent, RetryOn, ServicePo
 from sidecar.cluster.retry import RetryBudget
 from sidecar.proxy import connect
 from sidecar.proxy.http1.pool import TRUSTED, Pool
+from sidecar.proxy.http1.request import RequestHead
 from sidecar.proxy.http1.upstream import InstanceConnection
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.waiting import WaitingRoom
@@ -24,12 +25,13 @@ class Upstream:
 
     __slots__ = (
         "_dialling",
+        "_endpoint_host",
+        "_fixed_host",
         "_wake_is_due",
         "adds_fields",
         "budget",
+        "changes_head",
         "cluster",
-        "endpoint_host",
-        "fixed_host",
         "leaving_header",
         "looks_for_proof",
         "max_requests",
@@ -57,12 +59,13 @@ class Upstream:
         self.waiting = WaitingRoom(self.policy.wait_for_instance.max_queued)
         self.budget = RetryBudget(self.policy.retry.budget)
         host = self.policy.host_header
-        self.fixed_host = None if isinstance(host, HostHeader) else host.encode("latin-1")
-        """What every instance sees as Host, if that is configured."""
-        self.endpoint_host = host is HostHeader.ENDPOINT
+        self._fixed_host = None if isinstance(host, HostHeader) else host.encode("latin-1")
+        self._endpoint_host = host is HostHeader.ENDPOINT
         # What every request asks, read out of the policy once.
         marker = self.policy.outlier_detection.leaving_header
         self.leaving_header = marker.encode("latin-1") if marker else None
+        self.changes_head = self._fixed_host is not None or self._endpoint_host or self.policy.via
+        """Instances do not see the head just as the app meant it."""
         self.adds_fields = self.policy.via or self.policy.debug_headers
         self.max_requests = self.policy.circuit_breakers.max_requests
         self.per_try = self.policy.retry.per_try_timeout
@@ -81,9 +84,13 @@ class Upstream:
         """As many requests are at instances as `max_requests` allows."""
         return self.stats.requests_in_flight - self.stats.waiting >= self.max_requests
 
-    def host_for(self, endpoint: Endpoint) -> bytes:
-        """What the instance sees as Host when that is neither fixed nor what the app wrote."""
-        return endpoint.address.encode() if self.endpoint_host else self.name
+    def host_for(self, endpoint: Endpoint, request: RequestHead) -> bytes:
+        """What the instance sees as Host."""
+        if self._fixed_host is not None:
+            return self._fixed_host
+        if self._endpoint_host:
+            return endpoint.address.encode()
+        return self.name if request.authority is None else request.authority
 
     async def dial(self, endpoint: Endpoint) -> InstanceConnection:
         """A new connection, not yet in use; raises connect.DialError."""

@@ -69,7 +69,7 @@ class Attempt:
 
     # How it ends
 
-    def answered(self, answer: ResponseHead, now: float, *, clean: bool) -> None:
+    def answered(self, answer: ResponseHead, now: float, clean: bool) -> None:  # noqa: FBT001 - once a request
         """With an answer: its connection goes back to the pool if nothing speaks against it.
 
         `clean`: the answer was read to its end.
@@ -84,7 +84,7 @@ class Attempt:
         if connection is not None:
             if answer.keep_alive_timeout is not None:
                 upstream.pool.said(endpoint, answer.keep_alive_timeout, now)
-            if clean and answer.reusable:
+            if clean and answer.reusable and not connection.spent:
                 connection.release()
                 upstream.pool.put(endpoint, connection, now)
             elif answer.upgrade is not None:

@@ -156,7 +156,7 @@ class AppConnection(asyncio.Protocol):
             self._hold_back(data)
 
     def eof_received(self) -> bool:
-        """FIN: an app may end its side after a complete request and still want the answer (http.md 7.3)."""
+        """FIN: an app may end its side after a complete request and still want the answer."""
         self.ended = True
         exchange = self.exchange
         if exchange is None:
@@ -229,7 +229,7 @@ class AppConnection(asyncio.Protocol):
         if not self._transport.is_closing() and self._transport.can_write_eof():
             self._transport.write_eof()
 
-    def finished(self, now: float, *, keep_alive: bool) -> None:
+    def finished(self, now: float, keep_alive: bool) -> None:  # noqa: FBT001 - once a request
         """The answer is written completely."""
         self.exchange = None
         unread = self._body is not None

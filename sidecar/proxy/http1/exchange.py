@@ -240,10 +240,10 @@ class Exchange:
         self.phase = _AWAITING
         if not self.uploaded:
             self.app.instance_unblocked()
-        host = upstream.fixed_host
-        if host is None and (upstream.endpoint_host or request.authority is None):
-            host = upstream.host_for(attempt.endpoint)
-        data = request.to_instance(host, via=upstream.policy.via)
+        if upstream.changes_head or request.authority is None:
+            data = request.to_instance(upstream.host_for(attempt.endpoint, request), upstream.policy.via)
+        else:
+            data = request.to_instance()
         if connection.served:
             attempt.reused = True
             if not request.idempotent and upstream.looks_for_proof:
@@ -292,25 +292,26 @@ class Exchange:
         self.responded = True
         self.app.write(answer.to_app(self.request, keep_alive=True))
 
-    def answered(self, attempt: Attempt, answer: ResponseHead, wire: bytes, payload: int, *, done: bool) -> None:
+    def answered(self, attempt: Attempt, answer: ResponseHead, wire: bytes, payload: int, done: bool) -> None:  # noqa: FBT001 - once a request
         """The final head, with as much of the body as came with it."""
         upstream = self.upstream
         now = upstream.runtime.now()
         if self.trouble is not None and self.trouble.witness is not None:
             race.settle(attempt, now)
         if attempt.owed_since != math.inf:
+            upstream.stats.answer_time.observe(now - attempt.owed_since)
             attempt.owed_since = math.inf
             attempt.endpoint.owed -= 1
         self.head_at = now
-        if not self.uploaded:
-            answer.reusable = False
+        if not self.uploaded and attempt.connection is not None:
+            attempt.connection.spent = True
         if answer.status in _GATEWAY and recovery.another_for(attempt, answer, now, done=done):
             return
         app = self.app
         self.keep_app = keep = self.uploaded and answer.keeps_app(self.request)
         try:
             extra = ending.extra_fields(self) if upstream.adds_fields else b""
-            head = answer.to_app(self.request, keep_alive=keep, extra=extra)
+            head = answer.to_app(self.request, keep, extra)
         except BadMessage as error:
             recovery.attempt_failed(attempt, error.failure)
             return
@@ -351,10 +352,10 @@ class Exchange:
     # The end
 
     def _complete(self, attempt: Attempt, answer: ResponseHead, now: float) -> None:
-        attempt.answered(answer, now, clean=True)
+        attempt.answered(answer, now, True)
         ending.end(self, answer.status, None, now)
         self._close_down()
-        self.app.finished(now, keep_alive=self.keep_app)
+        self.app.finished(now, self.keep_app)
 
     def fail(self, failure: Failure, now: float) -> None:
         """A local answer: what failed, where, after how many attempts."""
@@ -373,7 +374,7 @@ class Exchange:
         self.sent = body_size(answer)
         self.app.write(answer)
         self.end(failure.status, failure)
-        self.app.finished(now, keep_alive=keep)
+        self.app.finished(now, keep)
 
     def end(self, code: int, failure: Failure | None) -> None:
         """Counts it and lets go; what becomes of the app's connection is up to the caller."""
@@ -402,6 +403,7 @@ class Exchange:
 
     def _close_down(self) -> None:
         self.phase = _DONE
+        self.attempt = None  # it knows the exchange: a circle would leave both to the garbage collector
         if self.replay is not None:
             self.replay.drop()
         if self.trouble is not None:

@@ -129,8 +129,3 @@ def is_length(digits: bytes) -> bool:
 def worth_remembering(block: bytes, lines: Collection[bytes]) -> bool:
     """Whether noted lines of a block are few and short enough to be kept."""
     return len(block) <= REMEMBERED_BYTES or sum(map(len, lines)) <= REMEMBERED_BYTES
-
-
-def too_many_fields(block: bytes, limit: int) -> bool:
-    """Whether the block has more lines than `limit`; short ones need no count, for a field has four bytes at least."""
-    return len(block) > 4 * limit and block.count(b"\n") - 1 > limit

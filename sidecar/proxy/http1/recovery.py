@@ -71,7 +71,7 @@ def another_for(attempt: Attempt, answer: ResponseHead, now: float, *, done: boo
     trouble = exchange.ensure_trouble()
     trouble.tries.append(attempt.record("ok", now))
     trouble.last = None
-    attempt.answered(answer, now, clean=done)
+    attempt.answered(answer, now, done)
     retrying.retry(exchange, decision, now)
     return True
 

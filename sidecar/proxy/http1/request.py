@@ -11,7 +11,8 @@ from typing import Final
 from sidecar.cluster.policy import Limits
 from sidecar.errors import FAILURES
 from sidecar.proxy.http1 import parser
-from sidecar.proxy.http1.message import BAD_REQUEST, TOKEN, BadMessage, Framing, first_value, too_many_fields, without
+from sidecar.proxy.http1.message import BAD_REQUEST, TOKEN, BadMessage, Framing, first_value, without
+from sidecar.proxy.http1.parser import METHODS
 from sidecar.proxy.http1.request_fields import RequestFields, request_fields, trace_id, valid_authority
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -22,7 +23,10 @@ LEADING_BLANK: Final = 8
 
 VIA: Final = b"Via: 1.1 nacos-sidecar\r\n"
 
-_LINE: Final = re.compile(rb"([A-Z\-]++) ([!-\"$-~]++) HTTP/1\.([01])\r\n").match
+_HOST: Final = b" HTTP/1.1\r\nHost: "
+_ID: Final = b"x-request-id: "
+
+_LINE: Final = re.compile(rb"([A-Z\-]++) ([!-\"$-~]++) HTTP/1\.(?:1|(0))(?=\r\n)").match
 
 _BEGINNING: Final = re.compile(TOKEN + rb"*(?: |\r?\Z)").match
 
@@ -41,6 +45,7 @@ class RequestHead:
         "block",
         "expect_continue",
         "framing",
+        "idempotent",
         "keep_alive",
         "length",
         "method",
@@ -61,6 +66,8 @@ class RequestHead:
     """The fields that go on."""
     expect_continue: bool
     framing: Framing
+    idempotent: bool
+    """May be applied twice without harm."""
     keep_alive: bool
     """The app would use its connection again."""
     length: int
@@ -90,6 +97,7 @@ class RequestHead:
     ) -> None:
         fields, self.block, self.request_id = understood
         self.method = method
+        self.idempotent = method in IDEMPOTENT
         self.target = target
         self.minor = minor
         self.size = size
@@ -113,11 +121,6 @@ class RequestHead:
         return f"<{self.method.decode()} {self.target.decode()} {body}>"
 
     @property
-    def idempotent(self) -> bool:
-        """May be applied twice without harm."""
-        return self.method in IDEMPOTENT
-
-    @property
     def accepts_json(self) -> bool:
         """A local answer may be JSON."""
         return b"application/json" in (first_value(self.block, b"accept") or b"").lower()
@@ -134,23 +137,15 @@ class RequestHead:
     def trace_id(self) -> bytes | None:
         return trace_id(self.block)
 
-    def to_instance(self, host: bytes | None = None, *, via: bool = False) -> bytes:
+    def to_instance(self, host: bytes | None = None, via: bool = False) -> bytes:  # noqa: FBT001, FBT002 - once a request
         """The head as an instance gets it; `host` replaces the app's own, and must when `authority` is None."""
-        new_id = self.request_id if self.request_id is not self._came_with else None
-        return b"".join(
-            (
-                self.method,
-                b" ",
-                self.target,
-                b" HTTP/1.1\r\nHost: ",
-                self.authority or b"" if host is None else host,
-                self.block,
-                b"x-request-id: %b\r\n" % new_id if new_id is not None else b"",
-                self.tail,
-                VIA if via else b"",
-                b"\r\n",
-            )
-        )
+        if host is None:
+            host = self.authority or b""
+        tail = self.tail + VIA if via else self.tail
+        new_id = self.request_id
+        if new_id is None or new_id is self._came_with:
+            return b"".join((self.method, b" ", self.target, _HOST, host, self.block, tail, b"\r\n"))
+        return b"".join((self.method, b" ", self.target, _HOST, host, self.block, _ID, new_id, b"\r\n", tail, b"\r\n"))
 
     def _offer(self, offers: bytes) -> None:
         """Pass on an offer to switch protocols; only GET without body makes one (a body would be swallowed)."""
@@ -193,18 +188,20 @@ def _read_strict(data: bytes, limits: Limits) -> RequestHead | None:
     line = _LINE(data)
     if line is None:
         return None
-    start = line.end() - 2
-    end = data.find(b"\r\n\r\n", start)
-    if end < 0:
+    start = line.end()
+    size = data.find(b"\r\n\r\n", start) + 4
+    if size < 4:
         return None
-    method, target, digit = line.groups()
-    if method not in parser.METHODS:
+    method, target, old = line.groups()
+    if method not in METHODS:
         raise BadMessage(FAILURES["unknown_method"], "unknown method")
-    minor = 1 if digit == b"1" else 0
-    block = data[start : end + 2]
-    size = end + 4
-    if size > limits.max_header_bytes or too_many_fields(block, limits.max_headers):
+    block = data[start : size - 2]
+    # A line has four bytes or more, so most heads need no count.
+    if size > limits.max_header_bytes or (
+        size > 4 * limits.max_headers and block.count(b"\n") > limits.max_headers + 1
+    ):
         raise _over_limits(data[:size], limits)
+    minor = 0 if old else 1
     understood = request_fields(block, minor)
     return RequestHead(method, target, minor, understood, size) if understood is not None else None
 

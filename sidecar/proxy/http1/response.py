@@ -2,20 +2,33 @@
 
 Two readers stand behind `read_response`: the strict grammar, and for what it does not accept `repair`, whose
 result is read by the strict grammar again. So whatever is passed on has met it.
+
+Endpoints say the same again and again: within a second, the same heads to the byte. What a head means is therefore
+remembered, and a `ResponseHead` never changes once it was read.
 """
 
+import functools
 import re
 from typing import Final
 
 from sidecar.cluster.policy import Limits
-from sidecar.proxy.http1.message import PROTOCOL, VALUE, BadMessage, Framing, first_value, too_many_fields, without
+from sidecar.proxy.http1.message import (
+    PROTOCOL,
+    REMEMBERED,
+    REMEMBERED_BYTES,
+    VALUE,
+    BadMessage,
+    Framing,
+    first_value,
+    without,
+)
 from sidecar.proxy.http1.repair import repair
 from sidecar.proxy.http1.request import RequestHead
 from sidecar.proxy.http1.response_fields import ResponseFields, response_fields
 
 _NONE, _LENGTH, _CHUNKED, _UNTIL_CLOSE = Framing.NONE, Framing.LENGTH, Framing.CHUNKED, Framing.UNTIL_CLOSE
 
-_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})( " + VALUE + rb"*+)?\r\n").match
+_LINE: Final = re.compile(rb"HTTP/1\.([01]) (([1-9][0-9]{2})(?: " + VALUE + rb"*+)?)\r\n").match
 
 _CHUNKED_LINE: Final = b"Transfer-Encoding: chunked\r\n"
 
@@ -25,16 +38,18 @@ _BLANK_LINE: Final = re.compile(rb"\n\r?\n").search
 
 
 class ResponseHead:
-    """One answer, interim or final, as the instance meant it."""
+    """One answer, interim or final, as the instance meant it; shared by all equal ones, so never changed."""
 
     __slots__ = (
-        "_reason",
+        "_plain",
+        "_start",
         "_tail",
         "block",
         "closes",
         "framing",
         "keep_alive_timeout",
         "length",
+        "lines",
         "minor",
         "repaired",
         "reusable",
@@ -54,6 +69,8 @@ class ResponseHead:
     """Seconds of `Keep-Alive: timeout=N`."""
     length: int
     """Body bytes with Framing.LENGTH (then more than none), else 0."""
+    lines: int
+    """How many field lines came."""
     minor: int
     """Of the instance's HTTP/1.x."""
     repaired: bool
@@ -68,13 +85,19 @@ class ResponseHead:
     """The protocol that both sides switch to, with status 101."""
 
     def __init__(
-        self, request: RequestHead, line: re.Match[bytes], understood: tuple[ResponseFields, bytes], size: int
+        self,
+        line: re.Match[bytes],
+        understood: tuple[ResponseFields, bytes],
+        size: int,
+        *,
+        lines: int,
+        bodiless: bool,
     ) -> None:
         fields, self.block = understood
-        minor, status, reason = line.groups()
+        minor, start, status = line.groups()
         self.minor = 1 if minor == b"1" else 0
         self.status = int(status)
-        self._reason = reason or b" "
+        self.lines = lines
         self.size = size
         self.keep_alive_timeout = fields.keep_alive_timeout
         self.length = 0
@@ -82,19 +105,18 @@ class ResponseHead:
         self.trailers_declared = fields.trailers_declared
         self.upgrade = None
         self._tail = b""
-        if fields.connection:
-            self.closes = b"close" in fields.connection
-            self.reusable = not self.closes and (self.minor == 1 or b"keep-alive" in fields.connection)
-        else:
-            self.closes = False
-            self.reusable = self.minor == 1
-        if self.status < 200 or self.status in _BODILESS or request.method == b"HEAD":
-            self._frame_bodiless(fields, request)
+        self.closes = b"close" in fields.connection
+        self.reusable = not self.closes and (self.minor == 1 or b"keep-alive" in fields.connection)
+        if bodiless or self.status < 200 or self.status in _BODILESS:
+            self._frame_bodiless(fields)
         elif fields.chunked or fields.codings or fields.length is None:
             self._frame_open(fields)
         else:
             self.framing = _LENGTH if fields.length else _NONE
             self.length = fields.length
+        reason = b"" if len(start) > len(status) else b" "
+        self._start = b"HTTP/1.1 %b%b%b" % (start, reason, self.block)
+        self._plain = b"%b%b\r\n" % (self._start, self._tail)
 
     def __repr__(self) -> str:
         body = f"{self.length} bytes" if self.length else self.framing.value
@@ -121,38 +143,33 @@ class ResponseHead:
         """The app's connection can be used again after this answer."""
         return request.keep_alive and (request.minor == 1 or self.framing is _NONE or self.framing is _LENGTH)
 
-    def to_app(self, request: RequestHead, *, keep_alive: bool, extra: bytes = b"") -> bytes:
+    def to_app(self, request: RequestHead, keep_alive: bool, extra: bytes = b"") -> bytes:  # noqa: FBT001 - once a request
         """The head as the app gets it; `extra`: whole field lines to add.
 
         Raises BadMessage when the payload has a transfer coding that HTTP/1.0 cannot carry.
         """
-        return b"".join(
-            (
-                b"HTTP/1.1 %d" % self.status,
-                self._reason,
-                self.block,
-                self._connection(request, keep_alive=keep_alive) if self.status >= 200 else self._tail,
-                extra,
-                b"\r\n",
-            )
-        )
+        if (keep_alive or self.status < 200) and request.minor == 1 and not extra:
+            return self._plain
+        return b"".join((self._start, self._connection(request, keep_alive=keep_alive), extra, b"\r\n"))
 
     def _connection(self, request: RequestHead, *, keep_alive: bool) -> bytes:
         """The lines that hold for the app's connection only."""
+        if self.status < 200:
+            return self._tail
         if request.minor == 1:
             return self._tail if keep_alive else self._tail + b"Connection: close\r\n"
         if self._tail not in {b"", _CHUNKED_LINE}:
             raise BadMessage(PROTOCOL, "a transfer coding that HTTP/1.0 cannot carry")
         return b"Connection: keep-alive\r\n" if keep_alive else b"Connection: close\r\n"
 
-    def _frame_bodiless(self, fields: ResponseFields, request: RequestHead) -> None:
+    def _frame_bodiless(self, fields: ResponseFields) -> None:
         """HEAD and 304 may tell a length, 1xx and 204 must not (RFC 9110 §8.6); 101 ends HTTP here."""
         self.framing = _NONE
         if self.status < 200 or self.status == 204:
             self.block = without(self.block, {b"content-length"})
         if self.status == 101:
-            if fields.upgrade is None or request.upgrade is None:
-                raise BadMessage(PROTOCOL, "a switch of protocols that nobody offered")
+            if fields.upgrade is None:
+                raise BadMessage(PROTOCOL, "a switch of protocols without a name")
             self.upgrade = fields.upgrade
             self.reusable = False
             self._tail = b"Connection: upgrade\r\nUpgrade: %b\r\n" % fields.upgrade
@@ -168,23 +185,37 @@ class ResponseHead:
 
 def read_response(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead | None:
     """The head at the start of `data`; None: more bytes are needed. Raises BadMessage (`protocol`)."""
-    return _read_strict(data, request, limits) or _read_odd(data, request, limits)
-
-
-def _read_strict(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead | None:
-    """The head if it is complete and spelled by the book."""
-    line = _LINE(data)
-    if line is None:
-        return None
-    start = line.end() - 2
-    end = data.find(b"\r\n\r\n", start)
-    if end < 0:
-        return None
-    block = data[start : end + 2]
-    if end + 4 > limits.max_header_bytes or too_many_fields(block, limits.max_headers):
+    size = data.find(b"\r\n\r\n") + 4
+    if size <= REMEMBERED_BYTES:
+        head = _remembered(data[:size], request.method == b"HEAD")
+    elif size > limits.max_header_bytes:
         raise _over_limits()
+    else:
+        head = _read_strict(data[:size], request.method == b"HEAD")
+    if head is None:
+        head = _read_odd(data, request, limits)
+        if head is None:
+            return None
+    if head.size > limits.max_header_bytes or head.lines > limits.max_headers:
+        raise _over_limits()
+    if head.status == 101 and request.upgrade is None:
+        raise BadMessage(PROTOCOL, "a switch of protocols that nobody offered")
+    return head
+
+
+def _read_strict(data: bytes, bodiless: bool) -> ResponseHead | None:  # noqa: FBT001 - a key of the memory
+    """The head `data` if it is complete and spelled by the book; `bodiless`: whatever it says, no payload follows."""
+    line = _LINE(data)
+    if line is None or not data.endswith(b"\r\n\r\n"):
+        return None
+    block = data[line.end() - 2 : -2]
     understood = response_fields(block)
-    return ResponseHead(request, line, understood, end + 4) if understood is not None else None
+    if understood is None:
+        return None
+    return ResponseHead(line, understood, len(data), lines=block.count(b"\n") - 1, bodiless=bodiless)
+
+
+_remembered: Final = functools.lru_cache(REMEMBERED)(_read_strict)
 
 
 def _read_odd(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead | None:
@@ -198,9 +229,10 @@ def _read_odd(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead
         _check_incomplete(data[start:])
         return None
     raw = data[start:size]
-    head = _read_strict(raw, request, limits)
+    bodiless = request.method == b"HEAD"
+    head = _read_strict(raw, bodiless)
     if head is None:
-        head = _read_strict(repair(raw), request, limits)
+        head = _read_strict(repair(raw), bodiless)
         if head is None:
             raise BadMessage(PROTOCOL, "malformed answer head")
         head.repaired = True

@@ -9,7 +9,6 @@ from sidecar.proxy.http1.message import (
     OUR_PREFIX,
     PROTOCOL,
     REMEMBERED,
-    REMEMBERED_BYTES,
     TOKEN,
     BadMessage,
     is_length,
@@ -162,7 +161,11 @@ _noted: Final = noting(_RULES, prefix=OUR_PREFIX).findall
 _meaning: Final = functools.lru_cache(REMEMBERED)(ResponseFields)
 
 
-def _understand(block: bytes) -> tuple[ResponseFields, bytes] | None:
+def response_fields(block: bytes) -> tuple[ResponseFields, bytes] | None:
+    """What `block` says in an answer, and the block of fields that go on, with the length if that is the framing.
+
+    None: the block breaks the grammar. Raises BadMessage.
+    """
     if not strict_block(block):
         return None
     lines = tuple(_noted(block))
@@ -172,14 +175,3 @@ def _understand(block: bytes) -> tuple[ResponseFields, bytes] | None:
     if fields.named:
         block = without(block, fields.named)
     return fields, block + fields.restated
-
-
-_remembered: Final = functools.lru_cache(REMEMBERED)(_understand)
-
-
-def response_fields(block: bytes) -> tuple[ResponseFields, bytes] | None:
-    """What `block` says in an answer, and the block of fields that go on, with the length if that is the framing.
-
-    None: the block breaks the grammar. Raises BadMessage.
-    """
-    return (_remembered if len(block) <= REMEMBERED_BYTES else _understand)(block)

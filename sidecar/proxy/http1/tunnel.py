@@ -48,7 +48,7 @@ def over(exchange: "Exchange") -> None:
     """Both sides ended, or nobody said anything for too long."""
     attempt, answer = exchange.attempt, exchange.answer
     if attempt is not None and answer is not None:
-        attempt.answered(answer, exchange.upstream.runtime.now(), clean=False)
+        attempt.answered(answer, exchange.upstream.runtime.now(), False)
     exchange.end(101, None)
     exchange.app.close()
 

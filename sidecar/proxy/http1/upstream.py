@@ -33,7 +33,6 @@ class InstanceConnection(asyncio.Protocol):
     """One connection to one endpoint."""
 
     __slots__ = (
-        "_answer",
         "_body",
         "_held",
         "_patient",
@@ -49,6 +48,7 @@ class InstanceConnection(asyncio.Protocol):
         "idle_since",
         "served",
         "sock",
+        "spent",
     )
 
     def __init__(self, upstream: "Upstream", endpoint: Endpoint, sock: socket.socket) -> None:
@@ -59,6 +59,8 @@ class InstanceConnection(asyncio.Protocol):
         self.served = 0
         """Exchanges completed on it."""
         self.idle_since = 0.0
+        self.spent = False
+        """Nothing may follow on it: more came than the answer has, or less went than the request has."""
         self.blocked = False
         """It takes no more bytes for now."""
         self._transport: asyncio.Transport
@@ -67,7 +69,6 @@ class InstanceConnection(asyncio.Protocol):
         self.gone = False
         """The transport is closed."""
         self._held = b""
-        self._answer: ResponseHead | None = None
         self._body: Body | None = None
         self._written = 0
         self._patient = False
@@ -88,7 +89,6 @@ class InstanceConnection(asyncio.Protocol):
     def send(self, attempt: "Attempt", data: bytes) -> None:
         """Begins an attempt: the request's head with all of the body that is there."""
         self.attempt = attempt
-        self._answer = None
         self._body = None
         self._written = len(data)
         self._transport.write(data)
@@ -230,16 +230,15 @@ class InstanceConnection(asyncio.Protocol):
                 self._held = b""
                 return
         self._held = b""
-        self._answer = answer
         framing = answer.framing
         if answer.upgrade is not None:
             self._body = RawBody()
             tunnel.switched(attempt, answer, data)
         elif framing is _LENGTH and len(data) == answer.length:
-            exchange.answered(attempt, answer, data, len(data), done=True)
+            exchange.answered(attempt, answer, data, len(data), True)
         elif framing is _NONE:
-            answer.reusable = answer.reusable and not data
-            exchange.answered(attempt, answer, b"", 0, done=True)
+            self.spent = bool(data)
+            exchange.answered(attempt, answer, b"", 0, True)
         else:
             self._begin_body(attempt, answer, data)
 
@@ -255,12 +254,11 @@ class InstanceConnection(asyncio.Protocol):
             body = UntilCloseBody(chunks=answer.chunked_to(request))
         self._body = body
         wire = body.feed(data) if data else b""
-        answer.reusable = answer.reusable and not body.leftover
-        attempt.exchange.answered(attempt, answer, wire, body.payload, done=body.done)
+        self.spent = bool(body.leftover)
+        attempt.exchange.answered(attempt, answer, wire, body.payload, body.done)
 
     def _go_on(self, attempt: "Attempt", body: Body, data: bytes) -> None:
         before = body.payload
         wire = body.feed(data)
-        if body.leftover and self._answer is not None:
-            self._answer.reusable = False
+        self.spent = self.spent or bool(body.leftover)
         attempt.exchange.answer_part(attempt, wire, body.payload - before, done=body.done)

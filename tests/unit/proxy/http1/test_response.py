@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sidecar.cluster.policy import Limits
-from sidecar.proxy.http1.message import BadMessage, Framing
+from sidecar.proxy.http1.message import REMEMBERED_BYTES, BadMessage, Framing
 from sidecar.proxy.http1.request import RequestHead, read_request
 from sidecar.proxy.http1.response import ResponseHead, read_response
 from tests.support.http1_heads import mutated, response_heads
@@ -59,6 +59,21 @@ def test_an_ordinary_answer_passes_byte_by_byte() -> None:
 def test_every_prefix_of_an_answer_waits_for_more(cut: int) -> None:
     """A head cut at any byte is incomplete, not wrong."""
     assert read_response(answer(b"X: y")[:cut], GET, LIMITS) is None
+
+
+def test_equal_heads_are_read_once_if_short() -> None:
+    """The same bytes give the same object, but not to HEAD; long heads are not kept."""
+    one, long = answer(b"Content-Length: 3"), answer(b"A: " + b"a" * REMEMBERED_BYTES)
+    assert read(one + b"abc") is read(one + b"def")
+    assert read(one) is not read(one, HEAD)
+    assert read(long) is not read(long)
+
+
+def test_fields_are_counted_to_the_limit() -> None:
+    """Exactly the limit passes, also for a head that was read before under a wider one."""
+    data = answer(b"A:", b"B:", b"C:")
+    assert read(data, limits=Limits(max_headers=3)).lines == 3
+    assert refusal(data, limits=Limits(max_headers=2)) == "protocol"
 
 
 def test_fields_of_one_hop_end_here() -> None:

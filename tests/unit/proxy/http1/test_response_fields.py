@@ -12,11 +12,16 @@ def understood(*lines: bytes) -> tuple[ResponseFields, bytes]:
     return found
 
 
-def test_equal_blocks_are_understood_once_if_short() -> None:
-    """The same bytes give the same objects, but long blocks are not kept."""
-    assert understood(b"A: b") is understood(b"A: b")
-    assert understood(b"A: " + b"a" * REMEMBERED_BYTES) is not understood(b"A: " + b"a" * REMEMBERED_BYTES)
+def test_a_block_against_the_grammar_is_nothing() -> None:
+    """The other reader is asked then."""
     assert response_fields(b"\r\nA : b\r\n") is None
+
+
+def test_lines_are_remembered_if_short() -> None:
+    """The same lines give the same object, but long ones are not kept."""
+    long = b"Connection: " + b"a" * REMEMBERED_BYTES
+    assert understood(b"Connection: a")[0] is understood(b"Connection: a")[0]
+    assert understood(long)[0] is not understood(long)[0]
 
 
 def test_noted_lines_are_understood_once_among_others_that_vary() -> None:
