@@ -1,8 +1,9 @@
 """Who may ask what of the admin port (pure).
 
 Why: the port is open to the pod's network, for probes and scrapes. Whatever else it tells or does is for people who are
-already inside the pod. A page in somebody's browser is on loopback too when a port is forwarded; it cannot choose its
-Host header, so a name in there gives it away.
+already inside the pod. A page in somebody's browser is on loopback too when a port is forwarded. It may read nothing
+under a name that it has bound to that address: the Host gives it away. And it may change nothing by a request across
+sites: browsers tell of those by Origin or Sec-Fetch-Site, which tools do not send.
 """
 
 import ipaddress
@@ -24,6 +25,13 @@ def refusal(
     if host is None or not is_literal(host):
         return f"only under an IP address or localhost as Host: {path}"
     return None
+
+
+def from_a_page(method: str, *, origin: str | None, fetch_site: str | None) -> bool:
+    """Whether a browser sends this change on behalf of a page from elsewhere."""
+    if method in {"GET", "HEAD"}:
+        return False
+    return fetch_site not in {"same-origin", "none"} if fetch_site is not None else origin is not None
 
 
 def is_loopback(peer: str) -> bool:

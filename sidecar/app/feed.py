@@ -31,6 +31,8 @@ class Feed:
         """Wall time of the last change between connected and not."""
         self.connected = asyncio.Event()
         """Set by the first session and never cleared: this source works at all."""
+        self.heir: Feed | None = None
+        """The feed that replaces this one; once that is connected, it alone speaks of the connection."""
         self._source = source
         self._services = services
         self._emit = emit
@@ -55,6 +57,7 @@ class Feed:
     async def _run(self) -> None:
         async for update in self._source.updates():
             self._take(update, self._now())
+            await asyncio.sleep(0)  # two hundred lists at once are taken one a turn: calls go on in between
 
     def _take(self, update: Update, now: float) -> None:
         match update:
@@ -72,8 +75,7 @@ class Feed:
             case Disconnected(epoch=epoch, server=server, reason=reason):
                 self.session, self.since = None, clock.wall()
                 self._emit([RegistryDisconnected(server=server, epoch=epoch, reason=reason)])
-                # Before its first session it speaks for nobody: at a reload the feed before it still serves.
-                for service in self._fed() if self.connected.is_set() else ():
+                for service in self._fed() if self._speaks() else ():
                     self._emit(service.cluster.registry_disconnected(now))
             case Malformed(service=name):
                 if known := self._serving(name):
@@ -87,6 +89,10 @@ class Feed:
         self._emit(events)
         if any(isinstance(event, SnapshotApplied) for event in events):
             self._keep(service)
+
+    def _speaks(self) -> bool:
+        """Not before its first session (at a reload the feed before it still serves), nor after its heir's."""
+        return self.connected.is_set() and (self.heir is None or self.heir.session is None)
 
     def _serving(self, name: str) -> Service | None:
         return self._services.get(name) if name in self.names else None

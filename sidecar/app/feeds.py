@@ -6,6 +6,7 @@ are numbered through the whole process, so what the old one still says never ove
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
 from sidecar.app.feed import Feed
 from sidecar.app.keeper import Keeper
@@ -39,6 +40,7 @@ class Feeds:
         self._rng = rng
         self._stats = stats
         self._keeper: Keeper | None = None
+        self._kept: tuple[Path | None, str, float] | None = None
         self._options: NacosOptions | None = None
         self._known: dict[str, Discovery] = {}
         self._registry: Feed | None = None
@@ -115,9 +117,10 @@ class Feeds:
         self, options: NacosOptions, wanted: Mapping[str, Discovery], changed: Collection[str]
     ) -> None:
         if self._registry is not None:
-            self._registry.names -= frozenset(changed)
             self._leaving.append(self._registry)
-        self._keeper = Keeper(self._files(options), self._emit, self._stats) if options.snapshot_dir else None
+        for feed in self._leaving:
+            feed.names -= frozenset(changed)
+        self._keep_files(options)
         self._registry = None
         if wanted:
             # Imported here: a sidecar whose services are all static does without the client's 30 MiB.
@@ -125,9 +128,18 @@ class Feeds:
 
             source = NacosSource(options, wanted, rng=self._rng, stats=self._stats)
             self._registry = self._feed(source, wanted)
+            for feed in self._leaving:
+                feed.heir = self._registry
 
     def _feed(self, source: InstanceSource, names: Collection[str]) -> Feed:
         return Feed(source, names, self._services, emit=self._emit, keep=self._keep, now=self._now)
+
+    def _keep_files(self, options: NacosOptions) -> None:
+        """One keeper for one folder: two would write the same files."""
+        kept = options.snapshot_dir, options.namespace, options.snapshot_max_age
+        if kept != self._kept:
+            self._kept = kept
+            self._keeper = Keeper(self._files(options), self._emit, self._stats) if options.snapshot_dir else None
 
     def _keep(self, service: Service) -> None:
         if self._keeper is not None and not service.cluster.policy.discovery.static:

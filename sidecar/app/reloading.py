@@ -90,4 +90,7 @@ class Reloader:
             settled = {self._refused, sidecar.loaded.sha256 if self.last_ok else None}  # back to what is in force: tell
             if seen is not None and seen not in settled:
                 self._refused = seen  # told once: the same broken file is not tried again every few seconds
-                await self.reload(sidecar)
+                try:
+                    await self.reload(sidecar)
+                except Exception as error:  # noqa: BLE001 - told as event `crash`; the next change is looked at again
+                    sidecar.journal.crash(error)

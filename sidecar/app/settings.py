@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from sidecar.cluster.policy import Keepalive, Limits, ServicePolicy, Timeouts
 from sidecar.config import Config
 from sidecar.discovery.credentials import AccessKey, Secret, User
-from sidecar.discovery.options import NacosOptions
+from sidecar.discovery.options import NacosOptions, Tls
 
 _WILDCARDS = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}
 
@@ -24,6 +24,7 @@ def nacos_options(config: Config) -> NacosOptions:
         access_key=AccessKey(nacos.access_key, _secret(nacos.secret_key, nacos.secret_key_file))
         if nacos.access_key
         else None,
+        tls=Tls(**dict(nacos.tls)) if nacos.tls else None,
         app_name=nacos.app_name,
         open_timeout=nacos.open_timeout,
         request_timeout=nacos.request_timeout,

@@ -90,7 +90,12 @@ class Sidecar:
     async def take(self, loaded: Loaded) -> None:
         """Puts another configuration in force; raises CannotBindError or CannotOpenLogError, and then nothing changed."""
         access = self.logs.prepare(loaded, self.loaded.config)
-        await self._bind(loaded)
+        try:
+            await self._bind(loaded)
+        except CannotBindError:
+            if access is not None:
+                access.close(0)
+            raise
         self.logs.put_in_force(loaded.config, access)
         self.feeds.follow(
             nacos_options(loaded.config),

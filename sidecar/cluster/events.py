@@ -97,9 +97,10 @@ class HoldEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointAdded(Event):
-    """An endpoint is known from now on."""
+    """An endpoint is known from now on. A list may bring thousands; the log has `snapshot_applied` for them all."""
 
     kind: ClassVar[str] = "endpoint_added"
+    level: ClassVar[Level] = Level.DEBUG
     weight: float
 
 
@@ -108,6 +109,7 @@ class EndpointRemoved(Event):
     """An endpoint left the snapshot; requests in flight finish."""
 
     kind: ClassVar[str] = "endpoint_removed"
+    level: ClassVar[Level] = Level.DEBUG
     in_flight: int
 
 

@@ -85,6 +85,8 @@ def _parse(path: Path, content: bytes, environ: Mapping[str, str]) -> Source:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
         raise _alone(path, "not valid YAML: the file is not UTF-8", line, column) from error
+    except RecursionError as error:
+        raise _alone(path, "not valid YAML: nested too deeply") from error
     except YamlError as error:
         raise _alone(path, error.message, *error.position) from error
 

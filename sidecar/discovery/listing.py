@@ -1,10 +1,11 @@
 """From the client library's words to ours: one list, field by field. Pure.
 
 Traps that end here: a host with a port that nobody can dial (-1 stands for "do not call me" in some frameworks) is
-no instance; weights come as any float; the cluster may be missing; the server may put the group into the name.
+no instance, nor is one whose "ip" is neither an address nor a name; weights come as any float; the cluster may be missing; the server may put the group into the name.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -15,6 +16,12 @@ from sidecar.discovery.session import Listing, ServiceKey
 
 HEAVIEST = 10_000.0
 """Nacos itself clips weights here."""
+
+
+_HOST = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?"
+)
+"""An address or a plain name. Anyone may register anything, and the text ends up in heads, logs and labels."""
 
 
 class Host(Protocol):
@@ -40,7 +47,7 @@ class ServiceInfo(Protocol):
 
 def listing(info: ServiceInfo) -> Listing:
     """The list in our words; the order is kept, duplicates too."""
-    instances = tuple(_instance(host) for host in info.hosts if host.ip and 0 < host.port <= 65535)
+    instances = tuple(_instance(host) for host in info.hosts if _HOST.fullmatch(host.ip) and 0 < host.port <= 65535)
     return Listing(instances, protect=info.reachProtectionThreshold)
 
 

@@ -81,6 +81,11 @@ class SidecarProcess:
 
         await until(yes, within=START_LIMIT)
 
+    def open_files(self, name: str) -> int:
+        """How many descriptors it holds on files of this name."""
+        links = Path(f"/proc/{self.child.pid}/fd").iterdir()
+        return sum(os.path.basename(os.path.realpath(link)) == name for link in links)  # noqa: PTH119 - links may vanish
+
     def _addresses(self, name: str) -> list[str]:
         return [event["address"] for event in self.events("listening") if event["name"] == name]
 

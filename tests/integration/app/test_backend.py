@@ -193,6 +193,15 @@ async def test_a_listed_instance_that_refuses_is_a_zombie(tmp_path: Path) -> Non
         assert await process.metric('sidecar_registry_zombies{service="orders"}') == 1
 
 
+async def test_the_status_page_shows_the_running_sidecar(tmp_path: Path) -> None:
+    """Its listener as bound, its instance, the configuration's file."""
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address)) as process:
+        await process.ready()
+        page = (await process.admin("/")).body.decode()
+        for shown in (f"127.0.0.1:{await process.bound('orders')}", provider.address, str(process.config)):
+            assert shown in page
+
+
 async def test_the_log_level_lasts_until_the_next_reload(tmp_path: Path) -> None:
     """POST /logging changes it now; a reload sets it back to what is configured."""
     async with running(tmp_path, static("127.0.0.1:9"), "--reload-poll", "0s") as process:

@@ -15,6 +15,7 @@ from sidecar.discovery.last_good import LastGood
 from sidecar.discovery.options import NacosOptions
 from sidecar.embedded.registry import EmbeddedRegistry
 from sidecar.proxy.runtime import Runtime
+from tests.support.scripted_peer import closed_port
 from tests.support.until import until
 
 
@@ -104,6 +105,25 @@ async def test_the_old_session_serves_until_the_new_registry_answers() -> None:
             await until(moved, within=10)
             assert play.stats.reconnects["config"] == 1
             await play.feeds.close()
+
+
+async def test_a_feed_on_its_way_out_brings_no_list_of_another_service() -> None:
+    """Two reloads while the new registry is away: the oldest session no longer speaks for a service that has changed."""
+    async with EmbeddedRegistry(port=0) as old:
+        old.register("orders", "127.0.0.1", 7001)
+        play = Play(_policy("orders"))
+        play.follow(NacosOptions(server_addresses=(old.address,)))
+        await play.listed("orders", 7001)
+        away = NacosOptions(server_addresses=(f"127.0.0.1:{closed_port()}",))
+        play.follow(away)
+        play.use(ServicePolicy("orders", discovery=Discovery(service="stock")))
+        play.follow(away)
+        pushes = len([one for one in play.events if one.kind == "push"])
+        old.register("orders", "127.0.0.1", 7003)
+        await asyncio.sleep(1.0)
+        assert len([one for one in play.events if one.kind == "push"]) == pushes
+        assert play.services["orders"].cluster.in_force() == ()
+        await play.feeds.close()
 
 
 async def test_a_service_that_comes_by_reload_gets_its_list() -> None:

@@ -294,6 +294,15 @@ async def test_a_refused_reload_keeps_everything(tmp_path: Path) -> None:
         assert f"cannot bind {address} for shared" in json.loads(answer.body)["problems"][0]["message"]
         assert await answered_by(process) == str(provider.port)
         assert await process.metric("sidecar_config_last_reload_successful") == 0
+        before = process.open_files("other.log")
+        process.config.write_text(process.config.read_text().replace("access.log", "other.log"))
+        for _ in range(5):
+            assert (await process.admin("/reload", method="POST")).status == 409
+
+        async def let_go() -> bool:
+            return process.open_files("other.log") == before == 0
+
+        await until(let_go, within=5)
     taken.close()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.admin.access import is_literal, is_loopback, refusal
+from sidecar.admin.access import from_a_page, is_literal, is_loopback, refusal
 
 OPEN = ["healthz", "readyz", "metrics"]
 
@@ -64,3 +64,25 @@ def test_a_host_is_literal_when_no_name_server_was_asked(host: str, literal: boo
 def test_the_rule_as_a_table(names: list[str], peer: str, host: str | None, said: str | None) -> None:
     """Open paths are open to all; the rest is for loopback under a literal Host."""
     assert refusal("/p", names, peer=peer, host=host, allow_remote=OPEN) == said
+
+
+@pytest.mark.parametrize(
+    ("method", "origin", "fetch_site", "refused"),
+    [
+        ("POST", None, None, False),
+        ("POST", "http://evil.example", None, True),
+        ("POST", "null", None, True),
+        ("POST", "http://evil.example", "cross-site", True),
+        ("POST", None, "cross-site", True),
+        ("POST", None, "same-site", True),
+        ("POST", "http://127.0.0.1:19901", "same-origin", False),
+        ("POST", None, "none", False),
+        ("GET", "http://evil.example", "cross-site", False),
+        ("HEAD", None, "cross-site", False),
+    ],
+)
+def test_a_page_from_elsewhere_changes_nothing(
+    method: str, origin: str | None, fetch_site: str | None, *, refused: bool
+) -> None:
+    """A change is refused when a browser says that another site's page sent it; tools and our own page are heard."""
+    assert from_a_page(method, origin=origin, fetch_site=fetch_site) is refused

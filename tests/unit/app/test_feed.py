@@ -117,6 +117,24 @@ async def test_a_feed_that_never_connected_stops_no_clock() -> None:
     await play.feed.close()
 
 
+async def test_a_replaced_feed_is_silent_once_its_heir_is_connected() -> None:
+    """The end of the old session stops no clock while the new one answers."""
+    old, new = Play(), Play()
+    old.feed.heir = new.feed
+    told: list[float] = []
+
+    def disconnected(now: float) -> list[Event]:
+        told.append(now)
+        return []
+
+    old.cluster.registry_disconnected = disconnected  # type: ignore[method-assign]
+    await new.say(Connected(2, "127.0.0.1:8849"))
+    await old.say(Connected(1, "127.0.0.1:8848"), Disconnected(1, "127.0.0.1:8848", "stream_end"))
+    assert told == []
+    await old.feed.close()
+    await new.feed.close()
+
+
 async def test_doubts_are_told_when_they_change() -> None:
     """A source hears of a doubt once when it begins and once when it ends, not at every beat."""
     play = Play()

@@ -3,7 +3,7 @@
 from typing import cast
 
 from sidecar.app.journal import Journal
-from sidecar.cluster.events import Event, PanicEntered, PanicLeft
+from sidecar.cluster.events import Event, PanicEntered, PanicLeft, Probed, Rescue
 from sidecar.telemetry.logs import EventLog
 from sidecar.telemetry.timeline import Timeline
 
@@ -45,3 +45,17 @@ def test_a_crash_is_told_with_its_traceback() -> None:
     assert crash.kind == "crash"
     assert crash.detail["error"] == "ValueError: invalid literal for int() with base 10: 'a bug'"
     assert "test_journal.py" in crash.detail["traceback"]
+
+
+def test_probes_and_rescues_of_one_kind_do_not_fill_the_timeline() -> None:
+    """The same probe result of the same endpoint is kept once in ten seconds, another result at once; the log has all."""
+    log, clock = _Log(), [100.0]
+    journal = Journal(cast("EventLog", log), Timeline(), lambda: clock[0])
+    for _ in range(12):
+        journal.emit([Probed(service="orders", endpoint="10.0.0.1:80", result="ok")])
+        clock[0] += 1.0
+    journal.emit([Probed(service="orders", endpoint="10.0.0.1:80", result="refused")])
+    journal.emit([Rescue(service="orders", endpoint="10.0.0.1:80", by="guard", attempts=1)] * 3)
+    kept = [entry.event.detail for entry in journal.timeline.select().entries]
+    assert [one.get("result", one.get("by")) for one in kept] == ["ok", "ok", "refused", "guard"]
+    assert len(log.written) == 16

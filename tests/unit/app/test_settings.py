@@ -33,6 +33,7 @@ nacos:
   password_file: secret
   access_key: key
   secret_key: hush
+  tls: {server_name: nacos.internal, verify: false}
   app_name: mine
   open_timeout: 6s
   request_timeout: 2s

@@ -223,3 +223,11 @@ def test_any_values_load_or_are_refused_in_order(
         places = [(problem.line or 0, problem.column or 0) for problem in error.problems]
         assert places == sorted(set(places))
         assert all(problem.message for problem in error.problems)
+
+
+def test_nesting_without_end_is_a_problem_of_the_file(tmp_path: Path) -> None:
+    """Five thousand opening braces are refused as any other broken file, not with a traceback."""
+    path = tmp_path / "sidecar.yaml"
+    path.write_text("version: 1\nservices: " + "{" * 5000)
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load(path, environ={})

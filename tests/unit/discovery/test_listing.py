@@ -45,6 +45,26 @@ def test_a_host_that_nobody_can_dial_is_left_out_and_the_others_stay() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ip", "taken"),
+    [
+        ("10.0.0.1", True),
+        ("fe80::1%eth0", True),
+        ("provider-1.orders.svc", True),
+        ("", False),
+        ("10.0.0.1\r\nSet-Cookie: a=b", False),
+        ("a..b", False),
+        ("a" * 64, False),
+        ('10.0.0.1"} 1', False),
+        ("http://10.0.0.1", False),
+        ("10.0.0.1\n", False),
+    ],
+)
+def test_an_ip_that_is_neither_address_nor_name_is_left_out(ip: str, *, taken: bool) -> None:
+    """Text that anyone may register reaches heads, logs and labels: only what can be an address or a name passes."""
+    assert bool(listing(info(host(ip=ip))).instances) is taken
+
+
+@pytest.mark.parametrize(
     ("weight", "used"), [(0.0, 0.0), (-1.0, 0.0), (math.nan, 0.0), (math.inf, HEAVIEST), (2.5, 2.5)]
 )
 def test_weights_are_brought_into_range(weight: float, used: float) -> None:
