@@ -3,7 +3,8 @@
 Whatever the bytes are:
 - the instance reads whole requests that are a beginning of what h11 reads from the app's own bytes: none is made up,
   split or glued together, and each has the same method, target, body and end-to-end fields;
-- h11 finds nothing wrong in what the instance got, and no part of a further request remains there;
+- none of these could be read in another way by another reader, neither as the app sent it nor as the instance got it;
+- h11 finds nothing wrong in what the instance got;
 - the app gets as many answers from the instance as requests reached it, in their order, and after them at most one
   refusal by the sidecar.
 """
@@ -12,6 +13,7 @@ import asyncio
 import re
 
 from tests.conformance.wire import Wire
+from tests.support.scripted_peer import Talk
 from tests.support.strict_instance import Seen, read_all, read_answers
 
 _HOP = {
@@ -23,15 +25,17 @@ _HOP = {
 async def judge(wire: Wire, data: bytes, packets: list[bytes]) -> None:
     """Raises AssertionError where the readers differ."""
 
-    async def in_packets(app: object, _: bytes) -> None:
+    async def in_packets(app: Talk, _: bytes) -> None:
         for packet in packets:
-            app.writer.write(packet)  # type: ignore[attr-defined]
+            app.writer.write(packet)
             await asyncio.sleep(0)
 
     got = await wire.cross(data, in_packets)
     seen = wire.instance.seen
     said = read_all(data)
     assert list(map(essence, seen)) == list(map(essence, said.whole[: len(seen)])), "another request than the app's"
+    assert not any(request.ambiguous for request in seen), "the instance may read it in two ways"
+    assert not any(request.ambiguous for request in said.whole[: len(seen)]), "what has two meanings has gone on"
     assert wire.instance.errors == [], "the instance got what is not HTTP"
     answers = read_answers(got, [request.method for request in seen])
     assert answers.error is None, "the app got what is not HTTP"

@@ -21,12 +21,16 @@ class Seen:
     method: bytes
     target: bytes
     headers: list[tuple[bytes, bytes]]
+    version: bytes = b"1.1"
     body: bytes = b""
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
-    def value(self, name: bytes) -> bytes | None:
-        """Of the first header `name`, in lower case."""
-        return next((value for key, value in self.headers if key == name), None)
+    @property
+    def ambiguous(self) -> bool:
+        """h11 reads it in one way, another reader might in another (RFC 9112 §6.1, §6.3)."""
+        names = [name for name, _ in self.headers]
+        coded = b"transfer-encoding" in names
+        return (coded and (b"content-length" in names or self.version == b"1.0")) or names.count(b"host") > 1
 
 
 class Reading:
@@ -64,7 +68,7 @@ class Reading:
             if event is h11.NEED_DATA or event is h11.PAUSED:
                 return
             if isinstance(event, h11.Request):
-                self._open = Seen(event.method, event.target, list(event.headers))
+                self._open = Seen(event.method, event.target, list(event.headers), event.http_version)
             elif isinstance(event, h11.Data) and self._open is not None:
                 self._open.body += event.data
             elif isinstance(event, h11.EndOfMessage) and self._open is not None:
