@@ -13,7 +13,7 @@ from sidecar.admin.health import Latch
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.events import Event
 
-TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+TEXT, JSON, HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
 
 Deed = Callable[[Cluster, float], Sequence[Event]]
 """Something done to a cluster, at a loop time."""

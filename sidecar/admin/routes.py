@@ -6,12 +6,22 @@ The four by which an operator intervenes are in `intervention`.
 from collections.abc import Mapping
 
 from sidecar.admin import intervention, views
-from sidecar.admin.handling import JSON, Answer, Asked, Backend, Route, document, text, wrong_method
+from sidecar.admin.handling import HTML, JSON, Answer, Asked, Backend, Route, document, text, wrong_method
 from sidecar.admin.health import complaint, is_ready
+from sidecar.admin.page import HEADERS, page
 from sidecar.admin.tables import table
 from sidecar.clock import monotonic, wall
 
 LEVELS = ("debug", "info", "warning", "error")
+
+
+async def _index(backend: Backend, _: Asked) -> Answer:
+    moment = views.Moment(monotonic(), wall(), backend.server_info())
+    return Answer(page(backend.clusters(), backend.latches(), moment), content_type=HTML, headers=HEADERS)
+
+
+_DIGITS = 15
+"""Of a number in a query: more than any count of ours has, few enough to be read at no cost."""
 
 
 async def _healthz(backend: Backend, _: Asked) -> Answer:
@@ -47,7 +57,7 @@ async def _clusters(backend: Backend, asked: Asked) -> Answer:
 async def _events(backend: Backend, asked: Asked) -> Answer:
     newest, since = asked.query.get("n", "100"), asked.query.get("since")
     for name, number in (("n", newest), ("since", since)):
-        if number is not None and not (number.isascii() and number.isdigit()):
+        if number is not None and not (number.isascii() and number.isdigit() and len(number) <= _DIGITS):
             return text(f"{name}: expected a whole number, got {number!r}", 400)
     selection = backend.events(
         newest=int(newest),
@@ -110,6 +120,7 @@ def _state(state: str) -> Answer:
 _GET, _POST = ("GET", "HEAD"), ("POST",)
 
 ROUTES: tuple[Route, ...] = (
+    Route(("/",), _GET, _index, "this sidecar as a page for people"),
     Route(("/healthz", "/live"), _GET, _healthz, "ok while the event loop runs"),
     Route(
         ("/readyz", "/ready"), _GET, _readyz, "whether every latch is open; ?verbose lists them, also with &format=json"

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 
 from aiohttp import web
 
-from sidecar.admin.access import refusal
+from sidecar.admin.access import from_a_page, refusal
 from sidecar.admin.handling import Answer, Asked, Backend, text, wrong_method
 from sidecar.admin.routes import find
 
@@ -71,6 +71,9 @@ class AdminServer:
         )
         if refused is not None:
             return text(refused, 403)
+        headers = request.headers
+        if from_a_page(request.method, origin=headers.get("Origin"), fetch_site=headers.get("Sec-Fetch-Site")):
+            return text(f"not on behalf of another site's page: {request.path}", 403)
         if not route.takes(request.method):
             return wrong_method(route.methods)
         return await route.handle(

@@ -66,6 +66,17 @@ async def test_a_path_and_its_alias_answer_alike(port: Port) -> None:
     assert (status, body, headers["content-length"]) == (200, b"", "2")
 
 
+async def test_the_status_page_is_opened_to_others_as_index(port: Port, remote: None) -> None:
+    """HTML under its own policy, never cached; 403 from elsewhere unless `index` is named."""
+    assert (await port.ask("/"))[:2] == (403, b"only from loopback: /")
+    port.server.allow_remote = ["index"]
+    port.backend.listed = [_large_cluster(3)]
+    status, body, headers = await port.ask("/", Accept_Encoding="identity")
+    assert (status, headers["content-type"], headers["cache-control"]) == (200, "text/html; charset=utf-8", "no-store")
+    assert headers["content-security-policy"].startswith("default-src 'none'; ")
+    assert body.count(b"<tr><td>") == 3
+
+
 async def test_unknown_paths_are_404(port: Port) -> None:
     """With a hint where to look."""
     assert (await port.ask("/nowhere"))[:2] == (404, b"unknown path: /nowhere (see /help)")
