@@ -1,1 +1,1 @@
-"""Figures that are measured side by side, never asserted: `make bench-quick`."""
+"""What the data path costs. Time is measured side by side and never asserted (`make bench-quick`); work is counted."""

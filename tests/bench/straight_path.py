@@ -1,0 +1,106 @@
+"""The data path without a network: one app, three instances, requests that go straight over pooled connections.
+
+What is left is our own work for a request, the same each time, so that it can be counted.
+"""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Callable
+from random import Random
+from typing import cast
+
+from sidecar.cluster.cluster import Cluster
+from sidecar.cluster.endpoint import Endpoint
+from sidecar.cluster.instance import Instance, Origin, Push
+from sidecar.cluster.policy import ServicePolicy
+from sidecar.proxy.http1.downstream import AppConnection, WayIn
+from sidecar.proxy.http1.upstream import InstanceConnection
+from sidecar.proxy.listener import OwnEntrance
+from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.upstream import Upstream
+
+REQUEST = (
+    b"GET /orders/7 HTTP/1.1\r\nHost: orders\r\nAccept: application/json\r\nUser-Agent: okhttp/4.9.3\r\n"
+    b"Accept-Encoding: gzip\r\nConnection: keep-alive\r\n\r\n"
+)
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 31 Jan 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 60\r\nConnection: keep-alive\r\n\r\n" + b"x" * 60
+)
+
+_NOW = 1000.0
+"""Time stands still, so no connection idles long enough to be looked at."""
+
+_UNUSED = cast("socket.socket", None)
+
+
+class _Loop:
+    """Nothing is ever due."""
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: object) -> None:
+        pass
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> None:
+        raise AssertionError("the straight path leaves nothing for later")
+
+
+class _Transport:
+    """Keeps what was written to it, and which one was written to last."""
+
+    latest: "_Transport"
+
+    def __init__(self, protocol: InstanceConnection | AppConnection) -> None:
+        self.protocol = protocol
+        self.written: list[bytes] = []
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+        _Transport.latest = self
+
+
+class _WayIn:
+    def __init__(self, entrance: OwnEntrance) -> None:
+        self.entrance = entrance
+
+
+class StraightPath:
+    """Call it for one exchange."""
+
+    def __init__(self) -> None:
+        loop = cast("asyncio.AbstractEventLoop", _Loop())
+        self.runtime = Runtime(loop=loop, now=itertools.repeat(_NOW).__next__)
+        self.cluster = Cluster(ServicePolicy(name="orders"), rng=Random(1), now=_NOW)
+        instances = tuple(Instance("127.0.0.1", port) for port in (81, 82, 83))
+        self.cluster.apply(Push("orders", instances, Origin.STATIC), _NOW)
+        self.upstream = Upstream(self.cluster, self.runtime)
+        self._transports = [self._instance(endpoint) for endpoint in self.cluster.endpoints.values()]
+        self._app = AppConnection(self.runtime, cast("WayIn", _WayIn(OwnEntrance(self.upstream))), _UNUSED)
+        self._to_app = _Transport(self._app)
+        self._app.connection_made(cast("asyncio.Transport", self._to_app))
+
+    def __call__(self) -> None:
+        self._app.data_received(REQUEST)
+        _Transport.latest.protocol.data_received(ANSWER)
+
+    def written(self) -> tuple[list[bytes], list[bytes]]:
+        """What went to the app and to instances since the last look."""
+        to_instances = [data for transport in self._transports for data in transport.written]
+        to_app = list(self._to_app.written)
+        for transport in (self._to_app, *self._transports):
+            transport.written.clear()
+        return to_app, to_instances
+
+    def _instance(self, endpoint: Endpoint) -> _Transport:
+        """A connection that waits in the pool."""
+        connection = InstanceConnection(self.upstream, endpoint, _UNUSED)
+        transport = _Transport(connection)
+        connection.connection_made(cast("asyncio.Transport", transport))
+        self.upstream.pool.put(endpoint, connection, _NOW)
+        return transport
