@@ -82,7 +82,7 @@ class Cluster:
         self._outliers = OutlierDetector(
             policy.outlier_detection, name=policy.name, endpoints=self.endpoints, stats=self.stats
         )
-        self._stalls = StallWatch(self.stats.request_duration, now)
+        self._stalls = StallWatch(self.stats.answer_time, now)
         self._rng = rng
         self._waiting = 0
         self._probes_out = 0

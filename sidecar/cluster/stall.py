@@ -5,11 +5,12 @@ time-out does, and by then every caller has a request stuck in it.
 
 Trip conditions: it owes two answers or more (one slow call proves nothing), has been silent for `stall_after` or four
 times the service's p99 of the last minute, whichever is longer, and another endpoint was heard meanwhile (else the
-network or the load is to blame). A request that was given up after `stall_after` without a byte counts as owed for
-10 s more, so that impatient callers, who take their evidence with them, do not hide it.
+network or the load is to blame). The p99 is that of answers: a request that we gave up tells how patient we are, not
+how slow they. One that was given up after `stall_after` without a byte counts as owed for 10 s more, so that impatient
+callers, who take their evidence with them, do not hide it.
 
-Recovery: its next byte, on any connection; or it owes less than two answers again. Connections lost while it is
-stalled count as a failed connect.
+Recovery: its next byte, on any connection; or it owes less than two answers again. That the others became slower, or
+silent too, acquits nobody. Connections lost while it is stalled count as a failed connect.
 """
 
 import math
@@ -48,7 +49,10 @@ class Percentile:
         self._copies = deque([(now, list(histogram.counts))], maxlen=self.KEPT + 1)
 
     def value(self, now: float) -> float:
-        """The upper bound of the bucket that the 99th of a hundred falls into; 0 when nothing was counted."""
+        """The upper bound of the bucket that the 99th of a hundred falls into; 0 when nothing was counted.
+
+        What is beyond the last bound counts as that bound.
+        """
         if now - self._copies[-1][0] >= self.EVERY:
             self._copies.append((now, list(self._histogram.counts)))
         oldest = self._copies[0][1]
@@ -61,11 +65,11 @@ def _quantile(share: float, counts: list[int], bounds: tuple[float, ...]) -> flo
     if not total:
         return 0.0
     seen = 0
-    for count, bound in zip(counts, (*bounds, math.inf), strict=True):
+    for count, bound in zip(counts, bounds, strict=False):  # one count more than bounds: that of +Inf
         seen += count
         if seen >= share * total:
             return bound
-    return math.inf
+    return bounds[-1]
 
 
 class StallWatch:
@@ -73,8 +77,8 @@ class StallWatch:
 
     __slots__ = ("_listened", "_p99", "next_look")
 
-    def __init__(self, durations: Histogram, now: float) -> None:
-        self._p99 = Percentile(durations, now)
+    def __init__(self, answer_time: Histogram, now: float) -> None:
+        self._p99 = Percentile(answer_time, now)
         self._listened = now
         self.next_look = now
 
@@ -130,6 +134,8 @@ def _listen(endpoint: Endpoint, now: float) -> None:
 def _is_silent(endpoint: Endpoint, others_heard: float, patience: float, now: float) -> bool:
     if owed(endpoint) < SUSPECTS:
         return False
+    if endpoint.stalled:
+        return endpoint.heard_at < now  # whatever became of patience and the others meanwhile
     since = endpoint.given_up[0].sent if endpoint.given_up else endpoint.owing_since
     return since is not None and now - since >= patience and others_heard > since
 

@@ -33,6 +33,7 @@ class ServiceStats:
     """
 
     __slots__ = (
+        "answer_time",
         "app_connections",
         "attempts",
         "bytes_to_app",
@@ -79,6 +80,8 @@ class ServiceStats:
         self.ejections_suppressed: Counter[str] = Counter()
         self.holds_ended: Counter[str] = Counter()
         self.request_duration = Histogram(DURATION_BUCKETS)
+        self.answer_time = Histogram(DURATION_BUCKETS)
+        """Seconds from the end of a request to the head of an instance's answer: what our own time-outs end is not in."""
         self.connect_duration = Histogram(CONNECT_BUCKETS)
 
 

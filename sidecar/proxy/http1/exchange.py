@@ -300,6 +300,7 @@ class Exchange:
             race.settle(attempt, now)
         if attempt.owed_since != math.inf:
             upstream.stats.answer_time.observe(now - attempt.owed_since)
+            upstream.stats.answer_time.observe(now - attempt.owed_since)
             attempt.owed_since = math.inf
             attempt.endpoint.owed -= 1
         self.head_at = now

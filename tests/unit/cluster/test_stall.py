@@ -85,12 +85,41 @@ def test_connections_lost_while_stalled_count_as_a_failed_connect(orders: Stage)
 def test_a_slow_service_is_given_four_times_its_p99(orders: Stage) -> None:
     """With a p99 in the bucket up to 1 s, silence of 3 s is patience, of 5 s a stall."""
     for _ in range(1000):
-        orders.cluster.stats.request_duration.observe(0.8)
+        orders.cluster.stats.answer_time.observe(0.8)
     freeze(orders, "a")
     talk(orders, "bc", 3)
     assert orders.state("a") is State.AVAILABLE
     talk(orders, "bc", 2)
     assert orders.state("a") is State.STALLED
+
+
+def test_our_own_time_outs_do_not_make_a_service_slow(orders: Stage) -> None:
+    """At one call a second, one that we ended with 504 after a minute leaves the frozen endpoint stalled."""
+    freeze(orders, "a", owed=3)
+    for _ in range(60):
+        orders.cluster.stats.answer_time.observe(0.01)
+        orders.cluster.stats.request_duration.observe(0.01)
+        talk(orders, "bc", 1)
+    orders["a"].owed -= 1
+    orders["a"].in_flight -= 1
+    orders.cluster.stats.request_duration.observe(60.1)
+    orders.call("response_timeout", on="a", silent=60.1)
+    talk(orders, "bc", 20)
+    assert orders.state("a") is State.STALLED
+    assert orders.kinds() == ["endpoint_stalled"]
+
+
+def test_that_others_become_slow_acquits_nobody(orders: Stage) -> None:
+    """A p99 that rises to a minute, or the silence of all, does not end a stall; a byte does."""
+    freeze(orders, "a")
+    talk(orders, "bc", 2)
+    for _ in range(100):
+        orders.cluster.stats.answer_time.observe(50.0)
+    talk(orders, "bc", 5)
+    talk(orders, "", 5)
+    assert orders.state("a") is State.STALLED
+    talk(orders, "a", 0.3)
+    assert orders.state("a") is State.AVAILABLE
 
 
 def test_impatient_callers_do_not_take_their_evidence_with_them(orders: Stage) -> None:
@@ -144,6 +173,14 @@ def test_the_p99_is_that_of_the_last_minute() -> None:
         histogram.observe(0.002)
         p99.value(float(second))
     assert p99.value(80.0) == 0.0025
+
+
+def test_the_p99_is_never_infinite() -> None:
+    """Answers that took longer than the last bound count as that: four times a minute is patience enough."""
+    histogram = Histogram(DURATION_BUCKETS)
+    p99 = Percentile(histogram, 0.0)
+    histogram.observe(61.0)
+    assert p99.value(1.0) == 60
 
 
 def test_one_in_two_hundred_does_not_move_the_p99() -> None:

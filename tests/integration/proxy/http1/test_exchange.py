@@ -15,6 +15,7 @@ from tests.support.scripted_peer import (
     Talk,
     connected,
     hanging,
+    serving,
 )
 from tests.support.stack import GET, POST, Answer, MakeStack, Stack, ask, begin, call, read, until
 
@@ -28,6 +29,19 @@ async def test_silence_ends_in_504(stack: MakeStack) -> None:
         answer = await call(proxy)
         assert (answer.status, answer.error) == (504, f"UT response_timeout {mute.address} attempts=1")
         assert proxy.cluster.stats.attempts == {"response_timeout": 1}
+
+
+async def test_only_what_an_instance_answered_is_in_its_answer_time(stack: MakeStack) -> None:
+    """The 200 counts from the end of the request to its head; the 504 that we made does not."""
+    async with ScriptedPeer(serving, hanging) as peer:
+        proxy = stack(timeouts=Timeouts(response=0.3))
+        await proxy.open(peer.port)
+        assert (await call(proxy)).status == 200
+        proxy.upstream.pool.keep_only(lambda _: False)
+        assert (await call(proxy)).status == 504
+        times = proxy.cluster.stats.answer_time
+        assert sum(times.counts) == 1
+        assert 0.0 <= times.total < 0.3
 
 
 async def test_the_response_clock_restarts_with_every_byte_from_the_app(stack: MakeStack) -> None:
