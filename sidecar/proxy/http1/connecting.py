@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 def connect(exchange: "Exchange", attempt: Attempt, now: float) -> None:
     """Dials the attempt's endpoint, unless the service has as many connections as it may."""
     if not exchange.upstream.has_room():
-        attempt.never_made(now)
-        exchange.fail(FAILURES["too_many_connections"], now)
+        _no_room(exchange, attempt, FAILURES["too_many_connections"], now)
         return
     exchange.phase = Phase.CONNECTING
     exchange.hold_body()
@@ -45,15 +44,14 @@ async def _dial(exchange: "Exchange", attempt: Attempt) -> None:
 
 def _not_connected(exchange: "Exchange", attempt: Attempt, failure: Failure) -> None:
     if failure.reason == "too_many_connections":
-        _no_room(exchange, attempt, failure)
+        _no_room(exchange, attempt, failure, exchange.upstream.runtime.now())
     else:
         exchange.upstream.pool.restarted(attempt.endpoint)
         recovery.attempt_failed(attempt, failure)
 
 
-def _no_room(exchange: "Exchange", attempt: Attempt, failure: Failure) -> None:
-    """Our own shortage of descriptors or ports: no endpoint is to blame, and the next dial would fail as well."""
-    now = exchange.upstream.runtime.now()
+def _no_room(exchange: "Exchange", attempt: Attempt, failure: Failure, now: float) -> None:
+    """Our own shortage, by limit or of descriptors: no endpoint is to blame, and the next dial would fail as well."""
     attempt.never_made(now)
     if race.is_on(exchange):
         race.back_to_witness(exchange)

@@ -300,7 +300,6 @@ class Exchange:
             race.settle(attempt, now)
         if attempt.owed_since != math.inf:
             upstream.stats.answer_time.observe(now - attempt.owed_since)
-            upstream.stats.answer_time.observe(now - attempt.owed_since)
             attempt.owed_since = math.inf
             attempt.endpoint.owed -= 1
         self.head_at = now
@@ -379,7 +378,10 @@ class Exchange:
 
     def end(self, code: int, failure: Failure | None) -> None:
         """Counts it and lets go; what becomes of the app's connection is up to the caller."""
-        ending.end(self, code, failure, self.upstream.runtime.now())
+        now = self.upstream.runtime.now()
+        if race.is_on(self):
+            race.give_up_witness(self, now)
+        ending.end(self, code, failure, now)
         self._close_down()
 
     def _abandon(self, failure: Failure) -> None:

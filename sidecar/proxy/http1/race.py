@@ -44,6 +44,14 @@ def back_to_witness(exchange: "Exchange") -> None:
     exchange.phase = Phase.AWAITING
 
 
+def give_up_witness(exchange: "Exchange", now: float) -> None:
+    """The request ends without it: nobody may hear what it says later."""
+    trouble = exchange.ensure_trouble()
+    witness, trouble.witness = trouble.witness, None
+    if witness is not None:
+        witness.given_up(_APP_LEFT, now, outcome=_TIMEOUT)
+
+
 def settle(winner: Attempt, now: float) -> None:
     """One of two open attempts answers: the other is given up."""
     exchange = winner.exchange

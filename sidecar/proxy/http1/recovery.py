@@ -45,6 +45,8 @@ def attempt_failed(attempt: Attempt, failure: Failure, *, proven: bool = False) 
         return
     now = exchange.upstream.runtime.now()
     attempt.lost(failure, now)
+    if exchange.phase is Phase.DONE:
+        return
     trouble = exchange.ensure_trouble()
     if attempt is trouble.witness:
         trouble.witness = None

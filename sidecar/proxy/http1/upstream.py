@@ -9,10 +9,12 @@ import socket
 from typing import TYPE_CHECKING, cast
 
 from sidecar.cluster.endpoint import Endpoint
+from sidecar.errors import FAILURES
 from sidecar.proxy.connect import BLACK_HOLE_MS, lost, set_black_hole_limit
 from sidecar.proxy.http1 import recovery, tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody, UntilCloseBody
 from sidecar.proxy.http1.message import PROTOCOL, BadMessage, Framing
+from sidecar.proxy.http1.phase import Phase
 from sidecar.proxy.http1.response import ResponseHead, read_response
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _SLOW_READER = 64 * 1024
 then they fit into the receive window of its kernel, which acknowledges them whatever the program does."""
 
 _NONE, _LENGTH, _CHUNKED = Framing.NONE, Framing.LENGTH, Framing.CHUNKED
+_DONE = Phase.DONE
+_APP_LEFT = FAILURES["app_left"]
 
 
 class InstanceConnection(asyncio.Protocol):
@@ -158,6 +162,10 @@ class InstanceConnection(asyncio.Protocol):
             self._end_idle()
             return
         self.endpoint.heard = True
+        if attempt.exchange.phase is _DONE:
+            # The app's connection may serve its next request by now: this must never be taken for its answer.
+            attempt.given_up(_APP_LEFT, self._upstream.runtime.now(), outcome=_APP_LEFT)
+            return
         try:
             if self._body is not None:
                 self._go_on(attempt, self._body, data)

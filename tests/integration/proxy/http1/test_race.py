@@ -3,16 +3,38 @@
 import asyncio
 
 from sidecar.cluster.endpoint import State
-from sidecar.cluster.policy import (
-    OutlierDetection,
-)
-from tests.support.scripted_peer import (
-    OK,
-    ScriptedPeer,
-    Talk,
-    hanging,
-)
-from tests.support.stack import Answer, MakeStack, begin, call, until
+from sidecar.cluster.policy import CircuitBreakers, OutlierDetection
+from sidecar.errors import FAILURES
+from sidecar.proxy.http1.downstream import AppConnection
+from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, hanging
+from tests.support.stack import GET, Answer, MakeStack, Stack, ask, begin, call, read, until
+
+
+def freezing(thaw: asyncio.Event) -> Script:
+    """Takes a request at once, and answers it with `me` after the thaw; later ones at once."""
+
+    async def frozen(talk: Talk) -> None:
+        await talk.request()
+        await thaw.wait()
+        await talk.send(OK.replace(b"ok", b"me"))
+        await talk.serve()
+
+    return frozen
+
+
+def stall(proxy: Stack, peer: ScriptedPeer) -> None:
+    """The watch finds that the peer fell silent."""
+    endpoint = proxy.cluster.endpoints[peer.address]
+    endpoint.stalled = True
+    endpoint.state = State.STALLED
+    for connection in proxy.runtime.connections:
+        connection.look_for_stall(proxy.upstream, proxy.now)
+
+
+def settled(proxy: Stack) -> bool:
+    """No count is off, above or below."""
+    counts = [count for e in proxy.cluster.endpoints.values() for count in (e.in_flight, e.owed)]
+    return proxy.cluster.stats.requests_in_flight == 0 and not any(counts)
 
 
 async def test_a_request_that_waits_on_a_frozen_endpoint_is_answered_by_another(stack: MakeStack) -> None:
@@ -60,10 +82,71 @@ async def test_a_witness_that_answers_after_all_wins(stack: MakeStack) -> None:
         proxy.add(other.port, first=bad.port)
         asked = begin(call(proxy))
         await until(lambda: bool(bad.requests))
-        proxy.cluster.endpoints[bad.address].state = State.STALLED
-        for connection in proxy.runtime.connections:
-            connection.look_for_stall(proxy.upstream, proxy.now)
+        stall(proxy, bad)
         answer = await asked
         assert (answer.status, answer.body) == (200, b"me")
-        assert proxy.cluster.stats.requests_in_flight == 0
-        assert all(e.in_flight == 0 and e.owed == 0 for e in proxy.cluster.endpoints.values())
+        assert settled(proxy)
+
+
+async def test_without_room_for_a_second_attempt_the_first_is_waited_for(stack: MakeStack) -> None:
+    """At `max_connections` a stalled request keeps its place: its late answer is its own, and the next has its own."""
+    thaw = asyncio.Event()
+    async with ScriptedPeer(freezing(thaw)) as bad, ScriptedPeer() as other:
+        proxy = stack(circuit_breakers=CircuitBreakers(max_connections=1))
+        await proxy.open(bad.port, other.port)
+        proxy.add(other.port, first=bad.port)
+        async with proxy.app() as app:
+            await app.send(GET)
+            await until(lambda: bool(bad.requests))
+            stall(proxy, bad)
+            thaw.set()
+            assert (await read(app)).body == b"me"
+            assert (await ask(app)).body == b"ok"
+        assert proxy.codes == [(200, "-"), (200, "-")]
+        await until(lambda: settled(proxy))
+
+
+async def test_a_request_that_ends_takes_its_witness_along(stack: MakeStack) -> None:
+    """However it ends: the stalled connection is closed, so that nothing of it reaches the app's next request."""
+    async with ScriptedPeer(freezing(asyncio.Event())) as bad, ScriptedPeer(hanging) as other:
+        proxy = stack()
+        await proxy.open(bad.port, other.port)
+        proxy.add(other.port, first=bad.port)
+        async with proxy.app() as app:
+            await app.send(GET)
+            await until(lambda: bool(bad.requests))
+            stall(proxy, bad)
+            await until(lambda: bool(other.talks))
+            exchange = _connection(proxy).exchange
+            assert exchange is not None
+            assert exchange.attempt is not None
+            exchange.attempt.lost(FAILURES["reset"], proxy.now)
+            exchange.fail(FAILURES["no_instance"], proxy.now)
+            assert (await read(app)).status == 503
+            await until(lambda: proxy.cluster.stats.instance_connections == 0)
+            assert settled(proxy)
+
+
+async def test_what_comes_for_a_request_that_is_over_reaches_nobody(stack: MakeStack) -> None:
+    """A late answer, whoever forgot to close its connection, does not become the answer of the next request."""
+    thaw = asyncio.Event()
+    async with ScriptedPeer(freezing(thaw), Talk.serve) as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await app.send(GET)
+            await until(lambda: bool(peer.requests))
+            exchange = _connection(proxy).exchange
+            assert exchange is not None
+            exchange.fail(FAILURES["no_instance"], proxy.now)
+            assert (await read(app)).status == 503
+            thaw.set()
+            await until(lambda: proxy.cluster.stats.instance_connections == 0)
+            assert (await ask(app)).body == b"ok"
+            assert settled(proxy)
+
+
+def _connection(proxy: Stack) -> AppConnection:
+    connection = next(iter(proxy.runtime.connections))
+    assert isinstance(connection, AppConnection)
+    return connection
