@@ -15,7 +15,6 @@ from sidecar.config.service import Service
 
 _TOP: Final = ("unmatched", "address_memory", "transparent", "facade")
 _NACOS: Final = (
-    "tls",
     "transport",
     "poll_interval",
 )

@@ -35,14 +35,18 @@ class Access:
                 raise
         return await send(await self._headers(server, key))
 
+    async def token(self, server: Server) -> dict[str, str]:
+        """The headers of a request about no service."""
+        token = await self._login.token(server) if self._login else None
+        return {"accessToken": token} if token else {}
+
     async def close(self) -> None:
         """Ends what is under way."""
         if self._login is not None:
             await self._login.close()
 
     async def _headers(self, server: Server, key: ServiceKey) -> Mapping[str, str]:
-        token = await self._login.token(server) if self._login else None
-        headers = {"accessToken": token} if token else {}
+        headers = await self.token(server)
         if self._signer is not None:
             headers |= self._signer.headers(key, wall=clock.wall())
         return headers

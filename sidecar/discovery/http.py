@@ -4,6 +4,7 @@ Real servers answer oddly (a wrong password gets status 500, or a status line th
 cannot be read is a reply of status 0 with the raw text.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ import aiohttp
 
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import Unanswered
+from sidecar.discovery.tls import context
 
 ABSENT = frozenset({404, 405, 410, 501})
 """A path that this version of the server does not have, or has no more."""
@@ -46,7 +48,8 @@ class Http:
     """Requests to one node, each within `request_timeout`; to be entered before the first."""
 
     def __init__(self, server: Server, options: NacosOptions) -> None:
-        self._base = f"http://{server}{base_path(options.context_path)}"
+        self._base = f"{'https' if options.tls else 'http'}://{server}{base_path(options.context_path)}"
+        self._tls = options.tls
         self._timeout = options.request_timeout
         self._client: aiohttp.ClientSession | None = None
 
@@ -54,8 +57,14 @@ class Http:
         return f"<Http {self._base}>"
 
     async def __aenter__(self) -> Self:
+        """Raises Unanswered where TLS is configured with files that will not do."""
+        connector = None
+        if self._tls is not None:
+            connector = aiohttp.TCPConnector(ssl=await asyncio.to_thread(context, self._tls))
         self._client = aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=self._timeout)
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
         )
         return self
 
@@ -79,8 +88,11 @@ class Http:
 
     async def _request(self, method: str, path: str, **more: Any) -> Reply:
         assert self._client is not None  # noqa: S101 - callers enter first
+        name = self._tls.server_name if self._tls else None
         try:
-            async with self._client.request(method, self._base + path, allow_redirects=False, **more) as answer:
+            async with self._client.request(
+                method, self._base + path, allow_redirects=False, server_hostname=name, **more
+            ) as answer:
                 return Reply(answer.status, await answer.text(errors="replace"))
         except aiohttp.ClientResponseError as error:
             return Reply(NOT_HTTP, error.message)

@@ -7,6 +7,7 @@ without a token, and lists in force stay so. The same complaint is written once,
 
 import asyncio
 import logging
+import re
 from contextlib import suppress
 
 from sidecar.clock import Rng
@@ -22,6 +23,9 @@ PATHS = ("/v3/auth/user/login", "/v1/auth/users/login", "/v1/auth/login")
 
 DEFAULT_TTL = 18_000.0
 """What servers give unless told otherwise."""
+
+_VARYING = re.compile(r"[0-9]+")
+"""Servers put the time into what they say."""
 
 _log = logging.getLogger("sidecar")
 
@@ -106,8 +110,9 @@ class Login:
             self._rejoice(server)
 
     def _complain(self, why: str) -> None:
-        if why != self._complaint:
-            self._complaint = why
+        gist = _VARYING.sub("", why)
+        if gist != self._complaint:
+            self._complaint = gist
             _log.warning("registry: not logged in as %s: %s", self._user.name, why)
 
     def _rejoice(self, server: Server) -> None:

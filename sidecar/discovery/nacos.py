@@ -34,6 +34,7 @@ from sidecar.discovery.session import (
     Unanswered,
     Unreadable,
 )
+from sidecar.discovery.tls import trust
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is loaded: it writes GOAWAY lines to stderr otherwise
 
@@ -60,6 +61,12 @@ CHANNEL_OPTIONS = (
     ("grpc.enable_retries", 0),  # the supervisor counts unanswered queries; hidden repeats would blur that
     ("grpc.enable_http_proxy", 0),  # the pod's proxy for the outside world does not know the registry
 )
+
+_DECIDED = {
+    grpc.ChannelConnectivity.READY,
+    grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+    grpc.ChannelConnectivity.SHUTDOWN,
+}
 
 _log = logging.getLogger("sidecar")
 logging.getLogger(Constants.NAMING_MODULE).setLevel(logging.CRITICAL)  # its ERROR lines carry request headers: tokens
@@ -143,6 +150,7 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
             {Constants.LABEL_SOURCE: Constants.LABEL_SOURCE_SDK, Constants.LABEL_MODULE: Constants.NAMING_MODULE}
         )
         self._server = server
+        self._tls = options.tls
         self._timeout = options.request_timeout
         self._owner = owner
         self._access = access
@@ -186,17 +194,31 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
         self.current_connection = None  # its calls keep the socket open for as long as they can be reached
 
     async def _create_new_managed_channel(self, server_ip: str, grpc_port: int) -> grpc.aio.Channel:
-        """With a real limit on message size, and an end at the first refusal instead of a wait for better days."""
+        """With a real limit on message size, and an end at the first refusal instead of a wait for better days.
+
+        A channel that could not be connected is returned all the same: the first request on it tells why.
+        """
         del server_ip, grpc_port
-        channel = grpc.aio.insecure_channel(self._server.grpc_target, options=CHANNEL_OPTIONS)
+        channel = await self._new_channel()
         self._channels.append(channel)
         state = channel.get_state(try_to_connect=True)
-        while state is not grpc.ChannelConnectivity.READY:
-            if state in {grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN}:
-                raise _Failed(Unanswered("the server cannot be connected"))
+        while state not in _DECIDED:
             await channel.wait_for_state_change(state)
             state = channel.get_state(try_to_connect=True)
         return channel
+
+    async def _new_channel(self) -> grpc.aio.Channel:
+        """Plain, or with TLS in all its forms: the original has only the one with a client certificate."""
+        target = self._server.grpc_target
+        if self._tls is None:
+            return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        try:
+            found = await trust(self._tls, self._server.host, self._server.grpc_port)
+        except RequestError as failure:
+            raise _Failed(failure) from failure
+        credentials = grpc.ssl_channel_credentials(found.roots, found.key, found.chain)
+        name = (("grpc.ssl_target_name_override", found.name),) if found.name else ()
+        return grpc.aio.secure_channel(target, credentials, options=(*CHANNEL_OPTIONS, *name))
 
     async def _server_check(self, server_ip: str, server_port: int, channel_stub: Any) -> Any:
         """One question; the original sleeps a second whenever the server says that it is starting."""

@@ -43,6 +43,17 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """TLS towards the registry: no `ca_file` = the system's, no `server_name` = the host dialled."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class NacosOptions:
     """One registry, its clocks, and where the last-good lists are kept."""
 
@@ -52,6 +63,7 @@ class NacosOptions:
     namespace: str = "public"
     user: User | None = None
     access_key: AccessKey | None = None
+    tls: Tls | None = None
     app_name: str = "nacos-sidecar"
     open_timeout: float = 5.0
     request_timeout: float = 1.0

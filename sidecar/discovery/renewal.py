@@ -4,9 +4,11 @@ Why: a login costs the server a slow hash on purpose, and a fleet of sidecars wi
 busy; yet a token that is refused, or a password that was rotated, has to be made good within seconds.
 Renewal: at 80 % of the token's life, while the old one is still shown.
 Pauses, ±20 %, doubling from 1 s:
-  in vain   after a login that brought nothing: at most 5 s where nobody answered, 30 s where somebody did
-  again     between logins that are made because a token was refused, for the next one may be refused as well: at most
-            30 s; those of a minute ago are forgotten. Renewals in time do not wait for this pause.
+  in vain   after a login that brought nothing
+  again     between logins that are made because a token was refused, for the next one may be refused as well; those
+            of a minute ago are forgotten. Renewals in time do not wait for this pause.
+At most 5 s where nobody answered. Where somebody did, 8 s for two minutes or so, since real servers learn a new
+password or right only after 15 s and more; then 30 s.
 Recovery: another password than the one tried last is tried at once.
 A token is shown until there is a better one, since what it is refused for (one service) may not be all it is good for.
 """
@@ -17,8 +19,11 @@ from sidecar.clock import Rng
 
 RENEWED_AT = 0.8
 FIRST_PAUSE = 1.0
-LONGEST_UNANSWERED = 5.0
-LONGEST_ANSWERED = 30.0
+UNANSWERED = (5.0, 5.0)
+ANSWERED = (8.0, 30.0)
+"""The longest pause, among the first tries in a row and later."""
+
+FIRST_TRIES = 20
 FORGOTTEN_AFTER = 60.0
 
 
@@ -36,10 +41,10 @@ class _Pause:
     def over(self, now: float) -> bool:
         return now >= self._ends_at
 
-    def grow(self, longest: float, now: float) -> None:
+    def grow(self, longest: tuple[float, float], now: float) -> None:
         self.streak = 1 if now - self._tried_at > FORGOTTEN_AFTER else self.streak + 1
         self._tried_at = now
-        nominal = min(FIRST_PAUSE * 2.0 ** min(self.streak - 1, 32), longest)
+        nominal = min(FIRST_PAUSE * 2.0 ** min(self.streak - 1, 32), longest[self.streak > FIRST_TRIES])
         self._ends_at = now + nominal * (0.8 + 0.4 * self._rng.random())
 
     def end(self) -> None:
@@ -78,11 +83,11 @@ class Renewal:
         self._tried_password = password
         self._in_vain.end()
         if refused:
-            self._again.grow(LONGEST_ANSWERED, now)
+            self._again.grow(ANSWERED, now)
 
     def failed(self, *, password: str, answered: bool, now: float) -> None:
         """A login brought nothing."""
         if password != self._tried_password:
             self._in_vain.end()
         self._tried_password = password
-        self._in_vain.grow(LONGEST_ANSWERED if answered else LONGEST_UNANSWERED, now)
+        self._in_vain.grow(ANSWERED if answered else UNANSWERED, now)

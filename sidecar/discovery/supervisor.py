@@ -68,6 +68,7 @@ class NacosSource:
         self._doubted: frozenset[ServiceKey] = frozenset()
         self._life: Life | None = None
         self._said_lost = False
+        self._told: set[str] = set()
         self._warned: set[tuple[Server, str]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._supervising: asyncio.Task[Any] | None = None
@@ -130,8 +131,8 @@ class NacosSource:
             return Miss.REFUSED
         except TimeoutError:
             return Miss.FAILED
-        except OSError:
-            return Miss.STARTING  # no name or no route yet: known at once, cheap to ask again
+        except (OSError, UnicodeError):
+            return Miss.STARTING  # no name (or none that can be) or no route yet: known at once, cheap to ask again
         writer.close()
         return None
 
@@ -147,12 +148,12 @@ class NacosSource:
             rng=self._rng,
             stats=self._stats,
         )
-        identity = Identity(server, self._options, functools.partial(self._identified, life))
+        identity = Identity(server, self._options, self._access, functools.partial(self._identified, life))
         try:
             await life.begin()
             await self._serve(life, identity)
         except RequestError as failure:
-            _log.debug("registry %s: %s", server, failure)
+            self._tell_once(server, failure)
             self._stats.reconnects[Trouble.OPEN_FAILED.value] += 1
             return Miss.STARTING if isinstance(failure, ErrorAnswer) and failure.code == STARTING else Miss.FAILED
         except Exception:  # noqa: BLE001 - whatever the client library did to itself: the next session is a new one
@@ -168,6 +169,7 @@ class NacosSource:
     async def _serve(self, life: Life, identity: Identity) -> None:
         self._life = life
         self._said_lost = False
+        self._told.clear()
         self._updates.put_nowait(Connected(life.epoch, str(life.server), identity.version))
         life.announce()
         life.doubt(self._doubted)
@@ -175,6 +177,12 @@ class NacosSource:
         self._approach.ended(life.age)
         self._stats.reconnects[trouble.value] += 1
         self._say_lost(life.epoch, life.server, trouble)
+
+    def _tell_once(self, server: Server, failure: RequestError) -> None:
+        """Why a session could not be opened: aloud the first time in an outage that it is this."""
+        why = f"registry {server}: {failure}"
+        _log.log(logging.DEBUG if why in self._told else logging.WARNING, "%s", why)
+        self._told.add(why)
 
     def _identified(self, life: Life, version: str) -> None:
         if self._life is life:

@@ -1,13 +1,15 @@
 """Finds out which version a registry node runs, and knows the bad ones.
 
-Each generation tells it elsewhere, so the questions are asked in turn; none needs a login. A node that tells nothing
-(its HTTP port closed, or still starting) is asked again later; nothing waits for the answer.
+Each generation tells it elsewhere, so the questions are asked in turn; some servers want a token shown with them. A
+node that tells nothing (its HTTP port closed, or still starting) is asked again later; nothing waits for the answer.
 """
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
+from sidecar.discovery.access import Access
 from sidecar.discovery.http import Http
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import Unanswered
@@ -31,13 +33,10 @@ def complaint(version: str) -> str | None:
     return None
 
 
-async def find_version(http: Http) -> str | None:
-    """The version in the server's own words; None where it tells none."""
+async def find_version(http: Http, headers: Mapping[str, str]) -> str | None:
+    """The version in the server's own words; None where it tells none. Raises Unanswered."""
     for path in QUESTIONS:
-        try:
-            reply = await http.get(path)
-        except Unanswered:
-            return None
+        reply = await http.get(path, headers=headers)
         known = reply.json() if reply.status == 200 else {}
         extended = known.get("extendInfo")
         version = known.get("version") or (extended.get("version") if isinstance(extended, dict) else None)
@@ -49,10 +48,11 @@ async def find_version(http: Http) -> str | None:
 class Identity:
     """What one server is; asks in the background from the start until it knows, or is closed."""
 
-    def __init__(self, server: Server, options: NacosOptions, told: Callable[[str], None]) -> None:
+    def __init__(self, server: Server, options: NacosOptions, access: Access, told: Callable[[str], None]) -> None:
         self.version: str | None = None
         self._server = server
         self._options = options
+        self._access = access
         self._told = told
         self._asking = spawn(self._ask(), name="registry version")
 
@@ -65,8 +65,10 @@ class Identity:
 
     async def _ask(self) -> None:
         while True:
-            async with Http(self._server, self._options) as http:
-                self.version = await find_version(http)
+            token = await self._access.token(self._server)
+            with suppress(Unanswered):
+                async with Http(self._server, self._options) as http:
+                    self.version = await find_version(http, token)
             if self.version is not None:
                 self._told(self.version)
                 return

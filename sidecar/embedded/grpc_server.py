@@ -31,6 +31,7 @@ from sidecar.embedded.messages import STARTING, RequestError
 from sidecar.embedded.model import PUBLIC
 from sidecar.embedded.pushes import Pushes
 from sidecar.embedded.requests import Body, Requests, read_body
+from sidecar.embedded.tls import ServerTls
 from sidecar.embedded.wire import Payload, WireError, decode, encode
 from sidecar.tasks import spawn
 
@@ -55,7 +56,14 @@ class GrpcServer:
     __slots__ = ("_connections", "_detector", "_faults", "_pushes", "_requests", "_server", "gate")
 
     def __init__(
-        self, connections: Connections, pushes: Pushes, detector: Detector, faults: Faults, doorman: Doorman
+        self,
+        connections: Connections,
+        pushes: Pushes,
+        detector: Detector,
+        faults: Faults,
+        doorman: Doorman,
+        *,
+        tls: ServerTls | None = None,
     ) -> None:
         self._connections = connections
         self._pushes = pushes
@@ -73,7 +81,10 @@ class GrpcServer:
                 ),
             )
         )
-        self.gate = Gate(self._server.add_insecure_port("127.0.0.1:0"))
+        inner = "127.0.0.1:0"
+        self.gate = Gate(
+            self._server.add_secure_port(inner, tls.credentials()) if tls else self._server.add_insecure_port(inner)
+        )
 
     async def start(self) -> None:
         await self._server.start()

@@ -1,6 +1,6 @@
 """The HTTP face: what 1.x clients and curl need of v1, and what administrators need of v3.
 
-Routes and bodies as on a 3.1 server (nacos.md 3.2), or on that of the knob `Profile`. Every login succeeds unless the knob `Auth` names a user.
+Routes and bodies as on a 3.1 server, or on that of the knob `Profile`. Every login succeeds unless the knob `Auth` names a user.
 What comes in over HTTP belongs to a client named by its address and, if ephemeral, has to beat.
 """
 

@@ -41,6 +41,7 @@ from sidecar.embedded.knobs_api import KnobsApi
 from sidecar.embedded.model import DEFAULT_CLUSTER, DEFAULT_GROUP, PUBLIC, Edit, Instance, Publications, ServiceName
 from sidecar.embedded.ports import bind_pair
 from sidecar.embedded.pushes import Pushes
+from sidecar.embedded.tls import ServerTls
 from sidecar.tasks import spawn
 
 PORT_OFFSET = 1000
@@ -60,8 +61,10 @@ class EmbeddedRegistry:
         *,
         port_offset: int = PORT_OFFSET,
         push_delay_s: float | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         """Port 0: any port whose gRPC counterpart is free too. `push_delay_s`: short for `PushTiming`."""
+        self._tls = tls
         self.host, self.port, self.port_offset = host, port, port_offset
         self.faults = Faults()
         self.connections = Connections()
@@ -109,13 +112,15 @@ class EmbeddedRegistry:
             raise
 
     async def _serve(self, http: socket.socket, grpc: socket.socket) -> None:
-        self._grpc = GrpcServer(self.connections, self._pushes, self._detector, self.faults, self.doorman)
+        self._grpc = GrpcServer(
+            self.connections, self._pushes, self._detector, self.faults, self.doorman, tls=self._tls
+        )
         await self._grpc.start()
         await self._grpc.gate.open(grpc)
         application = self._nacos_api.application(*self._knobs_api.routes())
         self._http = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._http.setup()
-        await web.SockSite(self._http, http).start()
+        await web.SockSite(self._http, http, ssl_context=self._tls.context() if self._tls else None).start()
         self._detector.start()
         self._check_beats()
 

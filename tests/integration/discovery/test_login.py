@@ -150,6 +150,19 @@ async def test_the_same_complaint_is_made_once_until_it_is_over(
     await login.close()
 
 
+async def test_a_complaint_with_a_time_in_it_is_still_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """A real 3.1 dates its refusals."""
+    async with odd_server({}) as odd:
+        login = user()
+        for second in (1, 2):
+            odd.answers[V3] = answer("500 Odd", f'{{"timestamp": "10:00:0{second}", "status": 500}}')
+            login._user = User("nacos", Secret(f"p{second}"))
+            await login.token(odd.server)
+        await login.close()
+        assert len(odd.seen) == 2
+    assert len(caplog.records) == 1
+
+
 async def test_closing_ends_a_login_under_way() -> None:
     """Nothing is left behind."""
     async with odd_server({V3: None}) as odd:

@@ -1,13 +1,16 @@
 """Versions, as each generation of servers tells them."""
 
 import asyncio
+import random
 
 import pytest
 
 from sidecar.discovery import version
+from sidecar.discovery.access import Access
 from sidecar.discovery.http import Http
 from sidecar.discovery.options import NacosOptions
-from sidecar.discovery.version import Identity, complaint, find_version
+from sidecar.discovery.session import Unanswered
+from sidecar.discovery.version import QUESTIONS, Identity, complaint, find_version
 from tests.support.odd_server import answer, odd_server
 
 OPTIONS = NacosOptions(request_timeout=0.5)
@@ -28,14 +31,22 @@ OPTIONS = NacosOptions(request_timeout=0.5)
 async def test_a_server_is_asked_in_the_ways_of_each_generation(path: str, body: str, found: str | None) -> None:
     """The first that tells counts; what cannot be read tells nothing."""
     async with odd_server({f"/nacos{path}": answer("200 OK", body)}) as odd, Http(odd.server, OPTIONS) as http:
-        assert await find_version(http) == found
+        assert await find_version(http, {}) == found
 
 
 async def test_a_server_that_does_not_answer_is_asked_one_question() -> None:
     """The others would take as long."""
     async with odd_server({"/nacos/v3/admin/core/state": b""}) as odd, Http(odd.server, OPTIONS) as http:
-        assert await find_version(http) is None
+        with pytest.raises(Unanswered):
+            await find_version(http, {})
         assert len(odd.seen) <= 2  # aiohttp itself asks again where a connection was cut
+
+
+async def test_a_token_is_shown_with_every_question() -> None:
+    """A real 2.3 with users answers 403 without."""
+    async with odd_server({}) as odd, Http(odd.server, OPTIONS) as http:
+        await find_version(http, {"accessToken": "t"})
+        assert ["accessToken: t" in head for head in odd.seen] == [True] * len(QUESTIONS)
 
 
 async def test_it_asks_until_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +54,7 @@ async def test_it_asks_until_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(version, "ASKED_AGAIN_AFTER", 0.05)
     heard: asyncio.Queue[str] = asyncio.Queue()
     async with odd_server({}) as odd:
-        identity = Identity(odd.server, OPTIONS, heard.put_nowait)
+        identity = Identity(odd.server, OPTIONS, Access(OPTIONS, rng=random.Random(1)), heard.put_nowait)
         await asyncio.sleep(0.1)
         assert identity.version is None
         assert repr(identity).endswith(": unknown>")

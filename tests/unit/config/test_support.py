@@ -10,7 +10,6 @@ from tests.support.configs import MINIMAL, refusal, service
 
 TOP = ["unmatched: forward", "address_memory: 5m", "transparent: 127.0.0.1:1", "facade: {}"]
 NACOS = [
-    "tls: {}",
     "transport: http",
     "poll_interval: 3s",
 ]
@@ -33,7 +32,7 @@ def test_a_key_at_the_top_that_is_not_built_is_refused(tmp_path: Path, line: str
 
 @pytest.mark.parametrize("line", NACOS)
 def test_a_key_of_the_registry_that_is_not_built_is_refused(tmp_path: Path, line: str) -> None:
-    """TLS and polling."""
+    """Polling."""
     lines = refusal(tmp_path, MINIMAL + f"nacos: {{{line}}}\n")
     assert f"not supported in {__version__}" in lines[0]
 

@@ -1,0 +1,32 @@
+"""Certificates of an authority that nobody knows, as files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+
+@dataclass(frozen=True)
+class Certificate:
+    cert_file: Path
+    key_file: Path
+
+
+class Authority:
+    """Issues certificates into one folder."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        self._folder = folder
+        self._name = name
+        self._ca = trustme.CA(organization_name=name)
+        self.file = folder / f"{name}.pem"
+        self._ca.cert_pem.write_to_path(str(self.file))
+
+    def issue(self, *names: str) -> Certificate:
+        """One certificate for these names and addresses."""
+        issued = self._ca.issue_cert(*names)
+        stem = f"{self._name}-{names[0].replace('*', 'any')}"
+        found = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
+        found.cert_file.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(str(found.key_file))
+        return found
