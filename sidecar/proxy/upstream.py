@@ -100,9 +100,11 @@ class Upstream:
 
         self._dialling += 1
         try:
-            return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
+            connection = await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
         finally:
             self._dialling -= 1
+        connection.count()
+        return connection
 
     def has_room(self) -> bool:
         """Whether one more connection may be opened; an idle one gives way if need be."""

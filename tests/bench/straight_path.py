@@ -102,5 +102,6 @@ class StraightPath:
         connection = InstanceConnection(self.upstream, endpoint, _UNUSED)
         transport = _Transport(connection)
         connection.connection_made(cast("asyncio.Transport", transport))
+        connection.count()
         self.upstream.pool.put(endpoint, connection, _NOW)
         return transport

@@ -38,6 +38,7 @@ class InstanceConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_counted",
         "_held",
         "_patient",
         "_paused",
@@ -72,6 +73,7 @@ class InstanceConnection(asyncio.Protocol):
         """FIN or worse has come, or we ended it."""
         self.gone = False
         """The transport is closed."""
+        self._counted = False
         self._held = b""
         self._body: Body | None = None
         self._written = 0
@@ -86,7 +88,15 @@ class InstanceConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         self.idle_since = self._upstream.runtime.now()
-        self._upstream.pool.opened(self.endpoint)
+
+    def count(self) -> None:
+        """Its dial came to its end: from now on it is one of the service's open connections.
+
+        Not before: one loop tells a connection whose dial is cancelled that it is made, but never that it is lost.
+        """
+        if not self.gone:
+            self._counted = True
+            self._upstream.pool.opened(self.endpoint)
 
     # What the exchange does with it
 
@@ -199,7 +209,8 @@ class InstanceConnection(asyncio.Protocol):
             recovery.attempt_lost(attempt, lost(error))
         elif not was_ended:
             self._upstream.ended_idle(self)
-        self._upstream.pool.closed(self.endpoint)
+        if self._counted:
+            self._upstream.pool.closed(self.endpoint)
 
     def pause_writing(self) -> None:
         self.blocked = True

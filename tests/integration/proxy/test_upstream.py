@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.cluster.policy import CircuitBreakers, WaitForInstance
+from sidecar.cluster.policy import CircuitBreakers
+from sidecar.proxy.http1.upstream import InstanceConnection
 from sidecar.proxy.listener import OwnEntrance
 from sidecar.proxy.upstream import Upstream
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk, hanging, serving
@@ -39,6 +40,29 @@ async def test_too_many_connections_are_not_opened(stack: MakeStack) -> None:
             await until(lambda: bool(busy.talks))
             answer = await call(proxy)
             assert (answer.status, answer.error) == (503, "UO too_many_connections attempts=0")
+
+
+async def test_a_dial_that_is_cancelled_when_it_succeeds_leaves_no_trace(
+    stack: MakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app left just then: counted connections are those that exist, or `max_connections` fills up for ever."""
+    async with ScriptedPeer() as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        endpoint = proxy.cluster.endpoints[peer.address]
+        made = InstanceConnection.connection_made
+
+        def cancel(connection: InstanceConnection, transport: asyncio.BaseTransport) -> None:
+            made(connection, transport)
+            dial.cancel()
+
+        monkeypatch.setattr(InstanceConnection, "connection_made", cancel)
+        dial = begin(proxy.upstream.dial(endpoint))
+        with pytest.raises(asyncio.CancelledError):
+            await dial
+        await until(lambda: bool(peer.talks) and peer.talks[0].reader.at_eof())
+        assert proxy.cluster.stats.instance_connections == 0
+        assert endpoint.connections_active == 0
 
 
 async def test_idle_connections_of_a_removed_endpoint_are_closed(stack: MakeStack) -> None:
