@@ -1,6 +1,6 @@
 """Dialling an instance; the only place that turns an OSError into a row of `errors.py`.
 
-A failed dial is a promise: nothing was sent, so any request may go elsewhere (http.md D-1).
+A failed dial is a promise: nothing was sent, so any request may go elsewhere.
 """
 
 import asyncio
@@ -69,7 +69,8 @@ async def dial(host: str, port: int, within: float, factory: Callable[[socket.so
         tune(sock)
         set_black_hole_limit(sock, BLACK_HOLE_MS)
         _, protocol = await loop.create_connection(lambda: factory(sock), sock=sock)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: a host that no resolver is asked for, such as one with an empty label.
         sock.close()
         raise DialError(failure_of(error)) from error
     except BaseException:

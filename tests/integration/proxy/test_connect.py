@@ -39,6 +39,12 @@ async def test_an_address_without_a_route_is_unreachable() -> None:
     assert await connect.probe("255.255.255.255", 80, 1.0) is FAILURES["unreachable"]
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".local", "", "a b"])
+async def test_a_host_that_can_be_no_name_is_unreachable(host: str) -> None:
+    """The registry hands on whatever was registered; an empty label or one over 63 bytes is refused before DNS."""
+    assert await connect.probe(host, 80, 1.0) in {FAILURES["unreachable"], FAILURES["refused"]}
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -52,9 +58,10 @@ async def test_an_address_without_a_route_is_unreachable() -> None:
         (OSError(errno.EMFILE, ""), "too_many_connections"),
         (OSError(errno.EADDRNOTAVAIL, ""), "too_many_connections"),
         (socket.gaierror(-2, ""), "unreachable"),
+        (UnicodeError(), "unreachable"),
     ],
 )
-def test_every_error_has_a_row(error: OSError, reason: str) -> None:
+def test_every_error_has_a_row(error: Exception, reason: str) -> None:
     """Our own shortage is never the instance's fault."""
     assert connect.failure_of(error) is FAILURES[reason]
 

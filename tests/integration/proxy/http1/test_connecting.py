@@ -2,6 +2,7 @@
 
 import pytest
 
+from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import Timeouts
 from tests.support.bad_instances import (
     REQUESTS,
@@ -35,6 +36,17 @@ async def test_a_connect_that_times_out_goes_elsewhere(stack: MakeStack) -> None
             answers = [await call(proxy, POST) for _ in range(2)]
             assert [answer.status for answer in answers] == [200, 200]
             assert proxy.cluster.stats.attempts["connect_timeout"] == 1
+
+
+async def test_an_instance_with_an_impossible_host_goes_elsewhere(stack: MakeStack) -> None:
+    """What no resolver takes is an endpoint like any other that cannot be reached, not a request that hangs."""
+    async with ScriptedPeer() as peer:
+        proxy = stack()
+        await proxy.open()
+        instances = (Instance("a..b", 80), Instance("127.0.0.1", peer.port))
+        proxy.cluster.apply(Push("orders", instances, Origin.STATIC), proxy.now)
+        assert [(await call(proxy, POST)).status for _ in range(2)] == [200, 200]
+        assert proxy.cluster.stats.attempts["unreachable"] == 1
 
 
 async def test_a_large_post_survives_a_refused_connect(stack: MakeStack) -> None:
