@@ -193,8 +193,9 @@ def decide(attempt: Attempt, policy: Retry, budget: RetryBudget, now: float) -> 
     kind = kind_of(attempt)
     rule = RULES[kind, attempt.idempotent]
     named = bool(rule.words & policy.retry_on)
-    if attempt.responded and attempt.failure is not None and rule.otherwise is not Action.DROP:
-        return Decision(Action.ABORT, denied="response_started" if named else None)
+    if attempt.responded and rule.otherwise is not Action.DROP:
+        action = Action.ABORT if attempt.failure is not None else rule.otherwise
+        return Decision(action, denied="response_started" if named else None)
     if not named:
         return Decision(rule.otherwise)
     denied = _obstacle(attempt, kind, rule, policy)

@@ -65,6 +65,9 @@ def test_every_kind_has_a_rule_for_both_sorts_of_methods() -> None:
         (failed("app_left", responded=True), Decision(Action.DROP)),
         (failed("reset", responded=True), Decision(Action.ABORT, denied="response_started")),
         (failed("protocol", responded=True), Decision(Action.ABORT)),
+        (Attempt(status=503, responded=True, **GET), Decision(Action.PASS_ON, denied="response_started")),
+        (Attempt(status=200, responded=True, **GET), Decision(Action.PASS_ON)),
+        (Attempt(stalled=True, responded=True, **GET), Decision(Action.KEEP_WAITING, denied="response_started")),
         (Attempt(status=503, **GET), Decision(Action.RETRY_COUNTED, "status")),
         (Attempt(status=502, **GET), Decision(Action.RETRY_COUNTED, "status")),
         (Attempt(status=504, **GET), Decision(Action.RETRY_COUNTED, "status")),
@@ -177,7 +180,7 @@ def test_a_retry_has_a_reason_and_a_refusal_has_none(attempt: Attempt, words: se
     assert decision.reason is None or decision.denied is None
     if decision.action in RETRIES:
         assert attempt.time_left
-        assert not (attempt.responded and attempt.failure is not None)
+        assert not attempt.responded
 
 
 # The budget

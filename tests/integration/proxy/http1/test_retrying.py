@@ -9,8 +9,8 @@ from tests.support.bad_instances import (
     once_then,
     read_and_close,
 )
-from tests.support.scripted_peer import ScriptedPeer, answering, connected, serving
-from tests.support.stack import POST, MakeStack, ask, call
+from tests.support.scripted_peer import ScriptedPeer, Talk, answering, connected, serving
+from tests.support.stack import GET, POST, MakeStack, ask, call
 
 
 async def test_a_single_endpoint_is_asked_again_on_a_fresh_connection(stack: MakeStack) -> None:
@@ -44,6 +44,24 @@ async def test_a_502_is_retried_only_by_its_word(stack: MakeStack, words: set[Re
         await proxy.open()
         proxy.add(good.port, first=bad.port)
         assert (await call(proxy)).status == status
+
+
+async def test_a_503_behind_an_interim_answer_is_passed_on(stack: MakeStack) -> None:
+    """The app has seen what this instance said first: nothing is repeated after a byte of an answer."""
+
+    async def hinting(talk: Talk) -> None:
+        await talk.request()
+        await talk.send(b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+
+    async with ScriptedPeer(hinting) as bad, ScriptedPeer() as good:
+        proxy = stack()
+        await proxy.open()
+        proxy.add(good.port, first=bad.port)
+        async with proxy.app() as app:
+            await app.send(GET)
+            assert [(await app.head())[9:12] for _ in range(2)] == [b"103", b"503"]
+        assert good.requests == []
+        assert proxy.cluster.stats.retries_denied == {"response_started": 1}
 
 
 async def test_never_means_never(stack: MakeStack) -> None:
