@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.cluster.events import (
     EndpointQuarantined,
-    EndpointRemoved,
+    EndpointRestored,
     Event,
     Probed,
     PushRefused,
@@ -93,7 +93,7 @@ def test_durations_are_whole_milliseconds_in_text_and_seconds_in_json(written: W
     [
         (ReloadRejected(problems=("a:1: b", "c")), 'problems="a:1: b, c"'),
         (StateDump(state={"clusters": [{"ready": True}]}), 'state={"clusters": [{"ready": true}]}'),
-        (EndpointRemoved(endpoint='x="y"\n', in_flight=0), r'endpoint="x=\"y\"\n" in_flight=0'),
+        (EndpointRestored(endpoint='x="y"\n', by="served"), r'endpoint="x=\"y\"\n" by=served'),
     ],
 )
 def test_a_line_stays_one_line_that_can_be_taken_apart(written: Written, event: Event, ending: str) -> None:
