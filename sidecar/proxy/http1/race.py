@@ -7,7 +7,6 @@ it wins. Whoever answers first ends the race, and the other is given up.
 import math
 from typing import TYPE_CHECKING
 
-from sidecar.cluster.endpoint import State
 from sidecar.errors import FAILURES
 from sidecar.proxy.http1 import retrying
 from sidecar.proxy.http1.attempt import Attempt
@@ -29,7 +28,7 @@ def begin(exchange: "Exchange", now: float) -> None:
     attempt = exchange.attempt
     if exchange.phase is not Phase.AWAITING or attempt is None or is_on(exchange):
         return
-    if attempt.endpoint.state is not State.STALLED or attempt.owed_since == math.inf:
+    if not attempt.endpoint.stalled or attempt.owed_since == math.inf:
         return
     decision = retrying.judge(exchange, now, stalled=True)
     if retrying.allowed(decision):

@@ -74,4 +74,4 @@ def _someone_else(exchange: "Exchange") -> bool:
     excluded = exchange.trouble.excluded if exchange.trouble is not None else ()
     own = exchange.attempt.endpoint if exchange.attempt is not None else None
     endpoints = exchange.upstream.cluster.endpoints.values()
-    return any(e.state in _USABLE and e is not own and e not in excluded for e in endpoints)
+    return any(e.state in _USABLE and not e.stalled and e is not own and e not in excluded for e in endpoints)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from sidecar.cluster.endpoint import State
 from sidecar.cluster.policy import CircuitBreakers, OutlierDetection
 from sidecar.errors import FAILURES
@@ -22,13 +24,12 @@ def freezing(thaw: asyncio.Event) -> Script:
     return frozen
 
 
-def stall(proxy: Stack, peer: ScriptedPeer) -> None:
-    """The watch finds that the peer fell silent."""
+def stall(proxy: Stack, peer: ScriptedPeer, state: State = State.STALLED) -> None:
+    """The watch finds that the peer fell silent; another fact may still name its state."""
     endpoint = proxy.cluster.endpoints[peer.address]
     endpoint.stalled = True
-    endpoint.state = State.STALLED
-    for connection in proxy.runtime.connections:
-        connection.look_for_stall(proxy.upstream, proxy.now)
+    endpoint.state = state
+    proxy.upstream.wake(proxy.now)
 
 
 def settled(proxy: Stack) -> bool:
@@ -85,6 +86,20 @@ async def test_a_witness_that_answers_after_all_wins(stack: MakeStack) -> None:
         stall(proxy, bad)
         answer = await asked
         assert (answer.status, answer.body) == (200, b"me")
+        assert settled(proxy)
+
+
+@pytest.mark.parametrize("state", [State.HELD, State.LEAVING])
+async def test_an_endpoint_that_stalls_under_another_name_is_left_too(stack: MakeStack, state: State) -> None:
+    """Held or leaving comes before stalled in the order of states, and says nothing against a second attempt."""
+    async with ScriptedPeer(hanging) as bad, ScriptedPeer() as other:
+        proxy = stack()
+        await proxy.open(bad.port, other.port)
+        proxy.add(other.port, first=bad.port)
+        asked = begin(call(proxy))
+        await until(lambda: proxy.cluster.endpoints[bad.address].owed == 1)
+        stall(proxy, bad, state)
+        assert (await asked).body == b"ok"
         assert settled(proxy)
 
 
