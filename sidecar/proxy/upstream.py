@@ -1,5 +1,6 @@
 """One service as the data path sees it: what the cluster believes, plus the connections, the queue and the budget."""
 
+import asyncio
 import math
 import socket
 from collections.abc import Sequence
@@ -74,7 +75,7 @@ class Upstream:
         self.patience = min((limit for limit in limits if limit is not None), default=math.inf)
         """Seconds that a request without a body may take to be answered."""
         self._wake_is_due = False
-        self._dialling = 0
+        self._dialling: set[object] = set()
 
     def __repr__(self) -> str:
         return f"<Upstream {self.cluster!r}, {self.pool!r}, {self.waiting!r}>"
@@ -98,17 +99,22 @@ class Upstream:
         def factory(sock: socket.socket) -> InstanceConnection:
             return InstanceConnection(self, endpoint, sock)
 
-        self._dialling += 1
-        try:
-            connection = await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
-        finally:
-            self._dialling -= 1
+        connection = await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
+        self._dialling.discard(asyncio.current_task())
         connection.count()
         return connection
 
+    def count_dial(self, task: "asyncio.Task[None]") -> None:
+        """Takes a place for the connection of a task that is about to call `dial`, however that ends.
+
+        Requests of one turn of the loop all ask for room before the first of their tasks runs.
+        """
+        self._dialling.add(task)
+        task.add_done_callback(self._dialling.discard)
+
     def has_room(self) -> bool:
         """Whether one more connection may be opened; an idle one gives way if need be."""
-        if self.stats.instance_connections + self._dialling < self.policy.circuit_breakers.max_connections:
+        if self.stats.instance_connections + len(self._dialling) < self.policy.circuit_breakers.max_connections:
             return True
         return self.pool.make_room()
 

@@ -20,7 +20,8 @@ def connect(exchange: "Exchange", attempt: Attempt, now: float) -> None:
         return
     exchange.phase = Phase.CONNECTING
     exchange.hold_body()
-    exchange.ensure_trouble().dialling = spawn(_dial(exchange, attempt), name="dial")
+    task = exchange.ensure_trouble().dialling = spawn(_dial(exchange, attempt), name="dial")
+    exchange.upstream.count_dial(task)
 
 
 async def _dial(exchange: "Exchange", attempt: Attempt) -> None:

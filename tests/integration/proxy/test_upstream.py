@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 
 from sidecar.cluster.policy import CircuitBreakers
+from sidecar.errors import FAILURES
+from sidecar.proxy.http1.downstream import AppConnection
 from sidecar.proxy.http1.upstream import InstanceConnection
 from sidecar.proxy.listener import OwnEntrance
 from sidecar.proxy.upstream import Upstream
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk, hanging, serving
-from tests.support.stack import GET, MakeStack, begin, call, until
+from tests.support.stack import GET, MakeStack, begin, call, read, until
 
 
 @pytest.mark.http("H-43", "H-66")
@@ -40,6 +42,35 @@ async def test_too_many_connections_are_not_opened(stack: MakeStack) -> None:
             await until(lambda: bool(busy.talks))
             answer = await call(proxy)
             assert (answer.status, answer.error) == (503, "UO too_many_connections attempts=0")
+
+
+async def test_requests_of_one_moment_share_the_room_that_is_left(stack: MakeStack) -> None:
+    """Two that arrive in the same turn of the loop find one place: one is served, one is turned away."""
+    async with ScriptedPeer() as peer:
+        proxy = stack(circuit_breakers=CircuitBreakers(max_connections=1))
+        await proxy.open(peer.port)
+        async with proxy.app() as one, proxy.app() as two:
+            await until(lambda: len(proxy.runtime.connections) == 2)
+            for connection in proxy.runtime.connections:
+                assert isinstance(connection, AppConnection)
+                connection.data_received(GET)
+            assert sorted([(await read(app)).status for app in (one, two)]) == [200, 503]
+        assert len(peer.talks) == 1
+
+
+async def test_a_dial_that_never_began_gives_its_place_back(stack: MakeStack) -> None:
+    """The app leaves before the task of its dial has run once."""
+    async with ScriptedPeer() as peer:
+        proxy = stack(circuit_breakers=CircuitBreakers(max_connections=1))
+        await proxy.open(peer.port)
+        async with proxy.app():
+            await until(lambda: len(proxy.runtime.connections) == 1)
+            (connection,) = proxy.runtime.connections
+            assert isinstance(connection, AppConnection)
+            connection.data_received(GET)
+            connection.cut(FAILURES["cut_by_drain"])
+        await until(lambda: not len(proxy.runtime.connections))
+        assert (await call(proxy)).status == 200
 
 
 async def test_a_dial_that_is_cancelled_when_it_succeeds_leaves_no_trace(
