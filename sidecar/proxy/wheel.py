@@ -9,6 +9,7 @@ earlier than its bucket files it anew, and the old entry is skipped when it come
 and at most one tick late.
 """
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import Protocol
@@ -55,6 +56,15 @@ class Timer:
         self.expired = _forgotten
 
 
+def _ring(timer: Timer, now: float) -> None:
+    """One broken callback must not stop the clocks of all other connections; the loop's handler is told."""
+    try:
+        timer.expired(now)
+    except Exception as error:  # noqa: BLE001 - reported, as the loop does for its own callbacks
+        context = {"message": f"a timer's callback failed: {timer.expired!r}", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+
+
 class Wheel:
     """All timers of the process; it ticks only while it holds any."""
 
@@ -96,14 +106,16 @@ class Wheel:
         current = int(now / RESOLUTION)
         # Filing during the turn must land ahead of it, so the mark moves first.
         first, self._last = self._last + 1, current
-        for tick in range(max(first, current - _HORIZON - 1), current + 1):
-            bucket = self._buckets.pop(tick, None)
-            if bucket is not None:
-                self._sift(bucket, tick, now)
-        if self._buckets:
-            self._start(now)
-        else:
-            self._ticking = False
+        try:
+            for tick in range(max(first, current - _HORIZON - 1), current + 1):
+                bucket = self._buckets.pop(tick, None)
+                if bucket is not None:
+                    self._sift(bucket, tick, now)
+        finally:
+            if self._buckets:
+                self._start(now)
+            else:
+                self._ticking = False
 
     def _sift(self, bucket: list[Timer], tick: int, now: float) -> None:
         for timer in bucket:
@@ -112,6 +124,6 @@ class Wheel:
             timer.tick, timer.looked_at = _NOWHERE, math.inf
             if timer.deadline <= now:
                 timer.deadline = math.inf
-                timer.expired(now)
+                _ring(timer, now)
             elif timer.deadline != math.inf:
                 self._file(timer)

@@ -128,6 +128,27 @@ async def test_an_empty_wheel_does_not_tick() -> None:
     assert len(alarm.rang) == 2
 
 
+async def test_a_callback_that_fails_stops_no_other_timer() -> None:
+    """Those of the same tick and all later ones fire, and the loop's handler hears of the failure once."""
+    loop = asyncio.get_running_loop()
+    wheel, same, later = Wheel(loop.call_later, loop.time), Alarm(), Alarm()
+    heard: list[object] = []
+    loop.set_exception_handler(lambda _, context: heard.append(context["exception"]))
+    failure = RuntimeError("broken")
+
+    def fail(now: float) -> None:
+        raise failure
+
+    for timer, delay in ((Timer(fail), 1), (same.timer, 1), (later.timer, 2)):
+        wheel.arm(timer, loop.time() + delay)
+    await asyncio.sleep(5)
+    assert (len(same.rang), len(later.rang)) == (1, 1)
+    wheel.arm(same.timer, loop.time() + 1)
+    await asyncio.sleep(5)
+    assert len(same.rang) == 2
+    assert heard == [failure]
+
+
 async def test_no_deadline_is_no_work() -> None:
     """Arming with infinity files nothing."""
     loop = asyncio.get_running_loop()
