@@ -6,6 +6,7 @@ costs no memory.
 """
 
 import asyncio
+import math
 import socket
 import struct
 from collections.abc import Callable
@@ -35,6 +36,10 @@ MAX_PIPELINED = 64 * 1024
 LINGER_TIME, LINGER_BYTES = 2.0, 1024 * 1024
 """After a last answer with request bytes still coming: how long, and how much, is read and thrown away. Without
 that the kernel's RST would destroy the answer in the app's receive buffer (RFC 9112 §9.6)."""
+
+STUCK_TIME = 5.0
+"""Seconds in which an app that is to be let go takes none of what is left for it: then it is reset. A peer that
+stays and does not read would keep the connection, and with it drain, for ever."""
 
 _RESET = struct.pack("ii", 1, 0)
 _NONE, _LENGTH = Framing.NONE, Framing.LENGTH
@@ -75,12 +80,12 @@ class AppConnection(asyncio.Protocol):
         "_hold",
         "_idle_limit",
         "_lingered",
-        "_lingering",
         "_runtime",
         "_sock",
         "_stats",
         "_timer",
         "_transport",
+        "_untaken",
         "_way_in",
         "_wheel",
         "blocked",
@@ -113,8 +118,9 @@ class AppConnection(asyncio.Protocol):
         self.ended = False
         """FIN has come; what is asked is still answered."""
         self._closing = False
-        self._lingering = False
         self._lingered = 0
+        self._untaken = math.inf
+        """Bytes that waited for the app at the last look."""
 
     def __repr__(self) -> str:
         return f"<AppConnection {self.exchange!r}>" if self.exchange else "<AppConnection idle>"
@@ -190,6 +196,7 @@ class AppConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.blocked = False
+        self._untaken = math.inf
         if self.exchange is not None:
             self.exchange.app_unblocked()
         else:
@@ -249,16 +256,19 @@ class AppConnection(asyncio.Protocol):
             self._wheel.arm(self._timer, now + self._idle_limit)
 
     def close(self) -> None:
-        """FIN, after what is written."""
+        """FIN, after what is written, for as long as the app takes it."""
         self._closing = True
         self.exchange = None
         self._transport.close()
+        self._untaken = self._transport.get_write_buffer_size()
+        if self._untaken:
+            self.arm(self._runtime.now() + STUCK_TIME)
 
     def abort(self) -> None:
         """RST: the app must not take what it got for complete."""
         self._closing = True
         self.exchange = None
-        if not self._transport.is_closing():
+        if self._sock.fileno() >= 0:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
@@ -281,7 +291,10 @@ class AppConnection(asyncio.Protocol):
     def _go_on(self) -> None:
         """The next pipelined request; without one, an app that has ended its side is let go."""
         self._follows = False
-        if self.busy or self._closing or self.blocked:
+        if self.busy or self._closing:
+            return
+        if self.blocked:
+            self.arm(self._runtime.now() + self._idle_limit)
             return
         held, self._held = self._held, b""
         self._resume(_PIPELINE)
@@ -416,9 +429,8 @@ class AppConnection(asyncio.Protocol):
         self._closing = True
         self._held = b""
         if not unread or self.ended:
-            self._transport.close()
+            self.close()
             return
-        self._lingering = True
         self._resume(self._hold)
         self.write_eof()
         self.arm(now + LINGER_TIME)
@@ -426,15 +438,26 @@ class AppConnection(asyncio.Protocol):
     def _discard(self, data: bytes) -> None:
         self._lingered += len(data)
         if self._lingered > LINGER_BYTES:
-            self._transport.close()
+            self.close()
 
     def _expired(self, now: float) -> None:
         if self.exchange is not None:
             self.exchange.expired(now)
+        elif self.blocked or self._transport.is_closing():
+            self._wait_until_taken(now)
         elif self._head_began and not self._closing:
             self._refuse(FAILURES["head_timeout"], self._way_in.entrance.service)
         else:
             self.close()
+
+    def _wait_until_taken(self, now: float) -> None:
+        """What is written goes first, but not to an app that takes none of it."""
+        left = self._transport.get_write_buffer_size()
+        if left >= self._untaken:
+            self.abort()
+        else:
+            self._untaken = left
+            self.arm(now + STUCK_TIME)
 
     # Flow control
 

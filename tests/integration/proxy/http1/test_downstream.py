@@ -6,8 +6,9 @@ import pytest
 
 from sidecar.cluster.policy import Keepalive, Limits, Timeouts, WaitForInstance
 from sidecar.errors import FAILURES
+from sidecar.proxy.http1 import downstream
 from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, answering, hanging
-from tests.support.stack import GET, POST, MakeStack, ask, call, read, until
+from tests.support.stack import GET, POST, MakeStack, Stack, ask, call, read, until
 
 GET_10 = b"GET /a HTTP/1.0\r\n\r\n"
 MB = 1024 * 1024
@@ -410,6 +411,66 @@ async def test_an_instance_that_reads_slowly_stops_the_app(stack: MakeStack) -> 
             assert proxy.runtime.replay_bytes == 0
             start.set()
             assert (await read(app)).status == 200
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of a second is as good as five for an app that never reads."""
+    monkeypatch.setattr(downstream, "STUCK_TIME", 0.1)
+
+
+async def glut(proxy: Stack, app: Talk) -> downstream.AppConnection:
+    """Asks for more answers than all buffers hold and reads none; when the proxy can write no more."""
+    app.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await app.send(GET * 400)
+    await until(lambda: len(proxy.runtime.connections) == 1)
+    (connection,) = proxy.runtime.connections
+    assert isinstance(connection, downstream.AppConnection)
+    await until(lambda: connection.blocked and not connection.busy)
+    return connection
+
+
+GLUT = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60000
+
+
+@pytest.mark.usefixtures("short_patience")
+async def test_an_app_that_asks_and_does_not_read_is_reset_in_the_end(stack: MakeStack) -> None:
+    """After the idle limit; it is told no 408, because all of its requests were complete."""
+    async with ScriptedPeer(answering(GLUT)) as peer:
+        proxy = stack(keepalive=Keepalive(app_idle_timeout=0.2))
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await glut(proxy, app)
+            await until(lambda: not len(proxy.runtime.connections))
+        assert set(proxy.codes) == {(200, "-")}
+
+
+@pytest.mark.usefixtures("short_patience")
+async def test_drain_does_not_wait_for_an_app_that_does_not_read(stack: MakeStack) -> None:
+    """Closing lets what is written go first, but only while any of it goes."""
+    async with ScriptedPeer(answering(GLUT)) as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await glut(proxy, app)
+            assert proxy.runtime.connections.close_idle() == 1
+            await until(lambda: not len(proxy.runtime.connections))
+
+
+@pytest.mark.usefixtures("short_patience")
+async def test_an_app_that_reads_slowly_gets_all_that_was_written(stack: MakeStack) -> None:
+    """A closed connection lasts as long as its app takes something now and then: nothing is cut short."""
+    async with ScriptedPeer(answering(GLUT)) as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await glut(proxy, app)
+            answers = len(proxy.codes)
+            proxy.runtime.connections.close_idle()
+            app.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            for _ in range(answers):
+                assert (await read(app)).status == 200
+            assert await app.head() == b""
 
 
 async def test_drain_ends_idle_connections_with_fin_and_active_ones_with_reset(stack: MakeStack) -> None:
