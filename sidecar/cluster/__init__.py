@@ -6,7 +6,7 @@
 - `membership`  takes lists, asks the guard, keeps the endpoints
 - `endpoint`    an instance and what we saw of it: exactly one state
 - `quarantine`  cannot be connected · `standing`, `outlier` answers badly · `leaving` announces its end · `stall` is silent
-- `choice`      who is asked first · `balancer` one of several equal ones
+- `choice`      who is asked first · `balancer` one of several equal ones · `agenda` whose turn it is
 - `retry`       what may be tried again, and the budget; `slots` counts the last ten seconds exactly
 - `cluster`     the whole of one service: apply(list), pick(), report() -> events
 - `events`      all that can happen, as values; `stats` plain integers that telemetry reads

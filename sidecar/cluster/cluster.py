@@ -8,6 +8,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Collection, Mapping, Sequence
 
+from sidecar.cluster.agenda import Agenda
 from sidecar.cluster.choice import ONE_AT_A_TIME, Choice
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State, state_of
 from sidecar.cluster.events import (
@@ -85,8 +86,23 @@ class Cluster:
         self._stalls = StallWatch(self.stats.answer_time, now)
         self._rng = rng
         self._waiting = 0
+        self._hurried = False
+        """Requests wait since a moment ago: all that refuse are to be tried earlier than planned."""
+        self._turns = Agenda()
+        """Whom time alone may do something to, and when."""
+        self._probes = Agenda()
+        """When they are to be dialled."""
+        self._overdue = Agenda()
+        """That time has come, by the time of their last try."""
         self._probes_out = 0
         self._penalties: deque[tuple[float, Endpoint]] = deque()
+        self._present: Counter[State] = Counter()
+        """How many of those present are in each state."""
+        self._next_step = math.inf
+        """When weights of those that ramp up are next to be taken anew."""
+        self._ramps_until = -math.inf
+        self._members_due = math.inf
+        """When the membership's `tick` has something to do."""
         self._choice = Choice((), policy.load_balancing, rng=rng, now=now)
         self._stale = False
         """A state or a weight changed: the choice has to be made anew."""
@@ -123,7 +139,7 @@ class Cluster:
     @waiting.setter
     def waiting(self, count: int) -> None:
         if count and not self._waiting:
-            self._remind(-math.inf)
+            self._hurried, self._due, self.next_due = True, -math.inf, -math.inf
         self._waiting = count
 
     @property
@@ -171,21 +187,19 @@ class Cluster:
     def registry_connected(self, now: float) -> list[Event]:
         """A registry session is open: for a minute whatever its lists miss is doubted."""
         self.guard.connected(now)
-        self._plan(now)
-        return []
+        return self._settle_touched([], now)
 
     def registry_disconnected(self, now: float) -> list[Event]:
         """The registry cannot be asked: nothing changes, and holds do not age."""
         self.guard.disconnected(now)
-        self._plan(now)
-        return []
+        return self._settle_touched([], now)
 
     def update_policy(self, policy: ServicePolicy, now: float) -> list[Event]:
         """Another policy with the same discovery: endpoints keep what we saw of them."""
         self.policy = policy
         self._members.update_policy(policy)
         self._outliers.policy = policy.outlier_detection
-        self._members.touched.update(self.endpoints.values())
+        self._members.touched.update(dict.fromkeys(self.endpoints.values()))
         return self._settle_touched([], now)
 
     # The operator
@@ -296,33 +310,36 @@ class Cluster:
         events = self._look_for_stalls(now)
         if now < self._due:
             self.next_due = min(self._due, self._next_look())
-            return self._with_panic(events, now)
-        events += self._members.tick(now)
+            return self._with_panic(events)
+        self._hurry()
+        if now >= self._members_due:
+            events += self._members.tick(now)
         while self._penalties and self._penalties[0][0] <= now:
             self._penalties.popleft()[1].penalty -= 1
-        for endpoint in self._restless():
-            self._outliers.serve(endpoint, now)
-            if -math.inf < endpoint.shut_until <= now:
-                events += self._readmit(endpoint, "ttl", now)
-            if -math.inf < endpoint.leaving_until <= now:
-                endpoint.leaving_until = -math.inf
-                self._stale = True
-            endpoint.trial = self._trial_at(endpoint) <= now
-            self._stale = self._stale or endpoint.ramp_from is not None
-            self._settle(endpoint, now)
-            events += news(endpoint, self.name, now)
+        if now >= self._next_step:
+            self._stale = True
+            self._next_step = now + RAMP_STEP if now < self._ramps_until else math.inf
+        for endpoint in self._turns.take(now):
+            events += self._take_turn(endpoint, now)
         return self._settle_touched(events, now)
 
     def probes_due(self, now: float) -> list[Endpoint]:
         """Endpoints to dial now, longest untried first; each is reported by `probed` exactly once."""
         if now < self._due:
             return []
-        due = sorted((e for e in self._restless() if self._probe_at(e) <= now), key=_last_tried)
-        chosen = due[: PROBES_AT_ONCE - self._probes_out]
-        for endpoint in chosen:
+        self._hurry()
+        for endpoint in self._probes.take(now):
+            self._overdue.put(endpoint, _last_tried(endpoint))
+        chosen: list[Endpoint] = []
+        while self._overdue and self._probes_out < PROBES_AT_ONCE:
+            endpoint = self._overdue.pop()
+            if (at := self._probe_at(endpoint)) > now:
+                self._probes.put(endpoint, at)
+                continue
             endpoint.probing = True
-        self._probes_out += len(chosen)
-        self._plan(now)
+            self._probes_out += 1
+            chosen.append(endpoint)
+        self._plan()
         return chosen
 
     def probed(self, endpoint: Endpoint, failure: Failure | None, now: float) -> list[Event]:
@@ -404,7 +421,6 @@ class Cluster:
         endpoint.last_failure = LastFailure(now, reason)
         endpoint.penalty += 1
         self._penalties.append((now + PENALTY, endpoint))
-        self._remind(now + PENALTY)
 
     def _look_for_stalls(self, now: float) -> list[Event]:
         stall_after = self.policy.outlier_detection.stall_after
@@ -424,7 +440,8 @@ class Cluster:
         return events
 
     def _next_look(self) -> float:
-        watched = self.policy.outlier_detection.stall_after is not None and len(self.endpoints) > 1
+        comparable = len(self.endpoints) > 1 or self._present[State.STALLED]
+        watched = self.policy.outlier_detection.stall_after is not None and comparable
         return self._stalls.next_look if watched else math.inf
 
     def _has_company(self, endpoint: Endpoint) -> bool:
@@ -433,28 +450,61 @@ class Cluster:
     # Keeping states, choice and plan up to date
 
     def _after(self, endpoint: Endpoint, events: list[Event], now: float) -> list[Event]:
-        self._settle(endpoint, now)
-        events += news(endpoint, self.name, now)
         self._members.touched.clear()  # a hold that ended concerns this endpoint alone
         self._members.forget(endpoint)
-        self._remind(self._due_at(endpoint, now))
-        return self._with_panic(events, now)
+        events += self._follow(endpoint, now)
+        self._plan()
+        return self._with_panic(events)
 
     def _settle_touched(self, events: list[Event], now: float) -> list[Event]:
         """After anything that may concern many: the list, the policy, time."""
         touched = self._members.touched
         for endpoint in touched:
-            self._settle(endpoint, now)
-            events += news(endpoint, self.name, now)
+            events += self._follow(endpoint, now)
         self._stale = self._stale or bool(touched)  # a weight may have changed where the state did not
         touched.clear()
-        events = self._with_panic(events, now)
-        self._plan(now)
-        return events
+        self._members_due = self._members.next_due(now)
+        self._plan()
+        return self._with_panic(events)
 
-    def _restless(self) -> list[Endpoint]:
-        """Those to whom time alone may do something: all but the plainly available."""
-        return [e for e in self.endpoints.values() if e.state is not _AVAILABLE or e.ramp_from is not None]
+    def _follow(self, endpoint: Endpoint, now: float) -> list[Event]:
+        """Its facts changed: state, verdict and turns follow."""
+        self._settle(endpoint, now)
+        if not self._members.knows(endpoint):
+            for agenda in (self._turns, self._probes, self._overdue):
+                agenda.drop(endpoint)
+            return []
+        told = news(endpoint, self.name, now)
+        self._turns.put(endpoint, self._turn_at(endpoint))
+        self._probes.put(endpoint, self._probe_at(endpoint))
+        if endpoint.ramp_from is not None:
+            until = endpoint.ramp_from + self.policy.load_balancing.slow_start
+            if until > now:
+                self._ramps_until = max(self._ramps_until, until)
+                self._next_step = min(self._next_step, now + RAMP_STEP)
+        return told
+
+    def _take_turn(self, endpoint: Endpoint, now: float) -> list[Event]:
+        """Does to it what time alone does."""
+        events: list[Event] = []
+        self._outliers.serve(endpoint, now)
+        if -math.inf < endpoint.shut_until <= now:
+            events += self._readmit(endpoint, "ttl", now)
+        if -math.inf < endpoint.leaving_until <= now:
+            endpoint.leaving_until = -math.inf
+            self._stale = True
+        endpoint.trial = self._trial_at(endpoint) <= now
+        return events + self._follow(endpoint, now)
+
+    def _hurry(self) -> None:
+        """Gives all that refuse the earlier turns that waiting requests ask for."""
+        if not self._hurried:
+            return
+        self._hurried = False
+        for endpoint in self.endpoints.values():
+            if endpoint.state is State.QUARANTINED:
+                self._turns.put(endpoint, self._turn_at(endpoint))
+                self._probes.put(endpoint, self._probe_at(endpoint))
 
     def _settle(self, endpoint: Endpoint, now: float) -> None:
         before, endpoint.state = endpoint.state, state_of(endpoint)
@@ -463,9 +513,20 @@ class Cluster:
                 endpoint.ejection.available += now - endpoint.since
             endpoint.since = now
             self._stale = True
-        elif endpoint.state in ONE_AT_A_TIME:
+        elif endpoint.trial or endpoint.state is State.PROBATION:
             self._stale = True
+        self._count(endpoint)
         endpoint.plain = self._is_plain(endpoint)
+
+    def _count(self, endpoint: Endpoint) -> None:
+        state = endpoint.state if endpoint.present else None
+        if state is endpoint.counted:
+            return
+        if endpoint.counted is not None:
+            self._present[endpoint.counted] -= 1
+        if state is not None:
+            self._present[state] += 1
+        endpoint.counted = state
 
     def _is_plain(self, endpoint: Endpoint) -> bool:
         policy = self.policy.outlier_detection
@@ -481,38 +542,32 @@ class Cluster:
         self._stale = False
         self._choice = Choice(self.endpoints.values(), self.policy.load_balancing, rng=self._rng, now=now)
 
-    def _with_panic(self, events: list[Event], now: float) -> list[Event]:
-        if not self._stale:
-            return events
-        self._sort(now)
-        states = {endpoint.state for endpoint in self.endpoints.values()}
-        panic = State.EJECTED in states and not states & _USED_BEFORE_EJECTED
+    def _with_panic(self, events: list[Event]) -> list[Event]:
+        states = self._present
+        panic = states[State.EJECTED] > 0 and not any(states[state] for state in _USED_BEFORE_EJECTED)
         if panic is not self.panic:
             self.panic = panic
             events.append(PanicEntered(service=self.name) if panic else PanicLeft(service=self.name))
         return events
 
-    def _plan(self, now: float) -> None:
-        self._due = min((self._due_at(endpoint, now) for endpoint in self._restless()), default=math.inf)
-        self._due = min(self._due, self._members.next_due(now), self._penalties[0][0] if self._penalties else math.inf)
-        self.next_due = min(self._due, self._next_look())
+    def _plan(self) -> None:
+        """Finds out when something is to be done next. Overdue probes without a free slot wait for a result."""
+        due = min(self._turns.first(), self._probes.first(), self._members_due, self._next_step)
+        if self._penalties:
+            due = min(due, self._penalties[0][0])
+        if self._hurried or (self._overdue and self._probes_out < PROBES_AT_ONCE):
+            due = -math.inf
+        self._due = due
+        self.next_due = min(due, self._next_look())
 
-    def _remind(self, at: float) -> None:
-        self._due = min(self._due, at)
-        self.next_due = min(self.next_due, at)
-
-    def _due_at(self, endpoint: Endpoint, now: float) -> float:
-        """When time alone will do something to this endpoint."""
-        due = min(
-            self._probe_at(endpoint), self._trial_at(endpoint) if not endpoint.trial else math.inf, due_at(endpoint)
-        )
+    def _turn_at(self, endpoint: Endpoint) -> float:
+        """When time alone will do something to this endpoint, probes and ramps apart."""
+        due = min(self._trial_at(endpoint) if not endpoint.trial else math.inf, due_at(endpoint))
         if endpoint.shut:
             due = min(due, endpoint.shut_until)
         if endpoint.ejected and endpoint.ejection is not None:
             due = min(due, endpoint.ejection.until)
-        if endpoint.leaving_until > -math.inf:
-            due = min(due, endpoint.leaving_until)
-        return due if endpoint.ramp_from is None else min(due, now + RAMP_STEP)
+        return min(due, endpoint.leaving_until) if endpoint.leaving_until > -math.inf else due
 
     def _probe_at(self, endpoint: Endpoint) -> float:
         if endpoint.probing or self.policy.protection.probe is Probe.NONE:

@@ -69,6 +69,7 @@ class Endpoint:
         "connections_idle",
         "consecutive_failures",
         "consecutive_gateway",
+        "counted",
         "ejection",
         "ejections",
         "failures",
@@ -122,6 +123,8 @@ class Endpoint:
         self.penalty = 0
         self.probing = False
         self.is_self = False
+        self.counted: State | None = None
+        """The state under which the cluster counts it among those present."""
         self.shut_until = -math.inf
         """Until when the operator keeps it out, loop time. An order about the address: whoever answers there."""
         self.begin_anew(now)

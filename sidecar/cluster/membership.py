@@ -50,8 +50,8 @@ class Membership:
         self.has_list = False
         self.origin: Origin | None = None
         self.confirmed_at: float | None = None
-        self.touched: set[Endpoint] = set()
-        """Endpoints whose facts changed here; whoever keeps their states empties it."""
+        self.touched: dict[Endpoint, None] = {}
+        """Endpoints whose facts changed here, in order; whoever keeps their states empties it."""
         self.shut: dict[str, float] = {}
         """Addresses that the operator keeps out, listed or not, and until when."""
         self._stats = stats
@@ -105,9 +105,13 @@ class Membership:
         """What is listed and what is held."""
         return tuple(endpoint.instance for endpoint in self.endpoints.values() if endpoint.present)
 
+    def knows(self, endpoint: Endpoint) -> bool:
+        """Whether it is one of ours still, be it only for what is in flight."""
+        return self.endpoints.get(endpoint.address) is endpoint
+
     def forget(self, endpoint: Endpoint) -> None:
         """Drops an endpoint that has left and has nothing in flight."""
-        if not endpoint.present and not endpoint.in_flight and self.endpoints.get(endpoint.address) is endpoint:
+        if not endpoint.present and not endpoint.in_flight and self.knows(endpoint):
             del self.endpoints[endpoint.address]
 
     def _take(self, push: Push, news: Snapshot, change: Difference, now: float) -> list[Event]:
@@ -159,10 +163,11 @@ class Membership:
                 endpoint.quarantine = None
             endpoint.instance, endpoint.listed = instance, True
             endpoint.shunned = address in news.shunned
-            self.touched.add(endpoint)
+            self.touched[endpoint] = None
         for address in change.removed:
             if (known := self.endpoints.get(address)) is not None:
                 known.listed = False
+                self.touched[known] = None
         return events
 
     def _hold(self) -> None:
@@ -170,7 +175,7 @@ class Membership:
             endpoint = self.endpoints[address]
             if endpoint.hold is not hold:
                 endpoint.hold = hold
-                self.touched.add(endpoint)
+                self.touched[endpoint] = None
 
     def _add(self, address: str, instance: Instance, now: float, events: list[Event]) -> Endpoint:
         endpoint = self.endpoints.get(address)
@@ -194,7 +199,7 @@ class Membership:
             events.append(HoldEnded(service=self.policy.name, endpoint=address, by=end.value, left=still))
             endpoint = self.endpoints[address]
             endpoint.hold = None
-            self.touched.add(endpoint)
+            self.touched[endpoint] = None
             if not endpoint.listed:
                 events.append(self._remove(endpoint))
         return events
@@ -206,7 +211,7 @@ class Membership:
 
     def _remove(self, endpoint: Endpoint) -> Event:
         endpoint.present = False
-        self.touched.add(endpoint)
+        self.touched[endpoint] = None
         self.forget(endpoint)
         return EndpointRemoved(service=self.policy.name, endpoint=endpoint.address, in_flight=endpoint.in_flight)
 

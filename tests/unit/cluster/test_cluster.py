@@ -2,6 +2,8 @@
 
 import math
 import random
+import sys
+from collections import Counter, deque
 from dataclasses import replace
 from typing import Any
 
@@ -135,6 +137,54 @@ def test_so_many_probes_are_in_the_air_at_once_and_no_more() -> None:
     assert stage.cluster.probes_due(stage.now) == []
     stage.cluster.probed(first[0], None, stage.now)
     assert len(stage.cluster.probes_due(stage.now)) == 1
+
+
+def _calls_for_a_result(endpoints: int) -> float:
+    """Python calls for one result of a probe, and for the next probe that is started in its place."""
+    stage = Stage()
+    stage.lists([Instance(f"10.1.{i // 250}.{i % 250}", 80) for i in range(endpoints)], origin=Origin.DISK)
+    cluster, now, calls = stage.cluster, stage.now, 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    cluster.tick(now)  # the look for stalls goes over all of them, four times a second
+    flying = deque(cluster.probes_due(now))
+    sys.setprofile(count)
+    try:
+        for i in range(100):
+            now += 0.001
+            cluster.probed(flying.popleft(), FAILURES["refused"] if i % 3 else None, now)
+            cluster.tick(now)
+            flying += cluster.probes_due(now)
+    finally:
+        sys.setprofile(None)
+    assert len(flying) == PROBES_AT_ONCE
+    return calls / 100
+
+
+def test_a_result_of_a_probe_costs_the_same_among_many() -> None:
+    """Of two thousand that wait for their first dial none but the next is asked: as much work as among two hundred."""
+    few, many = _calls_for_a_result(200), _calls_for_a_result(2000)
+    assert many <= few * 1.1
+    assert many < 150
+
+
+def test_a_result_does_not_sort_anew_until_somebody_is_picked(orders: Stage) -> None:
+    """A probe that fails again changes nothing about the choice; one that succeeds does, at the next pick."""
+    orders.call("refused", on="a")
+    orders.now += 1
+    orders.cluster.usable(orders.now)
+    choice = orders.cluster._choice
+    assert orders.probe() == ["a"]
+    assert orders.cluster.usable(orders.now)
+    assert orders.cluster._choice is choice
+    orders.now += 1
+    assert orders.probe("a") == ["a"]
+    assert orders.cluster._choice is choice
+    assert orders.call() is not None
+    assert orders.cluster._choice is not choice
 
 
 @pytest.mark.parametrize(
@@ -624,6 +674,19 @@ class ClusterMachine(RuleBasedStateMachine):
             assert endpoint.present or endpoint.in_flight
 
     @invariant()
+    def present_ones_are_counted(self) -> None:
+        cluster = self.stage.cluster
+        assert +cluster._present == Counter(e.state for e in cluster.endpoints.values() if e.present)
+
+    @invariant()
+    def time_misses_nobody(self) -> None:
+        """Whatever time or a probe is to do to an endpoint is planned no later than that."""
+        cluster = self.stage.cluster
+        for endpoint in cluster.endpoints.values():
+            assert cluster.next_due <= cluster._turn_at(endpoint)
+            assert cluster._overdue or cluster.next_due <= cluster._probe_at(endpoint)
+
+    @invariant()
     def nothing_that_refused_is_held_but_by_order(self) -> None:
         guard = self.stage.cluster.guard
         for address in guard.held if self.stage.now >= guard.ordered_until else ():
@@ -650,3 +713,4 @@ def test_a_thousand_lists_leave_nothing_behind() -> None:
         cluster.tick(float(i))
     assert len(cluster.endpoints) == 2
     assert len(cluster._penalties) <= 6
+    assert repr([cluster._turns, cluster._probes, cluster._overdue]) == "[<Agenda of 0>, <Agenda of 1>, <Agenda of 0>]"
