@@ -21,9 +21,6 @@ from sidecar.cluster.policy import Budget, NonIdempotent, Retry, RetryOn
 from sidecar.cluster.slots import SLOTS, Slots
 from sidecar.errors import Blame, Failure, Sent
 
-IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""RFC 9110 §9.2.2; the registered extensions (PROPFIND, SEARCH …) stay outside until operators ask for them."""
-
 
 class RetryBudget:
     """Counted retries: a share of the requests of the last ten seconds, plus a floor; one budget a service."""
@@ -66,7 +63,6 @@ class Attempt:
     """A byte of an answer went to the app."""
     retries: int = 0
     """Counted retries of this request so far."""
-    time_left: bool = True
     other_endpoint: bool = True
     """A usable endpoint is left that this request has not tried."""
 
@@ -215,7 +211,7 @@ def _obstacle(attempt: Attempt, kind: Kind, rule: Rule, policy: Retry) -> str | 
         return "body_too_large"
     if kind is Kind.STALLED and not attempt.other_endpoint:
         return "no_other_endpoint"
-    return None if attempt.time_left else "deadline"
+    return None
 
 
 def _price(attempt: Attempt, policy: Retry, budget: RetryBudget, now: float) -> str | None:

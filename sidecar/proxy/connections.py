@@ -1,6 +1,6 @@
 """Every connection that an app has open, across all listeners: what drain waits for and finally ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from sidecar.errors import Failure
@@ -34,13 +34,10 @@ class AppSide(Protocol):
 class AppConnections:
     """The open ones; idle ones count, because the app may still use them."""
 
-    __slots__ = ("_now", "_open", "empty_since")
+    __slots__ = ("_open",)
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._open: set[AppSide] = set()
-        self.empty_since: float = now()
-        """When the last one went, on the loop's clock; meaningless while any is open."""
 
     def __repr__(self) -> str:
         return f"<AppConnections {len(self._open)} open, {sum(c.busy for c in self._open)} busy>"
@@ -56,12 +53,6 @@ class AppConnections:
 
     def discard(self, connection: AppSide) -> None:
         self._open.discard(connection)
-        if not self._open:
-            self.empty_since = self._now()
-
-    def quiet_for(self, now: float) -> float:
-        """Seconds without any app connection; 0 while one is open."""
-        return 0.0 if self._open else now - self.empty_since
 
     def in_flight_under(self, upstream: Any) -> bool:
         """Whether any request is in flight that began under this service."""

@@ -79,7 +79,7 @@ class Runtime:
         self.now = now
         self.wall = wall
         self.wheel = Wheel(self.loop.call_later, now)
-        self.connections = AppConnections(now)
+        self.connections = AppConnections()
         self.request_id: Callable[[], bytes] = _request_ids().__next__
         """A new UUID (version 4)."""
         self.replay_bytes = 0

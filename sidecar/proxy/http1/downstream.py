@@ -225,7 +225,6 @@ class AppConnection(asyncio.Protocol):
         """After 101: what was read beyond the request is the first of the other protocol."""
         self._body = RawBody()
         held, self._held = self._held, b""
-        self._hold = _NOTHING if not self._hold else self._hold
         self._resume(_PIPELINE)
         if held:
             self.data_received(held)

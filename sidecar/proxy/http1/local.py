@@ -12,9 +12,6 @@ _REASONS = {
     505: b"HTTP Version Not Supported",
 }  # fmt: skip
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""Asks the app for its body where no instance will."""
-
 
 def body_size(answer: bytes) -> int:
     """How much of a whole answer is body: what counters and logs call bytes sent."""

@@ -1,7 +1,7 @@
 """Connections to instances that wait for the next request.
 
 Why it is careful: a pooled connection that the instance closes just when we write is the commonest loss of a
-request in a healthy system. Avoiding it is cheaper than curing it (http.md 3.3):
+request in a healthy system. Avoiding it is cheaper than curing it:
 
 - the connection used last is used first, so that the others age out instead of being kept lukewarm;
 - nothing is reused beyond the *ceiling* of its endpoint: the least of the configured limit, 80 % of what the
@@ -34,8 +34,9 @@ _NOT_POOLED = 1
 """An advertised timeout of 0 or 1 s leaves nothing to use."""
 
 TRUSTED = 0.01
-"""Seconds: a connection that served this recently is alive but for one in very many, and a request that may be
-repeated is, free of charge; the look costs more than all those repeats."""
+"""Seconds of idling up to which a pool with `trust` skips the look for an idempotent request. Such a connection is
+dead once in very many times, and then the free retry of `reset-before-response` makes up for it (so where that word
+is missing, nobody is trusted); all those retries together cost less than the looks."""
 
 _RELAX = 0.1 / 3600
 """A learned ceiling grows by a tenth an hour: servers get other settings, too."""

@@ -16,7 +16,7 @@ from sidecar.proxy.http1.parser import METHODS
 from sidecar.proxy.http1.request_fields import RequestFields, request_fields, trace_id, valid_authority
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-"""Methods that may be applied twice, as the contract lists them."""
+"""Methods that may be applied twice (RFC 9110 §9.2.2); registered extensions such as PROPFIND stay outside."""
 
 LEADING_BLANK: Final = 8
 """Bytes of empty lines that may precede a request (RFC 9112 §2.2 asks for one line at least)."""
@@ -40,10 +40,8 @@ class RequestHead:
 
     __slots__ = (
         "_came_with",
-        "absolute",
         "authority",
         "block",
-        "expect_continue",
         "framing",
         "idempotent",
         "keep_alive",
@@ -58,13 +56,10 @@ class RequestHead:
         "upgrade",
     )
 
-    absolute: bool
-    """The target came in absolute-form: we were addressed as a forward proxy."""
     authority: bytes | None
     """Whom the app calls: the host of an absolute target, else `Host`; None: HTTP/1.0 without one."""
     block: bytes
     """The fields that go on."""
-    expect_continue: bool
     framing: Framing
     idempotent: bool
     """May be applied twice without harm."""
@@ -101,9 +96,7 @@ class RequestHead:
         self.target = target
         self.minor = minor
         self.size = size
-        self.absolute = False
         self.authority = fields.authority
-        self.expect_continue = fields.expect_continue
         self.framing = fields.framing
         self.keep_alive = fields.keep_alive
         self.length = fields.length
@@ -164,7 +157,6 @@ class RequestHead:
         authority, rest = found[2], found[3]
         if authority[:1] in {b"", b":"} or not valid_authority(authority):
             raise BadMessage(BAD_REQUEST, "invalid host in the request target")
-        self.absolute = True
         self.authority = authority
         self.block = without(self.block, {b"proxy-authorization"})
         if rest[:1] != b"/":

@@ -36,7 +36,6 @@ class RequestFields:
         "codings",
         "connection",
         "cut",
-        "expect_continue",
         "framing",
         "keep_alive",
         "length",
@@ -51,7 +50,6 @@ class RequestFields:
     """`Host`; None: HTTP/1.0 without one."""
     cut: list[bytes]
     """The lines that end here."""
-    expect_continue: bool
     framing: Framing
     keep_alive: bool
     length: int
@@ -69,7 +67,6 @@ class RequestFields:
         self.codings: list[bytes] = []
         self.connection: list[bytes] = []
         self.cut = []
-        self.expect_continue = False
         self.framing = Framing.NONE
         self.length = -1
         self.offers = None
@@ -151,11 +148,8 @@ def _upgrade(seen: RequestFields, value: bytes) -> bool:
     return True
 
 
-def _expect(seen: RequestFields, value: bytes) -> bool:
-    if seen.minor == 0:
-        return True
-    seen.expect_continue = seen.expect_continue or value.lower() == b"100-continue"
-    return False
+def _expect(seen: RequestFields, _value: bytes) -> bool:
+    return seen.minor == 0
 
 
 def _cut(_seen: RequestFields, _value: bytes) -> bool:

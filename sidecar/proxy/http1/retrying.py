@@ -35,7 +35,6 @@ def judge(
         proven_undelivered=proven,
         responded=exchange.responded,
         retries=trouble.counted if trouble is not None else 0,
-        time_left=True,
         other_endpoint=not stalled or _someone_else(exchange),
     )
     return decide(facts, exchange.upstream.policy.retry, exchange.upstream.budget, now)

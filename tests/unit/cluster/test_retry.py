@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from sidecar.cluster.policy import Budget, NonIdempotent, Retry, RetryOn
 from sidecar.cluster.retry import (
-    IDEMPOTENT_METHODS,
     RULES,
     Action,
     Attempt,
@@ -59,7 +58,6 @@ def test_every_kind_has_a_rule_for_both_sorts_of_methods() -> None:
         (failed("closed", proven_undelivered=True, **POST), Decision(Action.AMBIGUOUS, denied="non_idempotent")),
         (failed("response_timeout"), Decision(Action.RETRY_COUNTED, "timeout")),
         (failed("response_timeout", **POST), Decision(Action.FAIL, denied="non_idempotent")),
-        (failed("response_timeout", time_left=False), Decision(Action.FAIL, denied="deadline")),
         (failed("protocol"), Decision(Action.FAIL)),
         (failed("app_left"), Decision(Action.DROP)),
         (failed("app_left", responded=True), Decision(Action.DROP)),
@@ -154,7 +152,6 @@ ATTEMPTS = st.builds(
     proven_undelivered=st.booleans(),
     responded=st.booleans(),
     retries=st.integers(0, 3),
-    time_left=st.booleans(),
     other_endpoint=st.booleans(),
 )
 RETRIES = {Action.RETRY_FREE, Action.RETRY_COUNTED}
@@ -174,12 +171,11 @@ def test_a_request_that_may_have_been_executed_is_never_executed_twice(
 
 @given(ATTEMPTS, st.sets(st.sampled_from(RetryOn)))
 def test_a_retry_has_a_reason_and_a_refusal_has_none(attempt: Attempt, words: set[RetryOn]) -> None:
-    """Reason and denial exclude each other, and after a byte to the app or the end of time there is no retry."""
+    """Reason and denial exclude each other, and after a byte to the app there is no retry."""
     decision = outcome(attempt, replace(ALL, retry_on=frozenset(words)))
     assert (decision.action in RETRIES) == (decision.reason is not None)
     assert decision.reason is None or decision.denied is None
     if decision.action in RETRIES:
-        assert attempt.time_left
         assert not attempt.responded
 
 
@@ -218,8 +214,3 @@ def test_no_ten_seconds_see_more_retries_than_their_budget(steps: list[tuple[str
             recent = sum(second > int(now) - 10 for second in retries)
             asked = sum(second > int(now) - 10 for second in requests)
             assert recent <= asked * percent / 100 + 2
-
-
-def test_idempotent_methods_are_those_of_the_contract() -> None:
-    """POST and PATCH are not among them."""
-    assert frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}) == IDEMPOTENT_METHODS

@@ -23,24 +23,9 @@ class Side:
     def look_for_stall(self, upstream: Any, now: float) -> None: ...
 
 
-def test_quiet_begins_when_the_last_connection_goes() -> None:
-    """Idle ones count as open: the app may still use them."""
-    clock = [10.0]
-    connections = AppConnections(lambda: clock[0])
-    assert connections.quiet_for(12.0) == 2.0
-    one, two = Side(busy=False), Side(busy=True)
-    connections.add(one)
-    connections.add(two)
-    connections.discard(one)
-    assert connections.quiet_for(20.0) == 0.0
-    clock[0] = 30.0
-    connections.discard(two)
-    assert connections.quiet_for(31.5) == 1.5
-
-
 def test_idle_ones_are_closed_and_active_ones_are_cut() -> None:
     """Each kind by its own call, counted."""
-    connections = AppConnections(lambda: 0.0)
+    connections = AppConnections()
     idle, busy = Side(busy=False), Side(busy=True)
     connections.add(idle)
     connections.add(busy)
@@ -54,7 +39,7 @@ def test_idle_ones_are_closed_and_active_ones_are_cut() -> None:
 
 def test_requests_in_flight_are_known_by_the_service_they_began_under() -> None:
     """A replaced upstream is needed as long as one request of it is in flight."""
-    connections = AppConnections(lambda: 0.0)
+    connections = AppConnections()
     idle, busy = Side(busy=False), Side(busy=True)
     connections.add(idle)
     assert not connections.in_flight_under("old")

@@ -481,7 +481,6 @@ async def test_drain_ends_idle_connections_with_fin_and_active_ones_with_reset(s
         async with proxy.app() as idle, proxy.app() as active:
             await active.send(GET)
             await until(lambda: bool(peer.talks) and len(proxy.runtime.connections) == 2)
-            assert proxy.runtime.connections.quiet_for(proxy.now) == 0.0
             assert proxy.runtime.connections.close_idle() == 1
             assert await idle.until_closed() == b""
             assert proxy.runtime.connections.abort_active(FAILURES["cut_by_drain"]) == 1
@@ -489,5 +488,3 @@ async def test_drain_ends_idle_connections_with_fin_and_active_ones_with_reset(s
                 await active.reader.read()
         assert proxy.codes == [(0, "LR")]
         await until(lambda: len(proxy.runtime.connections) == 0)
-        await asyncio.sleep(0.01)
-        assert proxy.runtime.connections.quiet_for(proxy.now) > 0

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.cluster.policy import Limits
 from sidecar.errors import FAILURES, Failure
-from sidecar.proxy.http1.local import CONTINUE, LocalAnswer, body_size
+from sidecar.proxy.http1.local import LocalAnswer, body_size
 from sidecar.proxy.http1.request import RequestHead, read_request
 
 DATE = b"Sat, 31 Jan 2026 10:00:00 GMT"
@@ -101,8 +101,3 @@ def test_every_failure_with_a_status_has_an_answer(failure: Failure) -> None:
     response, body = parsed(LocalAnswer(failure).to_app(None, keep_alive=False, date=DATE))
     assert (response.status_code, bool(response.reason), bool(body)) == (failure.status, True, True)
     assert (b"retry-after" in dict(response.headers)) is (failure.status == 503)
-
-
-def test_continue_asks_for_the_body() -> None:
-    """The interim answer we make where no instance will."""
-    assert CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
