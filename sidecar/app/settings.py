@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from sidecar.cluster.policy import Keepalive, Limits, ServicePolicy, Timeouts
 from sidecar.config import Config
 from sidecar.discovery.credentials import AccessKey, Secret, User
-from sidecar.discovery.options import NacosOptions, Tls
+from sidecar.discovery.options import NacosOptions, Tls, Transport
 
 _WILDCARDS = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}
 
@@ -17,6 +17,7 @@ def nacos_options(config: Config) -> NacosOptions:
     nacos = config.nacos
     return NacosOptions(
         server_addresses=tuple(str(address) for address in nacos.server_addresses),
+        transport=Transport(nacos.transport),
         grpc_port_offset=nacos.grpc_port_offset,
         context_path=nacos.context_path,
         namespace=nacos.namespace,
@@ -30,6 +31,7 @@ def nacos_options(config: Config) -> NacosOptions:
         request_timeout=nacos.request_timeout,
         liveness_interval=nacos.liveness_interval,
         reconcile_interval=nacos.reconcile_interval,
+        poll_interval=nacos.poll_interval,
         reconnect_backoff=nacos.reconnect_backoff,
         snapshot_dir=nacos.snapshot_dir,
         snapshot_max_age=nacos.snapshot_max_age,

@@ -35,13 +35,18 @@ class Reply:
         words = " ".join(self.text.split())[:200]
         return f"HTTP {self.status}: {words}" if self.status else f"not HTTP: {words}"
 
+    def body(self) -> Any:
+        """Whatever JSON it is; None where it is none."""
+        with suppress(ValueError):
+            return json.loads(self.text)
+        return None
+
     def json(self) -> dict[str, Any]:
         """The object that it holds; later servers wrap one in `data`. Empty where it holds none."""
-        with suppress(ValueError):
-            body = json.loads(self.text)
-            if isinstance(body, dict):
-                return body["data"] if isinstance(body.get("data"), dict) else body
-        return {}
+        body = self.body()
+        if not isinstance(body, dict):
+            return {}
+        return body["data"] if isinstance(body.get("data"), dict) else body
 
 
 class Http:

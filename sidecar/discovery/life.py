@@ -14,7 +14,7 @@ from sidecar.cluster.instance import Via
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.judge import Judge
 from sidecar.discovery.options import NacosOptions, Server
-from sidecar.discovery.planner import MAX_IN_FLIGHT, Planner
+from sidecar.discovery.planner import MAX_IN_FLIGHT, SPACING, Planner
 from sidecar.discovery.session import (
     ErrorAnswer,
     Listing,
@@ -71,19 +71,13 @@ class Life:
         self._loop = asyncio.get_running_loop()
         self._born = self._loop.time()
         self._judge = Judge(rng=rng, now=self._born)
-        self._planner = Planner(
-            keys,
-            liveness=options.liveness_interval,
-            reconcile=options.reconcile_interval,
-            rng=rng,
-            now=self._born,
-        )
+        self._session = factory(server, options, self)
+        self._planner = self._plan(rng)
         self._heard: dict[ServiceKey, _Heard] = {}
         self._waiting: list[tuple[ServiceKey, Listing | Unreadable]] | None = []
         self._trouble: Trouble | None = None
         self._woken = asyncio.Event()
         self._asking: set[asyncio.Task[Any]] = set()
-        self._session = factory(server, options, self)
 
     @property
     def age(self) -> float:
@@ -147,6 +141,15 @@ class Life:
         """The session says that it is over; the first reason counts."""
         self._trouble = self._trouble or trouble
         self._woken.set()
+
+    def _plan(self, rng: Rng) -> Planner:
+        options, pace = self._options, SPACING
+        liveness, reconcile = options.liveness_interval, options.reconcile_interval
+        if self._session.polls:
+            reconcile = options.poll_interval
+            liveness = max(liveness, reconcile)
+            pace = min(pace, reconcile / (2 * len(self._keys)))
+        return Planner(self._keys, liveness=liveness, reconcile=reconcile, rng=rng, now=self._born, spacing=pace)
 
     async def _subscribe_all(self) -> None:
         gate = asyncio.Semaphore(MAX_IN_FLIGHT)

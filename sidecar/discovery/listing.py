@@ -7,6 +7,7 @@ no instance, nor is one whose "ip" is neither an address nor a name; weights com
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -27,13 +28,20 @@ _HOST = re.compile(
 class Host(Protocol):
     """One entry of a list, as the library gives it after it has checked the types."""
 
-    ip: str
-    port: int
-    weight: float
-    healthy: bool
-    enabled: bool
-    clusterName: str  # noqa: N815 - the wire's own names
-    metadata: dict[Any, Any]
+    @property
+    def ip(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def healthy(self) -> bool: ...
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def clusterName(self) -> str: ...  # noqa: N802 - the wire's own names
+    @property
+    def metadata(self) -> dict[Any, Any]: ...
 
 
 class ServiceInfo(Protocol):
@@ -47,13 +55,51 @@ class ServiceInfo(Protocol):
 
 def listing(info: ServiceInfo) -> Listing:
     """The list in our words; the order is kept, duplicates too."""
-    instances = tuple(_instance(host) for host in info.hosts if _HOST.fullmatch(host.ip) and 0 < host.port <= 65535)
-    return Listing(instances, protect=info.reachProtectionThreshold)
+    return Listing(_instances(info.hosts), protect=info.reachProtectionThreshold)
+
+
+@dataclass(frozen=True, slots=True)
+class _JsonHost:
+    """One entry of a list as it came over HTTP; what is missing is what servers take it for."""
+
+    ip: str
+    port: int
+    weight: float
+    healthy: bool
+    enabled: bool
+    clusterName: str  # noqa: N815 - as above
+    metadata: dict[Any, Any]
+
+
+def from_json(hosts: Any, *, protect: bool) -> Listing:
+    """The list that a JSON value holds; raises TypeError, ValueError or KeyError where it holds none."""
+    if not isinstance(hosts, list):
+        raise TypeError(f"hosts is {type(hosts).__name__}")
+    return Listing(_instances(_json_host(host) for host in hosts), protect=protect)
+
+
+def _json_host(host: Any) -> _JsonHost:
+    ip, metadata = host["ip"], host.get("metadata") or {}
+    if not isinstance(ip, str) or not isinstance(metadata, dict):
+        raise TypeError(f"ip {ip!r}, metadata {type(metadata).__name__}")
+    return _JsonHost(
+        ip=ip,
+        port=int(host["port"]),
+        weight=float(host.get("weight", 1.0)),
+        healthy=host.get("healthy", True) is not False,
+        enabled=host.get("enabled", True) is not False,
+        clusterName=str(host.get("clusterName") or ""),
+        metadata=metadata,
+    )
 
 
 def key(name: str, group: str) -> ServiceKey:
     """Whom a list is about; servers may write `group@@name` into the name."""
     return ServiceKey(name.rpartition("@@")[2], group)
+
+
+def _instances(hosts: Iterable[Host]) -> tuple[Instance, ...]:
+    return tuple(_instance(host) for host in hosts if _HOST.fullmatch(host.ip) and 0 < host.port <= 65535)
 
 
 def _instance(host: Host) -> Instance:

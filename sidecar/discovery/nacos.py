@@ -97,6 +97,8 @@ class _Failed(NacosException):  # type: ignore[misc]  # the library is untyped
 class NacosSession:
     """Implements `Session` for servers 2.x and 3.x over gRPC."""
 
+    polls = False
+
     def __init__(self, server: Server, options: NacosOptions, owner: Owner, access: Access) -> None:
         config = ClientConfig(server_addresses=str(server), namespace_id=options.namespace, app_name=options.app_name)
         config.grpc_config = GRPCConfig(port_offset=options.grpc_port_offset)

@@ -1,5 +1,6 @@
 """How to reach the registry: the `nacos:` section of the configuration, as frozen values. Durations are seconds."""
 
+import enum
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,14 @@ class Server:
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
+class Transport(enum.Enum):
+    """How lists are had."""
+
+    AUTO = "auto"
+    GRPC = "grpc"
+    HTTP = "http"
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """TLS towards the registry: no `ca_file` = the system's, no `server_name` = the host dialled."""
@@ -58,6 +67,7 @@ class NacosOptions:
     """One registry, its clocks, and where the last-good lists are kept."""
 
     server_addresses: tuple[str, ...] = (f"127.0.0.1:{DEFAULT_PORT}",)
+    transport: Transport = Transport.AUTO
     grpc_port_offset: int = 1000
     context_path: str = "/nacos"
     namespace: str = "public"
@@ -69,6 +79,7 @@ class NacosOptions:
     request_timeout: float = 1.0
     liveness_interval: float = 3.0
     reconcile_interval: float = 30.0
+    poll_interval: float = 2.0
     reconnect_backoff: Range = DEFAULT_BACKOFF
     snapshot_dir: Path | None = None
     snapshot_max_age: float = 24 * 3600.0

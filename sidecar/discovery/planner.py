@@ -7,7 +7,7 @@ When a service is due, the earliest of:
   reconciled   `reconcile` after it was last asked, ±20 % so that a fleet does not ask in step
   again        at the moment somebody names: a differing answer, an error
 and some service at least every `liveness` seconds, as proof of life: doubted ones first, then whoever waited longest.
-Bounds: 20 queries a second, 8 in flight, one in flight per service.
+Bounds: 20 queries a second unless `spacing` says otherwise, 8 in flight, one in flight per service.
 """
 
 import math
@@ -37,9 +37,29 @@ class _Turn:
 class Planner:
     """The turns of all services of one session."""
 
-    __slots__ = ("_alive_by", "_doubted", "_in_flight", "_liveness", "_next_slot", "_reconcile", "_rng", "_turns")
+    __slots__ = (
+        "_alive_by",
+        "_doubted",
+        "_in_flight",
+        "_liveness",
+        "_next_slot",
+        "_reconcile",
+        "_rng",
+        "_spacing",
+        "_turns",
+    )
 
-    def __init__(self, keys: Iterable[ServiceKey], *, liveness: float, reconcile: float, rng: Rng, now: float) -> None:
+    def __init__(
+        self,
+        keys: Iterable[ServiceKey],
+        *,
+        liveness: float,
+        reconcile: float,
+        rng: Rng,
+        now: float,
+        spacing: float = SPACING,
+    ) -> None:
+        self._spacing = spacing
         self._liveness = liveness
         self._reconcile = reconcile
         self._rng = rng
@@ -69,7 +89,7 @@ class Planner:
         turn.again_at = math.inf
         turn.reconcile_at = now + self._jittered_reconcile()
         self._in_flight += 1
-        self._next_slot = now + SPACING
+        self._next_slot = now + self._spacing
         self._alive_by = now + self._liveness * (1 - 0.2 * self._rng.random())
 
     def done(self, key: ServiceKey) -> None:

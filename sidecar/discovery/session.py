@@ -95,6 +95,9 @@ class Owner(Protocol):
 class Session(Protocol):
     """One connection to one registry node."""
 
+    polls: bool
+    """Nothing comes by itself: every service is to be asked each `poll_interval`."""
+
     async def open(self) -> None:
         """Connects and introduces itself; raises RequestError. The caller sets the time limit."""
         ...

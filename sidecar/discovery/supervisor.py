@@ -1,8 +1,7 @@
 """The registry as a source of lists: opens a session, throws it away on trouble, opens the next.
 
 Why: a client that repairs itself can be wrong in ways that nobody sees; one that is replaced starts from what the
-registry says now. `approach` says where and when to try, `life` runs one session, here they are put in a row.
-Before a session is opened the server's port is knocked at, so that a closed one costs neither side much.
+registry says now. `approach` says where and when to try, `ways` over what, `life` runs one session; here they are put in a row.
 """
 
 import asyncio
@@ -21,12 +20,12 @@ from sidecar.discovery.access import Access
 from sidecar.discovery.approach import Approach, Miss
 from sidecar.discovery.life import Life
 from sidecar.discovery.nacos import NacosSession
-from sidecar.discovery.options import NacosOptions, Server
+from sidecar.discovery.options import NacosOptions, Server, Transport
+from sidecar.discovery.polling import PollingSession
 from sidecar.discovery.session import (
     STARTING,
     ErrorAnswer,
     Listing,
-    Owner,
     RequestError,
     ServiceKey,
     SessionFactory,
@@ -34,9 +33,9 @@ from sidecar.discovery.session import (
 )
 from sidecar.discovery.source import EPOCHS, SEQUENCES, Connected, Disconnected, Identified, Malformed, Update
 from sidecar.discovery.version import Identity, complaint
+from sidecar.discovery.ways import Ways
 from sidecar.tasks import spawn
 
-KNOCK_TIMEOUT = 1.0
 CLOSE_TIMEOUT = 2.0
 
 _log = logging.getLogger("sidecar")
@@ -62,7 +61,8 @@ class NacosSource:
         self._rng = rng
         self._stats = stats
         self._access = Access(options, rng=rng)
-        self._factory = session or self._over_grpc
+        self._factory = session
+        self._ways = Ways(options.servers, options.transport)
         self._approach = Approach(options.servers, backoff=options.reconnect_backoff, rng=rng)
         self._updates: asyncio.Queue[Update | None] = asyncio.Queue()
         self._doubted: frozenset[ServiceKey] = frozenset()
@@ -109,37 +109,24 @@ class NacosSource:
         for name in self._names[key]:
             self._updates.put_nowait(Malformed(name, epoch, error))
 
-    def _over_grpc(self, server: Server, options: NacosOptions, owner: Owner) -> NacosSession:
-        return NacosSession(server, options, owner, self._access)
-
     async def _supervise(self) -> None:
         while True:
             server, pause = self._approach.next()
             await asyncio.sleep(pause)
-            miss = await self._knock(server) or await self._live(server)
+            way = await self._ways.to(server)
+            miss = way if isinstance(way, Miss) else await self._live(server, way)
             if miss is not None:
                 self._approach.missed(miss)
                 self._say_lost(0, server, Trouble.OPEN_FAILED)
 
-    @staticmethod
-    async def _knock(server: Server) -> Miss | None:
-        """A plain connect: tells a closed port from an open one without waking the client library."""
-        try:
-            async with asyncio.timeout(KNOCK_TIMEOUT):
-                _, writer = await asyncio.open_connection(server.host, server.grpc_port)
-        except ConnectionRefusedError:
-            return Miss.REFUSED
-        except TimeoutError:
-            return Miss.FAILED
-        except (OSError, UnicodeError):
-            return Miss.STARTING  # no name (or none that can be) or no route yet: known at once, cheap to ask again
-        writer.close()
-        return None
+    def _session_over(self, way: Transport) -> SessionFactory:
+        kind = PollingSession if way is Transport.HTTP else NacosSession
+        return self._factory or (lambda server, options, owner: kind(server, options, owner, self._access))
 
-    async def _live(self, server: Server) -> Miss | None:
+    async def _live(self, server: Server, way: Transport) -> Miss | None:
         """One session from first to last; a Miss when it could not be opened."""
         life = Life(
-            self._factory,
+            self._session_over(way),
             server,
             self._options,
             tuple(self._names),

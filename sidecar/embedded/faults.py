@@ -215,6 +215,11 @@ class HttpAnswer(Condition):
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcClosed(Condition):
+    """The gRPC port is closed and its connections are gone: a server of 1.x, or a firewall."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndStreams(Action):
     """Ends the streams of one connection id, or of all; `afterwards` is what becomes of its unary requests."""
 

@@ -26,6 +26,7 @@ from sidecar.embedded.faults import (
     EndStreams,
     Fault,
     FaultError,
+    GrpcClosed,
     PushNow,
     PushTiming,
     ResetConnections,
@@ -33,6 +34,7 @@ from sidecar.embedded.faults import (
     RevokeTokens,
     Starting,
 )
+from sidecar.embedded.gate import Gate
 from sidecar.embedded.grpc_server import GrpcServer
 from sidecar.embedded.heartbeats import CHECK_EVERY, Heartbeats
 from sidecar.embedded.http_server import NacosApi
@@ -116,7 +118,10 @@ class EmbeddedRegistry:
             self.connections, self._pushes, self._detector, self.faults, self.doorman, tls=self._tls
         )
         await self._grpc.start()
-        await self._grpc.gate.open(grpc)
+        if self.faults.find(GrpcClosed):
+            grpc.close()
+        else:
+            await self._grpc.gate.open(grpc)
         application = self._nacos_api.application(*self._knobs_api.routes())
         self._http = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._http.setup()
@@ -215,8 +220,8 @@ class EmbeddedRegistry:
                 self._act(fault)
             case Condition():
                 self.faults.set(fault)
-                if isinstance(fault, BlackHole) and self._grpc is not None:
-                    self._grpc.gate.freeze()
+                if self._grpc is not None:
+                    await self._shut_gate(fault, self._grpc.gate)
 
     def lift(self, name: str) -> None:
         """Ends the conditions of that name; raises `FaultError` where it is no condition."""
@@ -225,6 +230,9 @@ class EmbeddedRegistry:
         self.faults.clear(kind)
         if kind is BlackHole and self._grpc is not None:
             self._grpc.gate.thaw()
+        if kind is GrpcClosed and self._grpc is not None:
+            listening = socket.create_server((self.host, self.port + self.port_offset), backlog=1024)
+            spawn(self._grpc.gate.open(listening), name="registry-gate")
 
     async def restart(self, story: Restart) -> None:
         """Restarts as the story tells; returns as soon as clients can connect (they may be told 300 for a while)."""
@@ -250,6 +258,14 @@ class EmbeddedRegistry:
                 share = n / max(len(returning) - 1, 1)
                 at = story.starting_s + (story.return_after_s or 0.0) + share * story.return_over_s
                 self._later(at, self.naming.publish, client, service, instances)
+
+    @staticmethod
+    async def _shut_gate(fault: Condition, gate: Gate) -> None:
+        match fault:
+            case BlackHole():
+                gate.freeze()
+            case GrpcClosed():
+                await gate.close()
 
     def _act(self, action: Action) -> None:
         match action:

@@ -9,7 +9,7 @@ import pytest
 from sidecar.cluster.instance import Push, Via
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
-from sidecar.discovery.options import NacosOptions
+from sidecar.discovery.options import NacosOptions, Transport
 from sidecar.discovery.source import Connected, Disconnected
 from sidecar.discovery.supervisor import NacosSource
 from tests.support.java import TOOLS
@@ -57,6 +57,18 @@ async def test_queries_agree_with_pushes(source: WatchedSource, provider: JavaPr
     assert source.ports(Via.QUERY)[-1] == [provider.port]
     assert source.all(Push)[-1].protect is False
     assert source.all(Disconnected) == []
+
+
+async def test_without_grpc_lists_are_polled(nacos_server: NacosServer, provider: JavaProvider) -> None:
+    """The same instances over HTTP, and the end of one within the server's second and a poll."""
+    options = NacosOptions(server_addresses=(nacos_server.address,), transport=Transport.HTTP, poll_interval=0.5)
+    services = {"story": Discovery(service=SERVICE)}
+    polling = NacosSource(options, services, rng=random.Random(1), stats=ProcessStats())
+    async with watched(polling) as found:
+        await found.until(lambda: found.ports()[-1:] == [[provider.port]], within=10)
+        await provider.stop()
+        await found.until(lambda: found.ports()[-1] == [], within=3)
+        assert found.all(Disconnected) == []
 
 
 async def test_a_restarted_server_is_left_found_and_believed_no_sooner_than_it_speaks(

@@ -18,10 +18,25 @@ class OddServer:
     def __init__(self, answers: Mapping[str, bytes | None]) -> None:
         self.answers = dict(answers)
         self.seen: list[str] = []
+        self._serving: set[asyncio.Task[None] | None] = set()
         self.server = Server("127.0.0.1", 0, 0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request a connection; None is never answered, an unknown path is 404."""
+        self._serving.add(asyncio.current_task())
+        try:
+            await self._answer(reader, writer)
+        finally:
+            writer.close()
+
+    async def close(self) -> None:
+        """Ends what is still waited for."""
+        serving = [task for task in self._serving if task is not None]
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             length = next(
@@ -33,7 +48,6 @@ class OddServer:
                 await reader.read()
             else:
                 writer.write(reply)
-        writer.close()
 
 
 @contextlib.asynccontextmanager
@@ -46,3 +60,4 @@ async def odd_server(answers: Mapping[str, bytes | None]) -> AsyncIterator[OddSe
         yield odd
     finally:
         listening.close()
+        await odd.close()

@@ -60,6 +60,8 @@ class ScriptedRegistry:
 class ScriptedSession:
     """One session of a scripted registry."""
 
+    polls = False
+
     def __init__(self, registry: ScriptedRegistry, server: Server, owner: Owner) -> None:
         self.registry = registry
         self.server = server

@@ -14,6 +14,7 @@ from sidecar.discovery.login import DEFAULT_TTL, Login, NotLoggedInError, log_in
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.embedded.faults import Auth, HttpAnswer, LoginPath, RevokeTokens
 from sidecar.embedded.registry import EmbeddedRegistry
+from sidecar.tasks import spawn
 from tests.support.odd_server import answer, odd_server
 
 OPTIONS = NacosOptions(request_timeout=0.5)
@@ -167,7 +168,7 @@ async def test_closing_ends_a_login_under_way() -> None:
     """Nothing is left behind."""
     async with odd_server({V3: None}) as odd:
         login = user()
-        waiting = asyncio.create_task(login.token(odd.server))  # noqa: TID251 - ends with the test
+        waiting = spawn(login.token(odd.server), name="waiting")
         await asyncio.sleep(0.05)
         await login.close()
         assert (await asyncio.gather(waiting, return_exceptions=True))[0].__class__ is asyncio.CancelledError

@@ -26,6 +26,7 @@ def test_every_option_is_taken_from_the_file(tmp_path: Path) -> None:
     text = """
 nacos:
   server_addresses: "n1, n2:9000"
+  transport: http
   grpc_port_offset: 2000
   context_path: /registry
   namespace: dev
@@ -39,6 +40,7 @@ nacos:
   request_timeout: 2s
   liveness_interval: 4s
   reconcile_interval: 40s
+  poll_interval: 5s
   reconnect_backoff: 200ms..6s
   snapshot_dir: lists
   snapshot_max_age: 1h

@@ -5,14 +5,10 @@ from pathlib import Path
 import pytest
 
 from sidecar import __version__
-from sidecar.config.support import BUILT_VALUES, NOT_BUILT
+from sidecar.config.support import NOT_BUILT
 from tests.support.configs import MINIMAL, refusal, service
 
 TOP = ["unmatched: forward", "address_memory: 5m", "transparent: 127.0.0.1:1", "facade: {}"]
-NACOS = [
-    "transport: http",
-    "poll_interval: 3s",
-]
 ALLOWED = [
     "via: true",
     "protection: {second_opinion: false, on_empty: obey}",
@@ -30,13 +26,6 @@ def test_a_key_at_the_top_that_is_not_built_is_refused(tmp_path: Path, line: str
     assert f": not supported in {__version__}: leave it at " in found
 
 
-@pytest.mark.parametrize("line", NACOS)
-def test_a_key_of_the_registry_that_is_not_built_is_refused(tmp_path: Path, line: str) -> None:
-    """Polling."""
-    lines = refusal(tmp_path, MINIMAL + f"nacos: {{{line}}}\n")
-    assert f"not supported in {__version__}" in lines[0]
-
-
 @pytest.mark.parametrize("line", ["protocol: tcp", "tls: {}"])
 def test_a_key_of_a_service_that_is_not_built_is_refused_wherever_it_stands(tmp_path: Path, line: str) -> None:
     """On the service, and among the defaults."""
@@ -46,8 +35,8 @@ def test_a_key_of_a_service_that_is_not_built_is_refused_wherever_it_stands(tmp_
 
 
 def test_a_default_written_out_passes(tmp_path: Path) -> None:
-    """In any spelling; gRPC is what `auto` does already."""
-    text = "unmatched: refuse\naddress_memory: 600s\nfacade: null\nnacos: {poll_interval: 2000ms, tls: ~, transport: grpc}\n"
+    """In any spelling."""
+    text = "unmatched: refuse\naddress_memory: 600s\nfacade: ~\n"
     assert refusal(tmp_path, MINIMAL + text) == []
 
 
@@ -61,8 +50,6 @@ def test_the_table_names_keys_that_exist() -> None:
     """A key that is renamed cannot fall out of it unseen."""
     for section, keys in NOT_BUILT.items():
         assert set(keys) <= section.model_fields.keys()
-    for section, key in BUILT_VALUES:
-        assert key in NOT_BUILT[section]
 
 
 def test_the_example_marks_what_is_not_built() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.cluster.instance import Instance
-from sidecar.discovery.listing import HEAVIEST, key, listing
+from sidecar.discovery.listing import HEAVIEST, from_json, key, listing
 from sidecar.discovery.session import ServiceKey
 
 
@@ -94,3 +94,23 @@ def test_lists_in_another_order_have_the_same_members() -> None:
 def test_the_group_may_stand_in_the_name() -> None:
     """`group@@name` and `name` are the same service."""
     assert key("G@@orders", "G") == key("orders", "G") == ServiceKey("orders", "G")
+
+
+def test_a_list_from_http_is_read_field_by_field() -> None:
+    """What is missing is what servers take it for; fields of later versions are left alone."""
+    full = {"ip": "10.0.0.1", "port": 80, "weight": 2, "healthy": False, "enabled": False, "clusterName": "east"}
+    found = from_json([{**full, "metadata": {"zone": "a"}, "valid": True}, {"ip": "b", "port": "81"}], protect=True)
+    first, second = found.instances
+    assert (first.weight, first.healthy, first.enabled, first.cluster) == (2.0, False, False, "east")
+    assert dict(first.metadata) == {"zone": "a"}
+    assert second == listing(info(host(ip="b", port=81))).instances[0]
+    assert found.protect
+
+
+@pytest.mark.parametrize(
+    "hosts", [None, {}, "[]", [None], [{}], [{"ip": 1, "port": 1}], [{"ip": "a", "port": "x"}], [{"ip": "a"}]]
+)
+def test_what_is_no_list_is_never_an_empty_one(hosts: object) -> None:
+    """Null least of all."""
+    with pytest.raises((TypeError, ValueError, KeyError)):
+        from_json(hosts, protect=False)

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -184,3 +185,11 @@ def test_the_plan_never_sleeps_past_what_is_due(services: int) -> None:
         assert due is not None
         plan.asked(due, at)
         plan.done(due)
+
+
+def test_who_polls_may_ask_more_often() -> None:
+    """Two hundred services every two seconds: the pace of twenty a second is only the default."""
+    keys = [ServiceKey(str(n), "G") for n in range(200)]
+    plan = Planner(keys, liveness=2.0, reconcile=2.0, rng=Middle(), now=0.0, spacing=0.005)
+    asked = Counter(key for _, key in run(plan, 20.0))
+    assert min(asked[key] for key in keys) >= 7
