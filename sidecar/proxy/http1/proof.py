@@ -6,7 +6,7 @@ lets a proxy repeat what is known not to have been applied; the kernel sometimes
 The proof holds when all is true: Linux and TCP_INFO with 128 bytes or more; the peer's end was seen as FIN, not
 as an error; the connection is in state CLOSE, so a RST followed the FIN; and the count of acknowledged bytes is
 what it was before the request's first byte. A RST alone is none: a program that had read the request may reset,
-too. Nor is CLOSE_WAIT: the peer may still be reading (http.md 3.4 has the table of measured cases).
+too. Nor is CLOSE_WAIT: the peer may still be reading.
 
 What it cannot see: a peer that half-closes, executes what it reads afterwards, and resets before the kernel has
 acknowledged. `retry.non_idempotent: never` is the way out for such a peer, or for a relay that ends TCP before it.
