@@ -7,8 +7,8 @@ Pauses, ±20 %, doubling from 1 s:
   in vain   after a login that brought nothing
   again     between logins that are made because a token was refused, for the next one may be refused as well; those
             of a minute ago are forgotten. Renewals in time do not wait for this pause.
-At most 5 s where nobody answered. Where somebody did, 8 s for two minutes or so, since real servers learn a new
-password or right only after 15 s and more; then 30 s.
+At most 5 s; 30 s after a minute or two where somebody answered. Not sooner: real servers learn a new password or right
+only after 15 s and more.
 Recovery: another password than the one tried last is tried at once.
 A token is shown until there is a better one, since what it is refused for (one service) may not be all it is good for.
 """
@@ -20,7 +20,7 @@ from sidecar.clock import Rng
 RENEWED_AT = 0.8
 FIRST_PAUSE = 1.0
 UNANSWERED = (5.0, 5.0)
-ANSWERED = (8.0, 30.0)
+ANSWERED = (5.0, 30.0)
 """The longest pause, among the first tries in a row and later."""
 
 FIRST_TRIES = 20
