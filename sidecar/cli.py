@@ -290,6 +290,9 @@ def _add_status(commands: "_Commands") -> None:
         "status",
         _status,
         "show services and endpoints of a running sidecar",
+        "a service without endpoints: Nacos has not answered, or lists nobody under its name, group and namespace\n"
+        "STATE held: no longer listed, but it answers; quarantined: it refuses; ejected: its answers are bad;\n"
+        "UNTIL: when that ends or is tried again; every fact: --format json\n"
         "exit codes: 0 shown, 2 bad usage, 69 the admin port cannot be reached",
     )
     _admin_flag(parser)
@@ -339,7 +342,11 @@ def _add_registry(commands: "_Commands") -> None:
         "registry",
         _registry,
         "run the embedded Nacos alone: in memory, real gRPC and HTTP on loopback, with fault knobs",
+        "an instance without heartbeats:\n"
+        "  curl -X POST 'http://127.0.0.1:8848/nacos/v1/ns/instance?serviceName=NAME&ip=IP&port=PORT&ephemeral=false'\n"
         "knobs: GET /faults lists them, POST /faults/NAME sets one (JSON body), DELETE /faults/NAME lifts it\n"
+        "  curl -X POST http://127.0.0.1:8848/faults/forced_list -d '{}'     false empty lists, until\n"
+        "  curl -X DELETE http://127.0.0.1:8848/faults/forced_list\n"
         "exit codes: 0 stopped by a signal, 2 bad usage, 69 a port cannot be bound",
     )
     parser.add_argument(
