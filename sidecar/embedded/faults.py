@@ -152,7 +152,9 @@ class Answer(Condition):
 
 @dataclass(frozen=True, slots=True)
 class Detection(Condition):
-    """Idle clients: asked after `idle_s`, evicted without an answer in `answer_s`; `evict_anyway` is R-6."""
+    """Idle clients: asked after `idle_s`, evicted without an answer in `answer_s`; `evict_anyway`: though they answer,
+    as real servers now and then do.
+    """
 
     enabled: bool = True
     sweep_s: float = 3.0
@@ -261,7 +263,7 @@ class PushNow(Action):
 
 @dataclass(frozen=True, slots=True)
 class Restart(Action):
-    """Stops both ports for `down_s`, answers 300 for `starting_s`, and starts with an empty registry (R-1).
+    """Stops both ports for `down_s`, answers 300 for `starting_s`, and starts with an empty registry, as real servers do.
 
     Connections and what their clients registered are gone. Of the instances registered by hand `keep` of each
     service are there at once; the others return one by one: the first `return_after_s` after the server accepts,

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar import __version__
 from tests.support.containers import ROOT, TOOLS, build_image, in_a_pod, podman
-from tests.support.needs import find, require
+from tests.support.needs import find, missing, require
 
 CONFIG = """\
 version: 1
@@ -21,14 +21,11 @@ services:
 """
 
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="wheels made by this Python do not fit the 3.11 of the base image"
-)
-
-
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     require(*TOOLS)
+    if sys.version_info[:2] != (3, 11):
+        missing("wheels made by this Python do not fit the 3.11 of the base image")
     return build_image(tmp_path_factory.mktemp("context"))
 
 
