@@ -64,12 +64,14 @@ class Identity:
         self._asking.cancel()
 
     async def _ask(self) -> None:
-        while True:
-            token = await self._access.token(self._server)
-            with suppress(Unanswered):
-                async with Http(self._server, self._options) as http:
-                    self.version = await find_version(http, token)
-            if self.version is not None:
-                self._told(self.version)
-                return
+        while (version := await self._found()) is None:
             await asyncio.sleep(ASKED_AGAIN_AFTER)
+        self.version = version
+        self._told(version)  # in the same step: whoever read `version` before is told, whoever reads it later is not
+
+    async def _found(self) -> str | None:
+        token = await self._access.token(self._server)
+        with suppress(Unanswered):
+            async with Http(self._server, self._options) as http:
+                return await find_version(http, token)
+        return None

@@ -154,6 +154,11 @@ async def test_who_we_are_is_shown_over_http_too(registry: EmbeddedRegistry, how
             await polled.subscribe(ORDERS)
 
 
+def versions(source: WatchedSource) -> list[str]:
+    told = [said.version for kind in (Connected, Identified) for said in source.all(kind)]
+    return [version for version in told if version]
+
+
 async def test_a_registry_of_1x_is_found_out_and_polled(registry: EmbeddedRegistry) -> None:
     """With `auto`, about a second after the start; changes arrive within `poll_interval`, confirmations as well."""
     async with reading(registry, poll_interval=0.3) as (source, stats):
@@ -162,8 +167,8 @@ async def test_a_registry_of_1x_is_found_out_and_polled(registry: EmbeddedRegist
         registry.register("orders", "10.0.0.1", 3)
         assert await source.until(lambda: source.ports(Via.PUSH)[-1] == [1, 2, 3]) < 0.6
         await source.until(lambda: len(source.ports(Via.QUERY)) >= 2)
-        told = [source.all(Connected)[0].version, *(said.version for said in source.all(Identified))]
-        assert [version for version in told if version] == ["1.4.8"]
+        await source.until(lambda: versions(source))
+        assert versions(source) == ["1.4.8"]
         assert stats.reconnects == {}
 
 

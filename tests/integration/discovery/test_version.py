@@ -63,6 +63,16 @@ async def test_it_asks_until_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
         identity.close()
 
 
+async def test_knowing_and_telling_are_one_step() -> None:
+    """Between the two somebody would read the version, and then be told it once more."""
+    told: list[str] = []
+    async with odd_server({"/nacos/v3/admin/core/state": answer("200 OK", '{"data": {"version": "3.2.4"}}')}) as odd:
+        identity = Identity(odd.server, OPTIONS, Access(OPTIONS, rng=random.Random(1)), told.append)
+        while identity.version is None:
+            await asyncio.sleep(0)
+        assert told == ["3.2.4"]
+
+
 @pytest.mark.parametrize(
     ("known", "bad"),
     [("2.2.0", True), ("2.2.3", True), ("2.2.0.1", True), ("2.2.4", False), ("2.2.30", False), ("2.3.0", False)],
