@@ -64,7 +64,10 @@ class Identity:
         self._asking.cancel()
 
     async def _ask(self) -> None:
-        while (version := await self._found()) is None:
+        while True:
+            version = await self._found()
+            if version is not None:
+                break
             await asyncio.sleep(ASKED_AGAIN_AFTER)
         self.version = version
         self._told(version)  # in the same step: whoever read `version` before is told, whoever reads it later is not
