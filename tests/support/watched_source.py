@@ -28,7 +28,7 @@ class WatchedSource:
         pushes = [push for push in self.all(Push) if via is None or push.via is via]
         return [sorted(instance.port for instance in push.instances) for push in pushes]
 
-    async def until(self, seen: Callable[[], bool], *, within: float = 5.0) -> float:
+    async def until(self, seen: Callable[[], bool], *, within: float = 30.0) -> float:
         """Waits until `seen` after some update; returns the seconds waited, raises TimeoutError."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -38,7 +38,7 @@ class WatchedSource:
                 await self._news.wait()
         return loop.time() - began
 
-    async def next(self, kind: type[Update], *, within: float = 5.0) -> float:
+    async def next(self, kind: type[Update], *, within: float = 30.0) -> float:
         """Waits for one more of a kind than there are now."""
         known = len(self.all(kind))
         return await self.until(lambda: len(self.all(kind)) > known, within=within)
