@@ -1,0 +1,111 @@
+"""A wire between a sidecar and a registry that knows when which bytes passed.
+
+Both ports of the server have their counterpart here, so a client takes the relay for the server. Pushes are plain
+text on the wire: one is recognised by the name of its message and by something that it alone holds.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+
+from sidecar import clock
+from tests.support.ports import free_port
+
+_GRPC = 1000
+"""Distance of the gRPC port from the HTTP port."""
+
+_PUSH = b"NotifySubscriberRequest"
+
+
+class Relay:
+    """Listens on `address` for as long as the block of `relayed` lasts."""
+
+    def __init__(self, server_port: int) -> None:
+        self.port = free_port((0, _GRPC))
+        self._server_port = server_port
+        self._passed: list[tuple[float, bytes]] = []
+
+    @property
+    def address(self) -> str:
+        """What the sidecar is given as server address."""
+        return f"127.0.0.1:{self.port}"
+
+    def push_passed(self, mark: bytes) -> float | None:
+        """Wall time at which the first push that holds `mark` went to the sidecar; just before it was written."""
+        return next((at for at, data in self._passed if _PUSH in data and mark in data), None)
+
+    def passing(self, data: bytes) -> None:
+        """Called before the bytes are written."""
+        self._passed.append((clock.wall(), data))
+
+    async def open(self, offset: int) -> asyncio.Server:
+        """One of the two ports."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(
+            lambda: _Near(self._server_port + offset, self.passing), "127.0.0.1", self.port + offset
+        )
+
+
+@asynccontextmanager
+async def relayed(server_port: int) -> AsyncIterator[Relay]:
+    """A relay before the server whose HTTP port this is."""
+    relay = Relay(server_port)
+    servers = [await relay.open(offset) for offset in (0, _GRPC)]
+    try:
+        yield relay
+    finally:
+        for server in servers:
+            server.close()
+
+
+class _Near(asyncio.Protocol):
+    """The side of the sidecar; what comes before the far side is there waits."""
+
+    def __init__(self, port: int, passing: Callable[[bytes], None]) -> None:
+        self._port = port
+        self._passing = passing
+        self._far: asyncio.Transport | None = None
+        self._early = b""
+        self._dialling: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        near = cast("asyncio.Transport", transport)
+        self._dialling = asyncio.get_running_loop().create_task(self._dial(near))
+
+    def data_received(self, data: bytes) -> None:
+        if self._far is None:
+            self._early += data
+        else:
+            self._far.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._far is not None:
+            self._far.close()
+
+    async def _dial(self, near: asyncio.Transport) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            far, _ = await loop.create_connection(lambda: _Far(near, self._passing), "127.0.0.1", self._port)
+        except OSError:
+            near.abort()
+            return
+        self._far = far
+        far.write(self._early)
+        if near.is_closing():
+            far.close()
+
+
+class _Far(asyncio.Protocol):
+    """The side of the server."""
+
+    def __init__(self, near: asyncio.Transport, passing: Callable[[bytes], None]) -> None:
+        self._near = near
+        self._passing = passing
+
+    def data_received(self, data: bytes) -> None:
+        self._passing(data)
+        self._near.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._near.close()

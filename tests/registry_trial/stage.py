@@ -1,0 +1,122 @@
+"""What a row plays on: the sidecar in a process of its own, and an app whose calls never cease.
+
+    async with staged(scene, server.address, protection={"confirm": "3s", "max_hold": "8s"}) as stage:
+        await stage.settled(providers)              # the sidecar sends to exactly these
+        began = stage.now()
+        ...                                         # the fault
+        seconds = await stage.settled(others) - began
+        return await stage.measured([seconds])
+
+A stage counts from `staged` on; a call counts as failed unless it was answered 200.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.registry_trial.cast import Scene
+from tests.registry_trial.row import Measured
+from tests.support.sidecar_process import SidecarProcess, running
+from tests.support.until import until
+from tests.trial.load import Load, loaded
+
+RATE = 50.0
+"""Calls a second, half of them POSTs."""
+
+PATIENCE = 90.0
+"""Seconds for whatever a row waits for; a row that waits longer has nothing to measure."""
+
+_LOOK = 0.02
+"""Seconds between two looks at `/clusters`: what is measured by looking is so much too long at most."""
+
+_AFTERMATH = 0.5
+"""Seconds that calls go on after what a row measured."""
+
+
+class Stage:
+    """One sidecar, one service, one app."""
+
+    def __init__(self, sidecar: SidecarProcess, load: Load, service: str) -> None:
+        self.sidecar = sidecar
+        self.load = load
+        self.service = service
+        self.now = asyncio.get_running_loop().time
+
+    async def states(self) -> dict[str, str]:
+        """Every endpoint of the service and its state, as `/clusters` has it."""
+        (cluster,) = (one for one in await self.sidecar.clusters() if one["name"] == self.service)
+        return {endpoint["address"]: endpoint["state"] for endpoint in cluster["endpoints"]}
+
+    async def become(self, states: Mapping[str, str], *, within: float = PATIENCE) -> float:
+        """The moment from which exactly these endpoints are in these states."""
+        seen: dict[str, str] = {}
+
+        async def so() -> bool:
+            seen.clear()
+            seen.update(await self.states())
+            return seen == states
+
+        try:
+            await until(so, within=within, pause=_LOOK)
+        except TimeoutError:
+            raise Unsettled(f"{seen or 'nothing'} never became {dict(states)}") from None
+        return self.now()
+
+    async def settled(self, addresses: Collection[str], *, within: float = PATIENCE) -> float:
+        """The moment from which the sidecar sends to exactly these, none held, none in trouble."""
+        return await self.become(dict.fromkeys(addresses, "available"), within=within)
+
+    async def measured(self, seconds: list[float], *, wrong: Collection[str] = (), remark: str = "") -> Measured:
+        """Lets calls go on for a moment, ends the load, and sums up."""
+        await asyncio.sleep(_AFTERMATH)
+        await self.load.stop()
+        crashes = [event["error"] for event in self.sidecar.events("crash")]
+        return Measured(seconds, self.load.calls, (*wrong, *(f"crash: {error}" for error in crashes)), remark)
+
+
+class Unsettled(Exception):  # noqa: N818 - what the sidecar is, not what we did wrong
+    """The sidecar never came to the state that a row waits for."""
+
+
+@asynccontextmanager
+async def staged(
+    scene: Scene,
+    *registries: str,
+    nacos: Mapping[str, Any] | None = None,
+    protection: Mapping[str, Any] | None = None,
+    service: Mapping[str, Any] | None = None,
+    first: Collection[str] = (),
+    rate: float = RATE,
+) -> AsyncIterator[Stage]:
+    """A sidecar at its defaults but for what is given, which sends to `first` before the first call leaves."""
+    text = json.dumps(configuration(scene, *registries, nacos=nacos, protection=protection, service=service))
+    async with running(scene.folder, text) as sidecar:
+        await sidecar.ready()
+        port = await sidecar.bound(scene.service)
+        quiet = Stage(sidecar, Load(port, rate=rate), scene.service)
+        if first:
+            await quiet.settled(first)
+        async with loaded(port, rate=rate) as load:
+            yield Stage(sidecar, load, scene.service)
+
+
+def configuration(
+    scene: Scene,
+    *registries: str,
+    nacos: Mapping[str, Any] | None = None,
+    protection: Mapping[str, Any] | None = None,
+    service: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The sidecar's file; JSON is YAML."""
+    return {
+        "version": 1,
+        "listen": None,
+        "nacos": {"server_addresses": list(registries), **(nacos or {})},
+        "admin": {"listen": "127.0.0.1:0"},
+        "access_log": {"path": "none"},
+        "services": [
+            {"name": scene.service, "listen": "127.0.0.1:0", "protection": dict(protection or {}), **(service or {})}
+        ],
+    }
