@@ -25,7 +25,7 @@ from sidecar.cluster.events import (
     Probed,
 )
 from sidecar.cluster.guard import Proof
-from sidecar.cluster.instance import Instance, Origin, Push
+from sidecar.cluster.instance import Instance, Origin, Push, Statement
 from sidecar.cluster.leaving import LEAVING_FOR, signal
 from sidecar.cluster.membership import Membership
 from sidecar.cluster.outlier import GATEWAY_STATUSES, OutlierDetector
@@ -184,9 +184,13 @@ class Cluster:
         self.stats.pushes["malformed"] += 1
         return []
 
-    def registry_connected(self, now: float) -> list[Event]:
+    def hear(self, statement: Statement, now: float) -> list[Event]:
+        """A registry node answered what was asked about held endpoints."""
+        return self._settle_touched(self._members.hear(statement, now), now)
+
+    def registry_connected(self, now: float, *, second_node: bool = False) -> list[Event]:
         """A registry session is open: for a minute whatever its lists miss is doubted."""
-        self.guard.connected(now)
+        self.guard.connected(now, second_node=second_node)
         return self._settle_touched([], now)
 
     def registry_disconnected(self, now: float) -> list[Event]:

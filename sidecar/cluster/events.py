@@ -86,6 +86,20 @@ class HoldOrdered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondOpinionHeard(Event):
+    """Another registry node answered about what is held: it agrees (misses it too), partly, or disagrees.
+
+    Told when the verdict changes. `lists` are those it still lists, at most the first 50.
+    """
+
+    kind: ClassVar[str] = "second_opinion"
+    server: str
+    verdict: str
+    misses: int
+    lists: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldEnded(Event):
     """Held endpoints were let go or listed again; `by` is restored, gone, confirmed, expired or obeyed."""
 

@@ -10,9 +10,11 @@ doubt began, by more than `shrink_threshold` (absent and called unhealthy count 
 no shrink) · anything missing within 60 s of a (re)connect. A threshold of 1.0 switches the last two off.
 
 Recovery, endpoint by endpoint: it is listed again (restored) · a connect fails (gone) · the registry has said the
-same for `confirm`, in two answers or more (confirmed; never for an empty list, where one node's word is not enough,
-nor for what a partial list after it still misses) · `max_hold` is over, on a clock that stands still while the
-registry cannot be asked (expired) · the operator says so (obeyed).
+same for `confirm`, in two answers or more, and the second node, where there is one, misses it too at that moment
+(confirmed; one node's word alone is never enough for an empty list, nor for what a partial list after it still
+misses) · the list for administrators shows that it is switched off, an order and no absence (confirmed, at once) ·
+`max_hold` is over, on a clock that stands still while the registry cannot be asked (expired) · the operator says so
+(obeyed). What the second node still lists stays held: it may lag, or keep ghosts, and `max_hold` ends that too.
 
 By order of the operator all of this stands aside for a while: whatever a list misses is held, even what refuses, and
 nothing is let go but what is listed again. Afterwards each hold ends as it would have, from when it began.
@@ -27,7 +29,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from sidecar.cluster.opinion import SecondOpinion, Verdict
 from sidecar.cluster.policy import OnEmpty, Protection
+from sidecar.cluster.stoppable_clock import StoppableClock
 
 RECONNECT_DOUBT = 60.0
 """Seconds of doubt after a (re)connect: providers re-register with a restarted server within 2 to 20 s (measured with
@@ -51,7 +55,8 @@ class Input(enum.Enum):
     PLAUSIBLE = "a list that keeps enough"
     SHRUNK = "a list that lost too much, or anything right after a connect"
     EMPTY = "an empty list"
-    CONFIRMED = "the same word for long enough"
+    REPEATED = "the same word for long enough, and no second node to ask"
+    AGREED = "the same word for long enough, and some are missing on the second node too"
     EXPIRED = "max_hold is over for some"
     OBEYED = "the operator believes the registry"
     RELEASED = "the last held one was listed again or is gone"
@@ -63,6 +68,7 @@ class Action(enum.Enum):
     APPLY = "they leave; those held before stay held"
     HOLD = "they are held"
     LET_GO = "all that is held leaves"
+    LET_GO_AGREED = "those leave that the second node misses too"
     LET_GO_OVERDUE = "those over max_hold leave"
     KEEP = "nothing changes"
 
@@ -77,21 +83,23 @@ TRANSITIONS: Mapping[tuple[Doubt, Input], tuple[Doubt, Action]] = MappingProxyTy
         (_S, Input.PLAUSIBLE): (_S, Action.APPLY),
         (_S, Input.SHRUNK): (_S, Action.HOLD),
         (_S, Input.EMPTY): (_E, Action.HOLD),
-        (_S, Input.CONFIRMED): (_T, Action.LET_GO),
+        (_S, Input.REPEATED): (_T, Action.LET_GO),
+        (_S, Input.AGREED): (_S, Action.LET_GO_AGREED),
         (_S, Input.EXPIRED): (_S, Action.LET_GO_OVERDUE),
         (_S, Input.OBEYED): (_T, Action.LET_GO),
         (_S, Input.RELEASED): (_T, Action.KEEP),
         (_E, Input.PLAUSIBLE): (_E, Action.APPLY),
         (_E, Input.SHRUNK): (_E, Action.HOLD),  # a partial list after an empty one
         (_E, Input.EMPTY): (_E, Action.HOLD),
-        (_E, Input.CONFIRMED): (_E, Action.KEEP),  # one node's word is not enough for "nobody"
+        (_E, Input.REPEATED): (_E, Action.KEEP),  # one node's word is not enough for "nobody"
+        (_E, Input.AGREED): (_E, Action.LET_GO_AGREED),
         (_E, Input.EXPIRED): (_E, Action.LET_GO_OVERDUE),
         (_E, Input.OBEYED): (_T, Action.LET_GO),
         (_E, Input.RELEASED): (_T, Action.KEEP),
     }
 )
 
-IMPOSSIBLE = frozenset((_T, i) for i in (Input.CONFIRMED, Input.EXPIRED, Input.OBEYED, Input.RELEASED))
+IMPOSSIBLE = frozenset((_T, i) for i in (Input.REPEATED, Input.AGREED, Input.EXPIRED, Input.OBEYED, Input.RELEASED))
 """While trusting nothing is held that could end."""
 
 
@@ -149,34 +157,6 @@ class Hold:
         self.proof, self.refused = None, True
 
 
-class StoppableClock:
-    """Seconds for which it has been running."""
-
-    __slots__ = ("_elapsed", "_since")
-
-    def __init__(self, now: float) -> None:
-        self._elapsed = 0.0
-        self._since: float | None = now
-
-    @property
-    def running(self) -> bool:
-        """Whether time counts at present."""
-        return self._since is not None
-
-    def start(self, now: float) -> None:
-        """Time counts from now on."""
-        if self._since is None:
-            self._since = now
-
-    def stop(self, now: float) -> None:
-        """Time counts no longer."""
-        self._elapsed, self._since = self.read(now), None
-
-    def read(self, now: float) -> float:
-        """All seconds counted so far."""
-        return self._elapsed + (now - self._since if self._since is not None else 0.0)
-
-
 @dataclass(frozen=True, slots=True)
 class Offer:
     """One list seen from the addresses in use (held ones among them)."""
@@ -213,19 +193,24 @@ class Guard:
         self.since: float | None = None
         self.ordered_until = -math.inf
         """Until when the operator refuses all removals, loop time."""
+        self._second = SecondOpinion()
         self._clock = StoppableClock(now)
         self._doubt_until = -math.inf
         self._baseline = 0
         self._answers = 0
         self._changed_at = 0.0
+        self._list_at = -math.inf
+        """When the list in force came, or the session under which it stands; loop time."""
 
     def __repr__(self) -> str:
         return f"<Guard {self.doubt.value}, {len(self.held)} held>"
 
-    def connected(self, now: float) -> None:
-        """A registry session opened: its first lists may be partial."""
+    def connected(self, now: float, *, second_node: bool = False) -> None:
+        """A registry session opened: its first lists may be partial. `second_node`: there is another one to ask."""
         self._clock.start(now)
         self._doubt_until = now + RECONNECT_DOUBT
+        self._second.available = second_node
+        self._begin_anew(now)
 
     def disconnected(self, now: float) -> None:
         """The registry cannot be asked: holds do not age."""
@@ -249,12 +234,31 @@ class Guard:
         if action is Action.HOLD:
             self._hold(offer.lost if ordered else offer.missing, offer.refusing, now)
         self._answers, self._changed_at = 1, self._clock.read(now)
+        self._begin_anew(now)
         self._release_if_empty(now)
         return verdict, ended
 
     def same_answer(self) -> None:
         """The registry said once more what it said last."""
         self._answers += 1
+
+    def second_answer(self, offered: frozenset[str], asked_at: float) -> Verdict | None:
+        """Another node, asked at `asked_at`, gives these addresses for use; its verdict when that is news."""
+        if not (self.held and self._needs_second and self._second.answered(offered, asked_at)):
+            return None
+        return self._second.news(self.held)
+
+    def missed_twice(self) -> frozenset[str]:
+        """Held ones that the second node misses too, by its newest answer."""
+        return self._second.missed(self.held)
+
+    def switched_off(self, addresses: Collection[str], asked_at: float, now: float) -> dict[str, End]:
+        """A list for administrators, asked for at `asked_at`, shows these switched off: they leave, ordered or not."""
+        if asked_at < self._list_at:
+            return {}
+        ended = self._end(self.held.keys() & addresses, End.CONFIRMED)
+        self._release_if_empty(now)
+        return ended
 
     def gone(self, address: str, now: float) -> dict[str, End]:
         """A connect to a held endpoint failed."""
@@ -293,7 +297,7 @@ class Guard:
         if not self._clock.running:
             return math.inf
         soonest = min(self._expires_in(hold, now) for hold in self.held.values())
-        if TRANSITIONS[self.doubt, Input.CONFIRMED][1] is Action.LET_GO:
+        if self._confirmable():
             soonest = min(soonest, self._confirm_in(now))
         return now + max(0.0, soonest)
 
@@ -320,23 +324,50 @@ class Guard:
         empty = not offer.listed and self.policy.on_empty is OnEmpty.HOLD
         return Input.EMPTY if empty else Input.SHRUNK
 
+    @property
+    def _needs_second(self) -> bool:
+        return self.policy.second_opinion and self._second.available
+
+    @property
+    def _repeated(self) -> Input:
+        """What it is when the registry has said the same for `confirm`."""
+        return Input.AGREED if self._needs_second else Input.REPEATED
+
+    def _confirmable(self) -> Collection[str]:
+        """Whom that would let go."""
+        match TRANSITIONS[self.doubt, self._repeated][1]:
+            case Action.LET_GO:
+                return self.held.keys()
+            case Action.LET_GO_AGREED:
+                return self.missed_twice()
+            case _:
+                return ()
+
     def _ripe(self, now: float) -> dict[str, End]:
-        if self._confirm_in(now) <= 0 and self._move(Input.CONFIRMED, now) is Action.LET_GO:
-            return self._end(self.held.keys(), End.CONFIRMED)
+        ended = {}
+        if self._confirm_in(now) <= 0 and (confirmed := self._confirmable()):
+            self._move(self._repeated, now)
+            ended = self._end(confirmed, End.CONFIRMED)
         overdue = {address for address, hold in self.held.items() if self._expires_in(hold, now) <= 0}
-        if not overdue:
-            return {}
-        self._move(Input.EXPIRED, now)
-        return self._end(overdue, End.EXPIRED)
+        if overdue:
+            self._move(Input.EXPIRED, now)
+            ended |= self._end(overdue, End.EXPIRED)
+        return ended
 
     def _move(self, happened: Input, now: float) -> Action:
         before = self.doubt
         self.doubt, action = TRANSITIONS[before, happened]
         if self.doubt is _T:
             self.since = None
+            self._second.rest()
         elif before is _T:
             self.since = now
         return action
+
+    def _begin_anew(self, now: float) -> None:
+        """What was asked before says nothing of the list that is in force now."""
+        self._list_at = now
+        self._second.begin_anew(now)
 
     def _hold(self, addresses: Iterable[str], refusing: Collection[str], now: float) -> None:
         started = self._clock.read(now)
@@ -361,8 +392,8 @@ class Guard:
             self._move(Input.RELEASED, now)
 
     def _confirm_in(self, now: float) -> float:
-        """Seconds until the same word has stood for `confirm`; infinite before the second answer."""
-        if self._answers < ANSWERS_TO_CONFIRM:
+        """Seconds until the same word has stood for `confirm`; infinite before the second answer, and while it cannot be had."""
+        if self._answers < ANSWERS_TO_CONFIRM or not self._clock.running:
             return math.inf
         return self.policy.confirm - (self._clock.read(now) - self._changed_at)
 

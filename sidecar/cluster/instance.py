@@ -59,3 +59,27 @@ class Push:
     sequence: int = 0
     via: Via = Via.PUSH
     protect: bool | None = None
+
+
+class View(enum.Enum):
+    """Which list of a registry node is asked for while a list is doubted."""
+
+    OFFERED = "offered"
+    """What the node gives its clients: asked of another node than the session's, as a second opinion."""
+    EVERYTHING = "everything"
+    """What the node shows administrators: on it stands, too, what is switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a registry node answered to a question that a doubt had raised, before any filter.
+
+    `asked_at` is loop time in seconds. Unlike a push it puts nothing in force: it may only end holds.
+    """
+
+    service: str
+    view: View
+    server: str
+    instances: tuple[Instance, ...]
+    asked_at: float
+    protect: bool | None = None

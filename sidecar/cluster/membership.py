@@ -18,20 +18,21 @@ from sidecar.cluster.events import (
     HoldEnded,
     PushArrived,
     PushRefused,
+    SecondOpinionHeard,
     SnapshotApplied,
 )
 from sidecar.cluster.guard import End, Guard, Input, Offer
-from sidecar.cluster.instance import Instance, Origin, Push, Via
+from sidecar.cluster.instance import Instance, Origin, Push, Statement, Via, View
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.quarantine import Quarantine, Reach
-from sidecar.cluster.snapshot import EMPTY, Difference, Snapshot, difference, is_on, read
+from sidecar.cluster.snapshot import EMPTY, Difference, Snapshot, difference, is_on, read, switched_off
 from sidecar.cluster.stats import ServiceStats
 
 EMPTY_BELIEVED = 5.0
 """Seconds after which an empty first list is a list: a restarted server fills up within 2 to 3 s as a rule."""
 
 SHOWN = 50
-"""Instances named in the event of a push; a timeline of 4096 events has to stay small."""
+"""Instances named in one event; a timeline of 4096 events has to stay small."""
 
 RESULTS: Mapping[Input, str] = {
     Input.PLAUSIBLE: "applied",
@@ -82,6 +83,26 @@ class Membership:
             arrived = self._arrived(push, "unchanged")
             return [arrived] if push.via is Via.PUSH else []
         return self._take(push, news, change, now)
+
+    def hear(self, statement: Statement, now: float) -> list[Event]:
+        """A registry node answered a question that a doubt had raised."""
+        guard, discovery = self.guard, self.policy.discovery
+        if statement.view is View.EVERYTHING:
+            off = switched_off(statement, discovery)
+            return self._let_go(guard.switched_off(off, statement.asked_at, now))
+        verdict = guard.second_answer(read(statement, discovery).offered(), statement.asked_at)
+        if verdict is None:
+            return []
+        lists = sorted(guard.held.keys() - guard.missed_twice())
+        return [
+            SecondOpinionHeard(
+                service=self.policy.name,
+                server=statement.server,
+                verdict=verdict.value,
+                misses=len(guard.held) - len(lists),
+                lists=tuple(lists[:SHOWN]),
+            )
+        ]
 
     def gone(self, endpoint: Endpoint, now: float) -> list[Event]:
         """A connect to a held endpoint failed."""

@@ -96,6 +96,7 @@ class Protection:
     max_hold: float = 600.0
     probe: Probe = Probe.TCP
     probe_interval: float = 1.0
+    second_opinion: bool = True
 
 
 @dataclass(frozen=True, slots=True)

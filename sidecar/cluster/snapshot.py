@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecar.cluster.instance import Instance, Push
+from sidecar.cluster.instance import Instance, Push, Statement
 from sidecar.cluster.policy import Discovery
 
 NOBODY: frozenset[str] = frozenset()
@@ -46,18 +46,24 @@ def is_on(instance: Instance) -> bool:
     return instance.enabled and instance.weight > 0
 
 
-def read(push: Push, discovery: Discovery) -> Snapshot:
+def read(found: Push | Statement, discovery: Discovery) -> Snapshot:
     """What of a list concerns us: filters first, then one entry an address, then the health bits."""
     instances: dict[str, Instance] = {}
     filtered = bool(discovery.clusters or discovery.metadata)
-    for instance in push.instances:
+    for instance in found.instances:
         if filtered and not _belongs(instance, discovery):
             continue
         address = instance.address
         known = instances.get(address)
         if known is None or (instance.healthy and not known.healthy):
             instances[address] = instance
-    return Snapshot(instances, _shunned(instances, discovery, protect=push.protect))
+    return Snapshot(instances, _shunned(instances, discovery, protect=found.protect))
+
+
+def switched_off(statement: Statement, discovery: Discovery) -> frozenset[str]:
+    """Addresses of ours that a list for administrators shows, and nowhere on it switched on."""
+    ours = [one for one in statement.instances if _belongs(one, discovery)]
+    return frozenset(one.address for one in ours) - {one.address for one in ours if is_on(one)}
 
 
 def difference(old: Snapshot, new: Snapshot) -> Difference:

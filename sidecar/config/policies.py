@@ -17,7 +17,7 @@ def service_policy(service: Service) -> policy.ServicePolicy:
         listen=str(service.listen) if service.listen else None,
         hosts=service.hosts or (),
         discovery=_discovery(service),
-        protection=policy.Protection(**_fields(service.protection, "second_opinion")),
+        protection=policy.Protection(**_fields(service.protection)),
         load_balancing=policy.LoadBalancing(**_fields(service.load_balancing)),
         outlier_detection=policy.OutlierDetection(**_fields(service.outlier_detection)),
         retry=policy.Retry(

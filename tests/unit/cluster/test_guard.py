@@ -18,8 +18,8 @@ from sidecar.cluster.guard import (
     Input,
     Offer,
     Proof,
-    StoppableClock,
 )
+from sidecar.cluster.opinion import Verdict
 from sidecar.cluster.policy import OnEmpty, Protection
 
 
@@ -35,6 +35,13 @@ def offer(listed: str, in_use: str, *, off: str = "", sick: str = "", refusing: 
 
 def guard(**policy: object) -> Guard:
     return Guard(replace(Protection(), **policy), 0.0)  # type: ignore[arg-type]
+
+
+def guard_beside_another(**policy: object) -> Guard:
+    """One whose registry has a second node; the minute of doubt after the connect is over."""
+    watcher = guard(**policy)
+    watcher.connected(-60.0, second_node=True)
+    return watcher
 
 
 # The table
@@ -58,7 +65,22 @@ def test_a_doubted_list_holds_and_a_plausible_one_applies(doubt: Doubt) -> None:
 def test_one_empty_list_rules_until_nothing_is_held() -> None:
     """No list leads from EMPTY anywhere else; only letting go does."""
     assert {TRANSITIONS[Doubt.EMPTY, one][0] for one in LISTS} == {Doubt.EMPTY}
-    assert TRANSITIONS[Doubt.EMPTY, Input.CONFIRMED] == (Doubt.EMPTY, Action.KEEP)
+
+
+def test_one_node_alone_confirms_a_shrink_and_never_an_empty_list() -> None:
+    """Repeated for long enough, a shrink is believed and an empty list is not."""
+    assert TRANSITIONS[Doubt.SHRUNK, Input.REPEATED] == (Doubt.TRUSTING, Action.LET_GO)
+    assert TRANSITIONS[Doubt.EMPTY, Input.REPEATED] == (Doubt.EMPTY, Action.KEEP)
+
+
+@pytest.mark.parametrize("doubt", [Doubt.SHRUNK, Doubt.EMPTY])
+@pytest.mark.parametrize(
+    ("happened", "action"),
+    [(Input.AGREED, Action.LET_GO_AGREED), (Input.EXPIRED, Action.LET_GO_OVERDUE)],
+)
+def test_what_may_concern_only_some_leaves_the_doubt_as_it_is(doubt: Doubt, happened: Input, action: Action) -> None:
+    """Agreement of the second node and max_hold let go of those concerned; the rest is doubted on."""
+    assert TRANSITIONS[doubt, happened] == (doubt, action)
 
 
 @pytest.mark.parametrize("doubt", [Doubt.SHRUNK, Doubt.EMPTY])
@@ -262,15 +284,182 @@ def test_since_is_when_the_doubt_began() -> None:
     assert watcher.since == 3.0
 
 
-def test_a_stopped_clock_stands_still() -> None:
-    """Only running time counts, however often it is stopped."""
-    clock = StoppableClock(10.0)
-    clock.stop(15.0)
-    clock.stop(20.0)
-    assert (clock.read(100.0), clock.running) == (5.0, False)
-    clock.start(100.0)
-    clock.start(101.0)
-    assert (clock.read(102.0), clock.running) == (7.0, True)
+# The second node
+
+
+@pytest.mark.parametrize("listed", ["", "a"], ids=["empty", "shrink"])
+def test_what_both_nodes_miss_is_confirmed_after_the_time(listed: str) -> None:
+    """An empty list and a shrink alike: at 60 s, not at 59.9 s, once the second node has answered that it misses them."""
+    watcher = guard_beside_another(confirm=60.0)
+    watcher.judge(offer(listed, "abc"), 0.0)
+    watcher.same_answer()
+    assert watcher.second_answer(frozenset(listed), 2.0) is Verdict.AGREES
+    assert watcher.next_due(2.0) == 60.0
+    assert watcher.tick(59.9) == {}
+    assert set(watcher.tick(60.0).values()) == {End.CONFIRMED}
+    assert repr(watcher) == "<Guard none, 0 held>"
+
+
+@pytest.mark.parametrize("listed", ["", "a"], ids=["empty", "shrink"])
+def test_what_the_second_node_still_lists_is_held_until_max_hold(listed: str) -> None:
+    """Of b and c it lists c: b is confirmed, c expires."""
+    watcher = guard_beside_another(confirm=60.0, max_hold=600.0)
+    watcher.judge(offer(listed, "abc"), 0.0)
+    watcher.same_answer()
+    assert watcher.second_answer(frozenset("ac"), 2.0) is Verdict.PARTLY
+    assert watcher.tick(60.0)["b"] is End.CONFIRMED
+    assert "c" in watcher.held
+    assert watcher.next_due(60.0) == 600.0
+    assert watcher.tick(599.9) == {}
+    assert watcher.tick(600.0)["c"] is End.EXPIRED
+
+
+@pytest.mark.parametrize("listed", ["", "a"], ids=["empty", "shrink"])
+def test_a_second_node_that_says_nothing_confirms_nothing(listed: str) -> None:
+    """Silence is no agreement, whatever the first node repeats."""
+    watcher = guard_beside_another(confirm=60.0, max_hold=600.0)
+    watcher.judge(offer(listed, "abc"), 0.0)
+    for _ in range(100):
+        watcher.same_answer()
+    assert watcher.next_due(0.0) == 600.0
+    assert watcher.tick(599.9) == {}
+
+
+def test_without_leave_to_ask_a_second_node_it_is_as_if_there_were_none() -> None:
+    """`second_opinion: false`: a shrink needs one node, and an answer that comes all the same is no news."""
+    watcher = guard_beside_another(confirm=60.0, second_opinion=False)
+    watcher.judge(offer("a", "abc"), 0.0)
+    watcher.same_answer()
+    assert watcher.second_answer(frozenset("abc"), 2.0) is None
+    assert watcher.tick(60.0) == {"b": End.CONFIRMED, "c": End.CONFIRMED}
+
+
+def test_the_newest_answer_of_the_second_node_counts() -> None:
+    """It missed them for a while and lists them again at the moment of confirmation; then it misses them for good."""
+    watcher = guard_beside_another(confirm=60.0)
+    watcher.judge(offer("", "ab"), 0.0)
+    watcher.same_answer()
+    watcher.second_answer(frozenset(), 2.0)
+    assert watcher.second_answer(frozenset("ab"), 59.0) is Verdict.DISAGREES
+    assert watcher.tick(60.0) == {}
+    assert watcher.second_answer(frozenset(), 70.0) is Verdict.AGREES
+    assert watcher.next_due(70.5) == 70.5
+    assert watcher.tick(70.5) == {"a": End.CONFIRMED, "b": End.CONFIRMED}
+
+
+def test_an_answer_to_an_older_question_is_not_newer() -> None:
+    """Answers may overtake one another; the order of the questions counts."""
+    watcher = guard_beside_another(confirm=60.0)
+    watcher.judge(offer("", "ab"), 0.0)
+    watcher.same_answer()
+    watcher.second_answer(frozenset("ab"), 5.0)
+    assert watcher.second_answer(frozenset(), 4.0) is None
+    assert watcher.tick(60.0) == {}
+
+
+def test_a_changed_list_makes_every_earlier_question_void() -> None:
+    """What was answered before, or asked before and answered after, is nothing; the next question counts."""
+    watcher = guard_beside_another(confirm=60.0)
+    watcher.judge(offer("", "ab"), 0.0)
+    watcher.second_answer(frozenset(), 2.0)
+    watcher.judge(offer("x", "ab"), 10.0)
+    watcher.same_answer()
+    assert watcher.second_answer(frozenset("x"), 9.9) is None
+    assert watcher.tick(70.0) == {}
+    watcher.second_answer(frozenset("x"), 10.0)
+    assert watcher.tick(70.0) == {"a": End.CONFIRMED, "b": End.CONFIRMED}
+
+
+def test_another_session_makes_every_earlier_question_void() -> None:
+    """The second node of yesterday may be the one that we hear now: nobody agrees with himself."""
+    watcher = guard_beside_another(confirm=60.0)
+    watcher.judge(offer("", "ab"), 0.0)
+    watcher.second_answer(frozenset(), 2.0)
+    watcher.disconnected(3.0)
+    watcher.connected(4.0, second_node=True)
+    watcher.same_answer()
+    assert watcher.second_answer(frozenset(), 3.9) is None
+    assert watcher.tick(61.0) == {}
+    watcher.second_answer(frozenset(), 61.0)
+    assert watcher.tick(61.0) == {"a": End.CONFIRMED, "b": End.CONFIRMED}
+
+
+def test_nothing_is_confirmed_while_the_registry_is_away() -> None:
+    """Confirmed by both but for the time, then a minute without the registry: that minute does not count."""
+    watcher = guard_beside_another(confirm=60.0)
+    watcher.judge(offer("", "ab"), 0.0)
+    watcher.same_answer()
+    watcher.disconnected(60.0)
+    watcher.second_answer(frozenset(), 61.0)
+    assert watcher.next_due(61.0) == float("inf")
+    assert watcher.tick(120.0) == {}
+
+
+def test_a_single_node_that_gains_another_asks_it_too() -> None:
+    """A reload adds a server: what was a matter of time needs the second node from then on."""
+    watcher = guard(confirm=60.0)
+    watcher.judge(offer("a", "abc"), 0.0)
+    watcher.same_answer()
+    watcher.connected(30.0, second_node=True)
+    assert watcher.tick(61.0) == {}
+
+
+def test_a_verdict_is_news_once_in_a_doubt() -> None:
+    """Repeated it is none, changed it is; the next doubt begins anew."""
+    watcher = guard_beside_another()
+    for began in (0.0, 100.0):
+        watcher.judge(offer("", "ab"), began)
+        told = [
+            watcher.second_answer(frozenset(offered), began + at)
+            for at, offered in enumerate(["ab", "ab", "b", "a", "", "", "ab"])
+        ]
+        assert told == [Verdict.DISAGREES, None, Verdict.PARTLY, None, Verdict.AGREES, None, Verdict.DISAGREES]
+        watcher.judge(offer("ab", "ab"), began + 50)
+
+
+def test_where_nothing_is_held_an_answer_is_nothing() -> None:
+    """It came too late: the doubt is over."""
+    watcher = guard_beside_another()
+    watcher.judge(offer("ab", "ab"), 0.0)
+    assert watcher.second_answer(frozenset(), 1.0) is None
+
+
+def test_whom_both_nodes_miss_tells_the_second_one() -> None:
+    """Of three held it lists one."""
+    watcher = guard_beside_another()
+    watcher.judge(offer("", "abc"), 0.0)
+    assert watcher.missed_twice() == frozenset()
+    watcher.second_answer(frozenset("b"), 1.0)
+    assert watcher.missed_twice() == frozenset("ac")
+
+
+# Disabled or gone
+
+
+def test_one_that_is_switched_off_leaves_at_once() -> None:
+    """The list for administrators shows it: no absence, an order; whom it does not concern stays held."""
+    watcher = guard()
+    watcher.judge(offer("", "ab"), 0.0)
+    assert watcher.switched_off(frozenset("az"), 0.1, 0.2) == {"a": End.CONFIRMED}
+    assert watcher.held.keys() == {"b"}
+    assert watcher.switched_off(frozenset("b"), 0.1, 0.2) == {"b": End.CONFIRMED}
+    assert repr(watcher) == "<Guard none, 0 held>"
+
+
+def test_one_that_is_switched_off_leaves_in_spite_of_an_order_to_hold() -> None:
+    """As with weight 0 on a list: it is no removal."""
+    watcher = guard()
+    watcher.order(until=100.0)
+    watcher.judge(offer("", "a"), 0.0)
+    assert watcher.switched_off(frozenset("a"), 1.0, 1.0) == {"a": End.CONFIRMED}
+
+
+def test_that_one_was_switched_off_before_the_list_came_is_nothing() -> None:
+    """It may have been switched on since, and have been on the list that we used."""
+    watcher = guard()
+    watcher.judge(offer("", "a"), 10.0)
+    assert watcher.switched_off(frozenset("a"), 9.9, 10.1) == {}
+    assert watcher.held.keys() == {"a"}
 
 
 # The operator's order
@@ -368,7 +557,8 @@ ADDRESSES = "abcdefgh"
 class GuardMachine(RuleBasedStateMachine):
     """Whatever Nacos pushes: nothing is held for ever, nothing that refused is kept, nobody listed is held.
 
-    Unless the operator says so: then nothing at all leaves.
+    Nothing is confirmed that the second node, where there is one, lists by its newest answer, nor before it answered.
+    Unless the operator says so: then nothing at all leaves but what is switched off.
     """
 
     def __init__(self) -> None:
@@ -381,6 +571,9 @@ class GuardMachine(RuleBasedStateMachine):
         self.connected_seconds: dict[str, float] = {}
         self.connected = True
         self.ordered_until = 0.0
+        self.second_node = False
+        self.elsewhere: frozenset[str] | None = None
+        self.counts_from = -1.0
 
     @property
     def ordered(self) -> bool:
@@ -393,6 +586,7 @@ class GuardMachine(RuleBasedStateMachine):
             self.guard.same_answer()
             return
         before = self.guard.held.keys() | set()
+        self.elsewhere, self.counts_from = None, self.now
         _, ended = self.guard.judge(Offer(listed=listed, offered=offered, in_use=self.in_use), self.now)
         assert not ended.keys() & self.guard.held.keys()
         for address in self.guard.held.keys() - before:
@@ -413,14 +607,35 @@ class GuardMachine(RuleBasedStateMachine):
         self.now += seconds
         for address in self.guard.held:
             self.connected_seconds[address] += seconds if self.connected else 0.0
-        ended = self.guard.tick(self.now)
+        doubt, ended = self.guard.doubt, self.guard.tick(self.now)
         assert not (ended and self.ordered)
+        confirmed = {address for address, end in ended.items() if end is End.CONFIRMED}
+        assert not confirmed or self.connected
+        assert not (confirmed and self.second_node) or (self.elsewhere is not None and not confirmed & self.elsewhere)
+        assert not (confirmed and not self.second_node) or doubt is Doubt.SHRUNK
         self.in_use -= ended.keys() - self.listed
 
-    @rule()
-    def connect(self) -> None:
-        self.guard.connected(self.now)
-        self.connected = True
+    @rule(second_node=st.booleans())
+    def connect(self, *, second_node: bool) -> None:
+        self.guard.connected(self.now, second_node=second_node)
+        self.connected, self.second_node = True, second_node
+        self.elsewhere, self.counts_from = None, self.now
+
+    @rule(offered=st.frozensets(st.sampled_from(ADDRESSES)), age=st.floats(0, 30))
+    def second_answer(self, offered: frozenset[str], age: float) -> None:
+        asked_at = self.now - age
+        if self.guard.held and self.second_node and asked_at >= self.counts_from:
+            self.elsewhere, self.counts_from = offered, asked_at
+        self.guard.second_answer(offered, asked_at)
+        assert self.guard.missed_twice() == (
+            self.guard.held.keys() - self.elsewhere if self.elsewhere is not None else set()
+        )
+
+    @rule(addresses=st.frozensets(st.sampled_from(ADDRESSES)))
+    def switch_off(self, addresses: frozenset[str]) -> None:
+        held = self.guard.held.keys() & addresses
+        assert self.guard.switched_off(addresses, self.now, self.now) == dict.fromkeys(held, End.CONFIRMED)
+        self.in_use -= held
 
     @rule()
     def disconnect(self) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from sidecar.cluster.endpoint import State
-from sidecar.cluster.instance import Origin, Via
+from sidecar.cluster.events import HoldEnded, SecondOpinionHeard
+from sidecar.cluster.instance import Instance, Origin, Statement, Via, View
 from sidecar.cluster.policy import Discovery, OnEmpty, Probe, Protection
 from tests.support.clusters import QUIET, Stage, at, instance
 
@@ -389,3 +390,62 @@ def test_a_push_event_names_at_most_fifty_instances() -> None:
     assert events[0].detail["offered"] == 81
     assert len(events[0].detail["instances"]) == 50
     assert events[0].detail["instances"][0] == "10.0.0.1:80*1"
+
+
+# What nodes answer while a list is doubted
+
+
+def hear(stage: Stage, view: View, *instances: Instance) -> None:
+    stage.clear()
+    stage.events += stage.cluster.hear(Statement("orders", view, "10.0.0.9:8848", instances, stage.now), stage.now)
+
+
+def test_a_second_opinion_is_told_and_heeded() -> None:
+    """Of a, b and c held the other node lists b and, useless to us, c without weight: b alone is held on."""
+    stage = Stage(protection=Protection(confirm=60.0, max_hold=600.0))
+    stage.cluster.registry_connected(stage.now, second_node=True)
+    stage.lists("abc")
+    stage.lists("")
+    stage.lists("", via=Via.QUERY)
+    hear(stage, View.OFFERED, instance("b"), instance("c", weight=0.0))
+    assert stage.events == [
+        SecondOpinionHeard(service="orders", server="10.0.0.9:8848", verdict="partly", misses=2, lists=(at("b"),))
+    ]
+    stage.wait(61, alive="abc")
+    assert set(stage.cluster.endpoints) == {at("b")}
+    assert stage.cluster.stats.holds_ended == {"confirmed": 2}
+
+
+def test_the_filters_hold_for_a_second_opinion_too() -> None:
+    """An address that the other node lists in another cluster is missing for us."""
+    stage = stage_of("ab", discovery=Discovery(clusters=("DEFAULT",)))
+    stage.cluster.registry_connected(stage.now, second_node=True)
+    stage.lists("")
+    hear(stage, View.OFFERED, instance("a", cluster="B"), instance("b", cluster="B"))
+    (told,) = stage.events
+    assert isinstance(told, SecondOpinionHeard)
+    assert told.verdict == "agrees"
+
+
+def test_the_last_instance_switched_off_is_no_ghost() -> None:
+    """The list is empty, the list for administrators shows it disabled: let go at once, though it answers."""
+    stage = stage_of("a")
+    stage.lists("")
+    stage.wait(0.5, alive="a")
+    assert stage.state("a") is State.HELD
+    hear(stage, View.EVERYTHING, instance("a", enabled=False))
+    assert stage.kinds() == ["hold_ended", "endpoint_removed"]
+    assert isinstance(stage.events[0], HoldEnded)
+    assert stage.events[0].by == "confirmed"
+    assert not stage.cluster.usable(stage.now)
+    stage.lists("a")
+    assert stage.cluster.endpoints.keys() == {at("a")}
+
+
+def test_what_administrators_see_switched_on_is_held_on() -> None:
+    """Listed there, enabled: the doubt stays, and nothing is told."""
+    stage = stage_of("ab")
+    stage.lists("")
+    hear(stage, View.EVERYTHING, instance("a"), instance("b"))
+    assert stage.events == []
+    assert stage.state("a") is State.HELD

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sidecar.cluster.instance import Instance, Origin, Push
+from sidecar.cluster.instance import Instance, Origin, Push, Statement, View
 from sidecar.cluster.policy import Discovery
-from sidecar.cluster.snapshot import EMPTY, Difference, difference, is_on, read
+from sidecar.cluster.snapshot import EMPTY, Difference, difference, is_on, read, switched_off
 from tests.support.clusters import at, at_all, instance
 
 
@@ -99,3 +99,25 @@ def test_health_bits_heeded_or_not_are_a_difference() -> None:
 def test_the_first_list_is_all_new() -> None:
     """Against nothing, everything is added."""
     assert difference(EMPTY, read(push(instance("a")), Discovery())).added == (at("a"),)
+
+
+def everything(*instances: Instance) -> Statement:
+    return Statement("orders", View.EVERYTHING, "10.0.0.9:8848", instances, 0.0)
+
+
+def test_switched_off_is_what_is_listed_and_nowhere_on() -> None:
+    """Disabled or without weight; not the one that another entry of the same address switches on."""
+    listed = everything(
+        instance("a", enabled=False),
+        instance("b", weight=0.0),
+        instance("c"),
+        instance("d", enabled=False),
+        instance("d"),
+    )
+    assert switched_off(listed, Discovery()) == at_all("ab")
+
+
+def test_what_the_filters_leave_out_is_not_switched_off() -> None:
+    """An entry of another cluster is nothing to us."""
+    listed = everything(instance("a", enabled=False, cluster="B"), instance("b", enabled=False, cluster="A"))
+    assert switched_off(listed, Discovery(clusters=("A",))) == at_all("b")

@@ -21,7 +21,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
 listen: 127.0.0.1:15101
 hosts: [a]
 discovery: {service: s, group: g, clusters: [c], healthy_only: false, metadata: {k: v}}
-protection: {on_empty: obey, shrink_threshold: 1, confirm: 2s, max_hold: 3s, probe: none, probe_interval: 4s}
+protection: {on_empty: obey, shrink_threshold: 1, confirm: 2s, max_hold: 3s, probe: none, probe_interval: 4s, second_opinion: false}
 load_balancing: {policy: random, prefer_cluster: c, slow_start: 0s}
 outlier_detection: {max_ejected: 50%, consecutive_5xx: null, probe_backoff: 1s..2s, leaving_header: x-bye, stall_after: null}
 retry: {num_retries: 0, retry_on: [], on_ambiguous: close, non_idempotent: never, budget: {percent: 1}, replay_buffer: 0B}
@@ -40,7 +40,7 @@ required: false"""
         listen="127.0.0.1:15101",
         hosts=("a",),
         discovery=policy.Discovery("s", "g", ("c",), False, {"k": "v"}),
-        protection=policy.Protection(policy.OnEmpty.OBEY, 1.0, 2.0, 3.0, policy.Probe.NONE, 4.0),
+        protection=policy.Protection(policy.OnEmpty.OBEY, 1.0, 2.0, 3.0, policy.Probe.NONE, 4.0, False),
         load_balancing=policy.LoadBalancing(policy.Balancing.RANDOM, "c", 0.0),
         outlier_detection=policy.OutlierDetection(
             max_ejected=policy.Share(50.0),

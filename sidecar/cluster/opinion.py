@@ -1,0 +1,63 @@
+"""What a second registry node says of those that are held: does it miss them too?
+
+Its newest answer counts, and no other: it may have missed them a while ago and list them again. An answer counts for
+as long as the list that it is held against: one that was asked for before that list came may tell of the time before,
+and one that was asked for under an earlier session may be from the very node whose list is in force now.
+"""
+
+import enum
+import math
+from collections.abc import Collection
+
+
+class Verdict(enum.Enum):
+    """How the second node's list compares with what is held; the value is the word that operators read."""
+
+    AGREES = "agrees"
+    PARTLY = "partly"
+    DISAGREES = "disagrees"
+
+
+class SecondOpinion:
+    """The second node's newest answer, while it counts."""
+
+    __slots__ = ("_asked_at", "_offered", "_told", "available")
+
+    def __init__(self) -> None:
+        self.available = False
+        """There is another node to ask."""
+        self._asked_at = -math.inf
+        """When it was asked what it answered last, or since when questions count; loop time."""
+        self._offered: frozenset[str] | None = None
+        self._told: Verdict | None = None
+
+    def __repr__(self) -> str:
+        return f"<SecondOpinion {'unknown' if self._offered is None else f'{len(self._offered)} offered'}>"
+
+    def begin_anew(self, now: float) -> None:
+        """Another list is in force, or another session: only what is asked from now on counts."""
+        self._asked_at, self._offered = now, None
+
+    def answered(self, offered: frozenset[str], asked_at: float) -> bool:
+        """The node gives these addresses for use; False when the answer is too old to count."""
+        if asked_at < self._asked_at:
+            return False
+        self._asked_at, self._offered = asked_at, offered
+        return True
+
+    def missed(self, held: Collection[str]) -> frozenset[str]:
+        """Those that the second node misses too; nobody before it has answered."""
+        return frozenset() if self._offered is None else frozenset(held) - self._offered
+
+    def news(self, held: Collection[str]) -> Verdict | None:
+        """Its verdict, if that is another than the one told last in this doubt."""
+        missed = len(self.missed(held))
+        verdict = Verdict.DISAGREES if not missed else Verdict.AGREES if missed == len(held) else Verdict.PARTLY
+        if verdict is self._told:
+            return None
+        self._told = verdict
+        return verdict
+
+    def rest(self) -> None:
+        """The doubt is over; the next one is told anew."""
+        self._told = None

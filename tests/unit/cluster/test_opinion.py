@@ -1,0 +1,52 @@
+"""What a second node says of those that are held."""
+
+from sidecar.cluster.opinion import SecondOpinion, Verdict
+
+
+def opinion(*offered: str) -> SecondOpinion:
+    """One that has answered at 1 s that it offers these."""
+    second = SecondOpinion()
+    assert second.answered(frozenset(offered), 1.0)
+    return second
+
+
+def test_nobody_is_missed_before_it_answers() -> None:
+    """Silence is no agreement."""
+    assert SecondOpinion().missed("ab") == frozenset()
+    assert repr(SecondOpinion()) == "<SecondOpinion unknown>"
+
+
+def test_it_misses_what_it_does_not_offer() -> None:
+    """Of what is asked about, the rest."""
+    assert opinion("b", "z").missed("abc") == frozenset("ac")
+    assert repr(opinion("b", "z")) == "<SecondOpinion 2 offered>"
+
+
+def test_an_older_question_changes_nothing() -> None:
+    """The answer to a question of 0.9 s comes after that to one of 1 s."""
+    second = opinion("a")
+    assert not second.answered(frozenset(), 0.9)
+    assert second.missed("ab") == frozenset("b")
+
+
+def test_to_begin_anew_forgets_what_was_said_and_what_is_under_way() -> None:
+    """At 2 s the world changed: a question of then counts, one of before does not."""
+    second = opinion()
+    second.begin_anew(2.0)
+    assert second.missed("a") == frozenset()
+    assert not second.answered(frozenset(), 1.9)
+    assert second.answered(frozenset(), 2.0)
+    assert second.missed("a") == frozenset("a")
+
+
+def test_a_verdict_is_told_when_it_changes() -> None:
+    """One word for all, some, none; the same again after a rest."""
+    second = opinion("a")
+    assert [second.news(held) for held in ("ab", "ab", "b", "a")] == [
+        Verdict.PARTLY,
+        None,
+        Verdict.AGREES,
+        Verdict.DISAGREES,
+    ]
+    second.rest()
+    assert second.news("a") is Verdict.DISAGREES
