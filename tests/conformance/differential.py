@@ -49,7 +49,9 @@ async def judge(wire: Wire, data: bytes, packets: list[bytes]) -> None:
 def essence(seen: Seen) -> tuple[object, ...]:
     """What must not change on the way."""
     target = re.sub(rb"\A(?i:http)://[^/?]*", b"", seen.target)
-    if not target.startswith((b"/", b"*")):
+    if not target and seen.method == b"OPTIONS":
+        target = b"*"  # RFC 9112 §3.2.4: asked of the whole server
+    elif not target.startswith((b"/", b"*")):
         target = b"/" + target
     named = {
         part.strip().lower() for name, value in seen.headers if name == b"connection" for part in value.split(b",")

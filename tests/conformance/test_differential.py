@@ -12,8 +12,10 @@ FOUND = {
     "a lone LF before a request": b"GET /0 HTTP/1.1\r\nHost: a\r\n\r\n\nGET /1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "half a body behind another request": b"GET /0 HTTP/1.1\r\nHost: a\r\n\r\n"
     b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+    "a question to the whole server by its address": b"OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n"
+    b"OPTIONS http://a?b HTTP/1.1\r\nHost: a\r\n\r\n",
 }
-"""What fuzzing has found, mended since."""
+"""What fuzzing has found, in the sidecar or in its judge, mended since."""
 
 
 def test_no_reader_sees_another_number_of_requests() -> None:

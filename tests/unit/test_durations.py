@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar import durations
@@ -42,7 +42,6 @@ def test_a_duration_beyond_a_century_is_a_mistake() -> None:
         durations.duration("876001h")
 
 
-@settings(deadline=None)
 @given(count=st.integers(1, 10**7), unit=st.sampled_from(["us", "ms", "s", "m", "h"]))
 def test_a_duration_survives_being_written(count: int, unit: str) -> None:
     """What `duration_text` writes reads as the same float."""
@@ -53,7 +52,6 @@ def test_a_duration_survives_being_written(count: int, unit: str) -> None:
     assert durations.duration(durations.duration_text(seconds)) == seconds
 
 
-@settings(deadline=None)
 @given(st.floats(1e-6, 1e9))
 def test_any_float_of_seconds_can_be_written(seconds: float) -> None:
     """Even one that no text with a short fraction yields comes back within a microsecond's billionth part."""

@@ -31,7 +31,7 @@ def test_shares_follow_weights(policy: Balancing, weights: tuple[float, ...]) ->
         assert counts[one] / DRAWS == pytest.approx(one.weight / sum(weights), abs=0.03)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(st.sampled_from([0.5, 1.0, 2.0, 5.0]), min_size=2, max_size=6), st.sampled_from(Balancing), st.integers()
 )

@@ -698,7 +698,7 @@ class ClusterMachine(RuleBasedStateMachine):
             assert 0 <= endpoint.penalty <= endpoint.failures
 
 
-ClusterMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+ClusterMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestClusterMachine = ClusterMachine.TestCase
 
 

@@ -1,7 +1,7 @@
 """Addresses of listeners, instances and registry servers."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.address import Address, listen_address, remote_address, server_address
@@ -15,7 +15,6 @@ def test_an_address_reads_and_writes_the_same(text: str) -> None:
     assert str(listen_address(text)) == text
 
 
-@settings(deadline=None)
 @given(host=st.ip_addresses(v=6), port=st.integers(0, 65535))
 def test_every_v6_address_survives(host: object, port: int) -> None:
     """Brackets go and come back, whatever is between them."""

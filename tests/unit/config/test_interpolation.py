@@ -1,7 +1,7 @@
 """Variables in values."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.interpolation import UnsetError, escape, expand
@@ -43,14 +43,12 @@ def test_braces_that_hold_no_variable_are_an_error(text: str) -> None:
         expand(text, ENVIRON)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_escaped_text_expands_to_itself(text: str) -> None:
     """Whatever the text holds, `escape` makes it safe to stand in a file."""
     assert expand(escape(text), ENVIRON) == text
 
 
-@settings(deadline=None)
 @given(value=st.text(), before=st.text(), after=st.text())
 def test_a_value_is_put_in_as_it_is(value: str, before: str, after: str) -> None:
     """What a variable holds is not expanded again."""

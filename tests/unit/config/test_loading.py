@@ -210,7 +210,7 @@ ODD: st.SearchStrategy[object] = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.dictionaries(st.sampled_from(sorted(Config.model_fields)), ODD), services=st.lists(ODD, max_size=3))
 def test_any_values_load_or_are_refused_in_order(
     tmp_path: Path, values: dict[str, object], services: list[object]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.report import At, Loc
@@ -181,7 +181,6 @@ def scalars(value: Any, loc: Loc = ()) -> list[tuple[Loc, Any]]:
     return [(loc, value)]
 
 
-@settings(deadline=None)
 @given(values=st.dictionaries(st.text("abc", min_size=1, max_size=3), VALUES, max_size=4), flow=st.booleans())
 def test_every_value_is_found_where_it_stands(values: dict[str, Any], *, flow: bool) -> None:
     """Written in block or flow style, all values come back, and the text at each position reads as that value."""

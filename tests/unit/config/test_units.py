@@ -1,7 +1,7 @@
 """Ranges and sizes."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.cluster.policy import Range
@@ -36,7 +36,6 @@ def test_anything_else_is_no_size(text: object) -> None:
         units.size(text)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1 << 40))
 def test_a_size_survives_being_written(count: int) -> None:
     """What `size_text` writes reads as the same number of bytes."""
