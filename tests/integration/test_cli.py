@@ -122,9 +122,9 @@ class TestWaitAndStatus:
         )
         async with running(tmp_path, text) as process:
             admin = f"127.0.0.1:{await process.bound('admin')}"
-            done = await nacos_sidecar("wait", "--timeout", "300ms", "--admin", admin)
+            done = await nacos_sidecar("wait", "--timeout", "3s", "--admin", admin)
             assert (done.code, done.out) == (69, "")
-            assert "not ready after 0.3s: service/orders (" in done.err
+            assert "not ready after 3s: service/orders (" in done.err
 
     @pytest.mark.parametrize("command", [("wait", "--timeout", "100ms"), ("status",)])
     async def test_nobody_there_is_69(self, command: Sequence[str]) -> None:
