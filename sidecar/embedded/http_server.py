@@ -23,8 +23,8 @@ from sidecar.embedded.requests import client_by_address
 _MISSING: Mapping[str, Mapping[str, int]] = {
     "1.": {"/v2/": 404, "/v3/": 404},
     "2.": {"/v3/": 404},
-    "3.0": {"/v2/": 410, "/v1/console/": 410},
-    "3.1": {"/v2/": 410, "/v1/console/": 410},
+    "3.0": {"/v2/": 410, "/v1/console/": 410, "/v1/ns/catalog/": 410},
+    "3.1": {"/v2/": 410, "/v1/console/": 410, "/v1/ns/catalog/": 410},
     "3.": {"/v2/": 404, "/v1/": 404},
 }
 """By the beginning of the version, what begins a path that it has not (any more), and the status; first match."""
@@ -66,6 +66,8 @@ class NacosApi:
                 web.post("/nacos/v3/client/ns/instance", self.v3_register),
                 web.delete("/nacos/v3/client/ns/instance", self.v3_deregister),
                 web.get("/nacos/v3/admin/ns/instance/list", self.v3_admin_list),
+                web.get("/nacos/v2/ns/catalog/instances", self.v2_catalogue),
+                web.get("/nacos/v1/ns/catalog/instances", self.v1_catalogue),
                 web.put("/nacos/v3/admin/ns/instance", self.v3_edit),
                 web.put("/nacos/v3/admin/ns/service", self.v3_service),
                 web.get("/nacos/v1/console/server/state", self.v1_state),
@@ -123,7 +125,9 @@ class NacosApi:
     async def v3_list(self, request: web.Request) -> web.Response:
         service = _service(request.query)
         listing = self._naming.listing(
-            service, request.query.get("clusterName", ""), healthy_only=_truth(request.query, "healthyOnly")
+            service,
+            request.query.get("clusterName") or DEFAULT_CLUSTER,
+            healthy_only=_truth(request.query, "healthyOnly"),
         )
         return _result([host_json(service, host) for host in listing.hosts])
 
@@ -140,8 +144,17 @@ class NacosApi:
         return _result("ok")
 
     async def v3_admin_list(self, request: web.Request) -> web.Response:
+        return _result(self._everything(request, request.query.get("clusterName") or DEFAULT_CLUSTER))
+
+    async def v2_catalogue(self, request: web.Request) -> web.Response:
+        """Of every cluster, whichever was asked for."""
         service = _service(request.query)
-        return _result([host_json(service, host) for host in self._naming.instances(service)])
+        hosts = [host_json(service, host) for host in self._naming.instances(service)]
+        return _result({"count": len(hosts), **({"instances": hosts} if hosts else {})})
+
+    async def v1_catalogue(self, request: web.Request) -> web.Response:
+        hosts = self._everything(request, request.query["clusterName"])
+        return web.json_response({"list": hosts, "count": len(hosts)})
 
     async def v3_edit(self, request: web.Request) -> web.Response:
         self._edit(await _params(request))
@@ -168,6 +181,17 @@ class NacosApi:
                 self._naming.publish(client_by_address(Instance(who.ip, who.port)), who.service, ())
             else:
                 self._naming.set_health(who.service, who.ip, who.port, healthy=False)
+
+    def _everything(self, request: web.Request, cluster: str) -> list[dict[str, Any]]:
+        """What administrators see of one cluster; 404 where there is nothing, as on the real servers."""
+        service = _service(request.query)
+        known = self._naming.instances(service)
+        if not known:
+            raise web.HTTPNotFound(text=f"service {service.grouped} is not found!")
+        hosts = [host_json(service, host) for host in known if host.cluster == cluster]
+        if not hosts:
+            raise web.HTTPNotFound(text=f"cluster {cluster} is not found!")
+        return hosts
 
     def _register(self, params: Params) -> None:
         service, instance = _service(params), _instance(params)

@@ -11,7 +11,6 @@ import pytest
 from sidecar.cluster.instance import Via
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
-from sidecar.discovery import polling
 from sidecar.discovery.access import Access
 from sidecar.discovery.credentials import AccessKey, Secret, User
 from sidecar.discovery.options import NacosOptions, Server, Transport
@@ -226,8 +225,3 @@ async def test_a_firewall_that_closes_costs_the_pushes_and_no_list(registry: Emb
         registry.register("orders", "10.0.0.1", 3)
         assert await source.until(lambda: source.ports()[-1] == [1, 2, 3]) < 1.0
         assert [update.reason for update in source.all(Disconnected)] == ["stream_end"]
-
-
-def test_paths_are_tried_from_the_oldest_on() -> None:
-    """1.x to 3.1 have the first, 3.x the second."""
-    assert [path for path, _ in polling.PATHS] == ["/v1/ns/instance/list", "/v3/client/ns/instance/list"]

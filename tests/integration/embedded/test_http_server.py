@@ -1,7 +1,7 @@
 """The HTTP face as curl and 1.x clients use it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -53,6 +53,60 @@ async def test_only_the_admin_list_shows_disabled_instances(registry: EmbeddedRe
     _, known = await call("GET", "/nacos/v3/admin/ns/instance/list", serviceName="orders")
     assert seen["data"] == []
     assert [host["enabled"] for host in known["data"]] == [False]
+
+
+CATALOGUES: Mapping[str, tuple[str, Callable[[Any], list[dict[str, Any]]]]] = {
+    "1.4.8": ("v1/ns/catalog/instances", lambda body: body["list"]),
+    "2.5.1": ("v2/ns/catalog/instances", lambda body: body["data"].get("instances", [])),
+    "3.1.0": ("v3/admin/ns/instance/list", lambda body: body["data"]),
+}
+"""Where administrators look, and what holds the instances."""
+
+
+@pytest.mark.parametrize("version", CATALOGUES)
+async def test_every_generation_shows_administrators_what_is_disabled(
+    registry: EmbeddedRegistry, call: Call, version: str
+) -> None:
+    """Cluster by cluster in 1.x and 3.x, which know DEFAULT unless told; all of them at once in 2.x."""
+    await registry.apply(Profile(version))
+    registry.edit("orders", "10.0.0.1", 80, enabled=False)
+    registry.register("orders", "10.0.0.2", 80, cluster="B")
+    path, hosts = CATALOGUES[version]
+    seen = {}
+    for cluster in ("DEFAULT", "B"):
+        query = {"serviceName": "orders", "clusterName": cluster, "pageNo": "1", "pageSize": "10"}
+        _, body = await call("GET", f"/nacos/{path}", **query)
+        seen[cluster] = [(host["ip"], host["enabled"]) for host in hosts(body)]
+    first, second = ("10.0.0.1", False), ("10.0.0.2", True)
+    both = [first, second]
+    assert seen == ({"DEFAULT": both, "B": both} if version == "2.5.1" else {"DEFAULT": [first], "B": [second]})
+
+
+@pytest.mark.parametrize("version", CATALOGUES)
+async def test_administrators_are_told_what_is_not_known(registry: EmbeddedRegistry, call: Call, version: str) -> None:
+    """404 for a service or a cluster; a server of 2.x counts none instead."""
+    await registry.apply(Profile(version))
+    path, hosts = CATALOGUES[version]
+    for query in ({"serviceName": "nobody", "clusterName": "DEFAULT"}, {"serviceName": "orders", "clusterName": "C"}):
+        status, body = await call("GET", f"/nacos/{path}", **query, pageNo="1", pageSize="10")
+        if version == "2.5.1":
+            assert (status, len(hosts(body))) == (200, int(query["serviceName"] == "orders"))
+        else:
+            assert status == 404
+            assert body.endswith("is not found!")
+
+
+async def test_the_client_list_of_v3_is_of_one_cluster_unless_told(registry: EmbeddedRegistry, call: Call) -> None:
+    """DEFAULT without a name, several by their names, all where a comma names none."""
+    registry.register("orders", "10.0.0.2", 80, cluster="B")
+    registry.naming.refresh(ServiceName("orders"))
+    seen = {}
+    for clusters in ("", "B", "DEFAULT,B", ","):
+        query = {"serviceName": "orders", "clusterName": clusters}
+        _, body = await call("GET", "/nacos/v3/client/ns/instance/list", **query)
+        seen[clusters] = [host["ip"] for host in body["data"]]
+    both = ["10.0.0.1", "10.0.0.2"]
+    assert seen == {"": both[:1], "B": both[1:], "DEFAULT,B": both, ",": both}
 
 
 async def test_what_registers_over_http_has_to_beat(registry: EmbeddedRegistry, call: Call) -> None:
