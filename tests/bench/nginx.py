@@ -65,10 +65,10 @@ class Nginx:
         async def has_worker() -> bool:
             return len(cpu.children(self._child.pid)) == 1
 
-        await until(has_worker, within=10)
+        await until(has_worker)
 
     async def close(self) -> None:
-        await self._child.terminate(within=5)
+        await self._child.terminate()
 
 
 def backend(folder: Path) -> Nginx:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk
 from tests.support.stack import Stack, policy, until
 from tests.support.strict_instance import StrictInstance, bytewise
+from tests.support.until import PATIENCE
 
 Way = Callable[[Talk, bytes], Awaitable[None]]
 
@@ -46,7 +47,7 @@ class Wire:
         async with self.stack.app() as app:
             await way(app, data)
             app.half_close()
-            answers = await asyncio.wait_for(app.until_closed(), 5)
+            answers = await asyncio.wait_for(app.until_closed(), PATIENCE)
         # An attempt that was broken off has ended at the instance, too: nothing of it is under way any more.
         await until(lambda: self.instance.open == self.stack.cluster.stats.idle_connections)
         return answers
@@ -104,7 +105,7 @@ async def crossing(
                 await app.send(sent)
                 if ends:
                     app.half_close()
-                to_app = await asyncio.wait_for(app.until_closed(), 5)
+                to_app = await asyncio.wait_for(app.until_closed(), PATIENCE)
         finally:
             await stack.close()
         return Crossing(_OUR_ID.sub(b"", b"".join(peer.requests)), to_app, len(peer.talks))

@@ -9,6 +9,7 @@ from sidecar.admin.server import AdminServer
 from tests.support.admin_backend import ScriptedBackend
 from tests.support.clusters import Stage
 from tests.support.needs import find
+from tests.support.until import PATIENCE
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -22,7 +23,7 @@ async def _rendered(url: str, profile: Path) -> tuple[str, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(browser.communicate(), 60)
+    out, err = await asyncio.wait_for(browser.communicate(), PATIENCE)
     return out.decode(), err.decode()
 
 

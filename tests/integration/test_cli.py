@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 from tests.support.process import Child
 from tests.support.providers import providers
 from tests.support.sidecar_process import running
-from tests.support.until import until
+from tests.support.until import PATIENCE, until
 
 pytestmark = pytest.mark.own_process
 
@@ -43,7 +43,7 @@ async def nacos_sidecar(*arguments: str, folder: Path = ROOT, environ: Mapping[s
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         cwd=folder, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **(environ or {})},
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
     return Done(process.returncode, out.decode(), err.decode())
 
@@ -168,7 +168,7 @@ class TestRegistry:
         """Exit 0, without a traceback."""
         async with _registry(tmp_path) as (_, child):
             child.signal(number)
-            assert await child.ended(within=10) == 0
+            assert await child.ended() == 0
             assert "Traceback" not in child.output()
 
     @pytest.mark.parametrize("distance", [0, 1000])
@@ -203,10 +203,10 @@ async def _registry(folder: Path) -> AsyncIterator[tuple[int, Child]]:
             assert child.exit_code is None, child.tail()
             return "stop with Ctrl-C" in child.output()
 
-        await until(told, within=30)
+        await until(told)
         yield int(child.output().partition("HTTP on 127.0.0.1:")[2].partition(",")[0]), child
     finally:
-        await child.terminate(within=10)
+        await child.terminate()
 
 
 def _static(address: str) -> str:

@@ -51,7 +51,7 @@ async def calls(script: Script) -> list[Call]:
     """Twenty calls or a few more."""
     async with await asyncio.start_server(script.serve, "127.0.0.1", 0) as server:
         load = await twenty(server.sockets[0].getsockname()[1])
-        await until(script.closed, within=10, pause=0.01)
+        await until(script.closed, pause=0.01)
     return load
 
 
@@ -61,7 +61,7 @@ async def twenty(port: int) -> list[Call]:
         async def enough() -> bool:
             return len(load.calls) >= 20
 
-        await until(enough, within=10, pause=0.01)
+        await until(enough, pause=0.01)
     return load.calls
 
 

@@ -20,7 +20,6 @@ from tests.support.process import Child
 from tests.support.until import until
 
 _JVM = ("-Xmx64m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dsun.net.httpserver.nodelay=true")
-_START_LIMIT = 30.0
 
 
 class JavaProvider:
@@ -77,13 +76,13 @@ class JavaProvider:
         async def decided() -> bool:
             return child.exit_code is not None or re.search(r"^ready port=", child.output(), re.MULTILINE) is not None
 
-        await until(decided, within=_START_LIMIT)
+        await until(decided)
         if child.exit_code is not None:
             raise RuntimeError(f"{self!r} did not start:\n{child.tail()}")
 
     async def stop(self) -> int:
         """SIGTERM, and until it has ended; its exit code."""
-        return await self._running().terminate(within=30.0)
+        return await self._running().terminate()
 
     async def kill(self) -> None:
         """SIGKILL: the kernel closes its connections, nobody deregisters it."""

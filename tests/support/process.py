@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.needs import find
-from tests.support.until import until
+from tests.support.until import PATIENCE, until
 
 
 def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -59,7 +59,7 @@ class Child:
         """Does nothing when it has ended already."""
         self._process.send_signal(number)
 
-    async def ended(self, *, within: float) -> int:
+    async def ended(self, *, within: float = PATIENCE) -> int:
         """Its exit code, once it has one; raises `TimeoutError`."""
 
         async def over() -> bool:
@@ -68,7 +68,7 @@ class Child:
         await until(over, within=within, pause=0.01)
         return self._process.returncode
 
-    async def terminate(self, *, within: float = 10.0) -> int:
+    async def terminate(self, *, within: float = PATIENCE) -> int:
         """SIGTERM, and SIGKILL to what ignores it; the exit code."""
         self._process.terminate()
         try:

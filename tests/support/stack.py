@@ -20,6 +20,7 @@ from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.upstream import Upstream
 from sidecar.record import Record
 from tests.support.scripted_peer import Talk, connected
+from tests.support.until import PATIENCE
 
 T = TypeVar("T")
 
@@ -157,12 +158,12 @@ async def ask(app: Talk, request: bytes = GET) -> Answer:
 
 
 async def read(app: Talk) -> Answer:
-    head = await asyncio.wait_for(app.head(), 10)
+    head = await asyncio.wait_for(app.head(), PATIENCE)
     if not head:
         return Answer(0, b"", b"")
     if head[9:12] in {b"204", b"304"}:
         return Answer(int(head[9:12]), head, b"")
-    return Answer(int(head[9:12]), head, await asyncio.wait_for(app.body(head), 10))
+    return Answer(int(head[9:12]), head, await asyncio.wait_for(app.body(head), PATIENCE))
 
 
 async def call(stack: Stack, request: bytes = GET) -> Answer:
@@ -171,7 +172,7 @@ async def call(stack: Stack, request: bytes = GET) -> Answer:
         return await ask(app, request)
 
 
-async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], within: float = PATIENCE) -> None:
     """Returns as soon as `condition()` holds; fails after `within` seconds."""
     loop = asyncio.get_running_loop()
     end = loop.time() + within

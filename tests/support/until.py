@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+PATIENCE = 60.0
+"""Seconds that a test waits for what has to come: far beyond any busy machine, since it only ends a wait in vain."""
 
-async def until(happened: Callable[[], Awaitable[bool]], *, within: float, pause: float = 0.05) -> None:
+
+async def until(happened: Callable[[], Awaitable[bool]], *, within: float = PATIENCE, pause: float = 0.05) -> None:
     """Asks every `pause` seconds; raises `TimeoutError` when the answer was still no after `within` seconds."""
     async with asyncio.timeout(within):
         while not await happened():  # noqa: ASYNC110 - another process sets no event of ours

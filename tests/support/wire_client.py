@@ -10,6 +10,7 @@ import grpc.aio
 
 from sidecar.embedded.wire import Payload, decode, dump, encode
 from sidecar.tasks import spawn
+from tests.support.until import PATIENCE
 
 _END_OF_STREAM: Any = grpc.aio.EOF  # type: ignore[attr-defined] # missing in the stubs
 
@@ -63,7 +64,7 @@ class WireClient:
         """Writes one message on the stream."""
         await self._stream.write(encode(Payload(kind, dump(body))))
 
-    async def told(self, within: float = 5.0) -> tuple[str, dict[str, Any]]:
+    async def told(self, within: float = PATIENCE) -> tuple[str, dict[str, Any]]:
         """(type, JSON) of the next message on the stream, acked unless told otherwise; `("", {})` at its end."""
         async with asyncio.timeout(within):
             data = await self._told.get()
@@ -75,7 +76,7 @@ class WireClient:
             await self.say(payload.type.replace("Request", "Response"), requestId=body["requestId"], resultCode=200)
         return payload.type, body
 
-    async def pushed(self, within: float = 5.0) -> list[str]:
+    async def pushed(self, within: float = PATIENCE) -> list[str]:
         """The `ip:port`s of the next message, which has to be a push."""
         kind, body = await self.told(within)
         assert kind == "NotifySubscriberRequest"

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar import tasks
 from sidecar.tasks import spawn
+from tests.support.until import PATIENCE
 
 
 async def test_a_task_runs_without_being_kept_by_its_starter() -> None:
@@ -22,7 +23,7 @@ async def test_a_task_runs_without_being_kept_by_its_starter() -> None:
 
     spawn(work(), name="work")
     gc.collect()
-    await asyncio.wait_for(done.wait(), 1)
+    await asyncio.wait_for(done.wait(), PATIENCE)
 
 
 async def test_an_exception_is_logged_once_as_a_crash(caplog: pytest.LogCaptureFixture) -> None:

@@ -49,7 +49,7 @@ async def test_server_info_follows_the_registry_session(tmp_path: Path) -> None:
         async def replaced() -> bool:
             return await process.metric('sidecar_registry_reconnects_total{reason="config"}') == 1
 
-        await until(replaced, within=10)
+        await until(replaced)
         assert await process.metric("sidecar_registry_connected") == 1
         await registry.stop()
         await process.event("registry_disconnected")
@@ -141,7 +141,7 @@ async def test_a_call_that_waits_is_served_as_soon_as_the_operator_restores(tmp_
         async def waits() -> bool:
             return await process.metric('sidecar_waiting_requests{service="orders"}') == 1
 
-        await until(waits, within=5)
+        await until(waits)
         await process.admin(f"{path}/restore", method="POST")
         assert await waiting == str(provider.port)
 

@@ -47,7 +47,7 @@ class Play:
             self.feeds.slow_beat(self.now())
             return {one.port for one in self.services[service].cluster.in_force()} == set(ports)
 
-        await until(so, within=10)
+        await until(so)
 
 
 def _policy(name: str, *static: str) -> ServicePolicy:
@@ -102,7 +102,7 @@ async def test_the_old_session_serves_until_the_new_registry_answers() -> None:
                 session = play.feeds.session
                 return session is not None and session.server == new.address
 
-            await until(moved, within=10)
+            await until(moved)
             assert play.stats.reconnects["config"] == 1
             await play.feeds.close()
 
@@ -168,5 +168,5 @@ async def test_lists_of_the_registry_are_kept_on_disk(tmp_path: Path) -> None:
         async def kept() -> bool:
             return LastGood(tmp_path).path("orders").exists()
 
-        await until(kept, within=10)
+        await until(kept)
         await play.feeds.close()

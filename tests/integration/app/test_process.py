@@ -29,7 +29,7 @@ async def test_the_first_signal_drains_the_second_ends_at_once(tmp_path: Path, n
         process.child.signal(number)
         await process.event("drain_started")
         process.child.signal(number)
-        assert await process.child.ended(within=10) == 128 + number
+        assert await process.child.ended() == 128 + number
         writer.close()
 
 
@@ -38,7 +38,7 @@ async def test_quitquitquit_is_a_sigterm(tmp_path: Path) -> None:
     async with running(tmp_path, "drain: {quiet: 100ms}\n" + static("127.0.0.1:9")) as process:
         await process.ready()
         assert (await process.admin("/quitquitquit", method="POST")).status == 200
-        assert await process.child.ended(within=10) == 0
+        assert await process.child.ended() == 0
 
 
 async def test_a_taken_port_ends_it_with_69_and_a_remedy(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ async def test_a_taken_port_ends_it_with_69_and_a_remedy(tmp_path: Path) -> None
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         text = static("127.0.0.1:9").replace("    listen: 127.0.0.1:0", f"    listen: {address}")
         async with running(tmp_path, text) as process:
-            assert await process.child.ended(within=20) == 69
+            assert await process.child.ended() == 69
             assert f"cannot bind {address} for orders: Address already in use; free the port" in process.child.output()
             assert "drain_ended" not in process.child.output()
 
@@ -57,7 +57,7 @@ async def test_a_taken_port_ends_it_with_69_and_a_remedy(tmp_path: Path) -> None
 async def test_an_invalid_file_ends_it_with_78_and_every_problem(tmp_path: Path) -> None:
     """Both mistakes are told in one run, each with its place."""
     async with running(tmp_path, "version: 1\nlisten: nowhere\nservices: [{nam: orders}]\n") as process:
-        assert await process.child.ended(within=20) == 78
+        assert await process.child.ended() == 78
         output = process.child.output()
         assert "sidecar.yaml:2:9: listen:" in output
         assert "unknown key 'nam'" in output
@@ -67,7 +67,7 @@ async def test_an_access_log_that_cannot_be_opened_ends_it_with_69(tmp_path: Pat
     """Nothing is bound when the log's file cannot be written."""
     text = static("127.0.0.1:9").replace("path: access.log", "path: missing/access.log")
     async with running(tmp_path, text) as process:
-        assert await process.child.ended(within=20) == 69
+        assert await process.child.ended() == 69
         assert "cannot open access_log.path" in process.child.output()
 
 
@@ -83,7 +83,7 @@ async def test_usr1_dumps_the_state_and_usr2_the_stacks(tmp_path: Path) -> None:
         async def dumped() -> bool:
             return "most recent call first" in process.child.output()
 
-        await until(dumped, within=10)
+        await until(dumped)
         assert await answered_by(process) == str(provider.port)
 
 

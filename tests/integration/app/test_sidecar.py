@@ -58,7 +58,7 @@ async def test_it_carries_calls_and_tells_of_them(tmp_path: Path) -> None:
         async def logged() -> bool:
             return len(access_log(process)) == 1
 
-        await until(logged, within=5)
+        await until(logged)
         (line,) = access_log(process)
         assert (line["upstream_host"], line["response_code"]) == (provider.address, 200)
 
@@ -151,7 +151,7 @@ async def test_it_starts_from_disk_when_the_registry_is_down(tmp_path: Path) -> 
             async def kept() -> bool:
                 return (tmp_path / "lists" / "orders.json").exists()
 
-            await until(kept, within=10)
+            await until(kept)
         await registry.stop()
         async with running(tmp_path, text) as process:
             await process.ready()
@@ -162,7 +162,7 @@ async def test_it_starts_from_disk_when_the_registry_is_down(tmp_path: Path) -> 
             async def healed() -> bool:
                 return str((await process.clusters())[0]["discovery"]["origin"]) == "nacos"
 
-            await until(healed, within=15)
+            await until(healed)
             assert await answered_by(process) == str(provider.port)
 
 
@@ -185,7 +185,7 @@ async def test_without_disk_and_registry_it_comes_up_unready_and_heals(tmp_path:
             async def served() -> bool:
                 return (await request(await process.bound("orders"))).status == 200
 
-            await until(served, within=10)
+            await until(served)
 
 
 async def test_drain_serves_until_the_app_is_gone(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ async def test_drain_serves_until_the_app_is_gone(tmp_path: Path) -> None:
         assert head.startswith(b"HTTP/1.1 200")
         assert b"connection: close" not in head.lower()
         writer.close()
-        assert await process.child.ended(within=15) == 0
+        assert await process.child.ended() == 0
         assert (await process.event("drain_ended"))["cut"] == 0
 
 
@@ -218,9 +218,9 @@ async def test_drain_has_a_hard_end(tmp_path: Path) -> None:
         async def in_flight() -> bool:
             return await process.metric('sidecar_requests_in_flight{service="orders"}') == 1
 
-        await until(in_flight, within=5)
+        await until(in_flight)
         process.child.signal(signal.SIGTERM)
-        assert await process.child.ended(within=10) == 0
+        assert await process.child.ended() == 0
         assert (await process.event("drain_ended"))["cut"] == 1
         writer.close()
 
@@ -237,7 +237,7 @@ async def test_a_reload_swaps_instances_and_cuts_nothing(tmp_path: Path) -> None
             async def begun() -> bool:
                 return await process.metric('sidecar_requests_in_flight{service="orders"}') == 1
 
-            await until(begun, within=5)
+            await until(begun)
             process.config.write_text(text.replace(slow.address, quick.address))
             process.child.signal(signal.SIGHUP)
             await process.event("reload_applied")
@@ -264,7 +264,7 @@ async def test_a_request_that_must_wait_after_a_reload_is_still_served(tmp_path:
         async def begun() -> bool:
             return bool(peer.requests)
 
-        await until(begun, within=5)
+        await until(begun)
         process.config.write_text(static(peer.address, more="    via: true\n"))
         process.child.signal(signal.SIGHUP)
         await process.event("reload_applied")
@@ -302,7 +302,7 @@ async def test_a_refused_reload_keeps_everything(tmp_path: Path) -> None:
         async def let_go() -> bool:
             return process.open_files("other.log") == before == 0
 
-        await until(let_go, within=5)
+        await until(let_go)
     taken.close()
 
 
@@ -312,4 +312,4 @@ async def _until_endpoints(process: SidecarProcess, wanted: Sequence[Provider]) 
         states = {one["address"]: one["state"] for one in cluster["endpoints"]}
         return states == {one.address: "available" for one in wanted}
 
-    await until(so, within=10)
+    await until(so)

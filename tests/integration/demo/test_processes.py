@@ -66,7 +66,7 @@ async def test_output_goes_to_a_log_of_the_process(stage: Stage) -> None:
     """What it prints is found under its name, a second life's below the first one's."""
     for argument in ("one", "two"):
         stage.start("first", "sleeper", argument)
-        await until(partial(_says, stage, "first", argument), within=20)
+        await until(partial(_says, stage, "first", argument))
         await stage.end("first")
     assert stage.output("first") == "up one\nup two\n"
 
@@ -115,7 +115,7 @@ async def test_the_users_variables_do_not_reach_the_stage(stage: Stage, monkeypa
     monkeypatch.setenv("SIDECAR_CONFIG", "x")
     monkeypatch.setenv("NACOS_SERVER_ADDR", "x")
     stage.start("curious", "curious")
-    await until(partial(_says, stage, "curious", "end"), within=20)
+    await until(partial(_says, stage, "curious", "end"))
     assert stage.output("curious") == "end\n"
 
 

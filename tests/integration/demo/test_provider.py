@@ -42,10 +42,10 @@ async def registered(folder: Path, registry: EmbeddedRegistry) -> AsyncIterator[
     """A provider that the registry knows."""
     provider = Provider(folder, registry.address)
     try:
-        await until(lambda: _known(registry, provider), within=30)
+        await until(lambda: _known(registry, provider))
         yield provider
     finally:
-        await provider.child.terminate(within=10)
+        await provider.child.terminate()
 
 
 @pytest.fixture
@@ -72,12 +72,12 @@ async def test_a_graceful_stop_costs_an_open_connection_nothing(tmp_path: Path, 
         reader, writer = await asyncio.open_connection("127.0.0.1", provider.port)
         assert "Connection: close" not in await _echo(reader, writer, "b1")
         provider.child.signal(signal.SIGTERM)
-        await until(lambda: _refuses(provider), within=10)
+        await until(lambda: _refuses(provider))
         assert "Connection: close" in await _echo(reader, writer, "b2")
         assert registry.instances(SERVICE) == ()
         assert await reader.read() == b""
         writer.close()
-        assert await provider.child.ended(within=10) == 0
+        assert await provider.child.ended() == 0
         assert provider.ids.read_text() == "GET b1\nGET b2\n"
 
 
@@ -87,7 +87,7 @@ async def test_it_survives_a_dead_registry(tmp_path: Path, registry: EmbeddedReg
         await registry.close()
         assert (await request(provider.port, "GET", "/echo/c1")).status == 200
         provider.child.signal(signal.SIGTERM)
-        assert await provider.child.ended(within=15) == 0
+        assert await provider.child.ended() == 0
         assert "not deregistered" in provider.child.output()
 
 
@@ -96,7 +96,7 @@ async def test_a_taken_port_is_told(tmp_path: Path, registry: EmbeddedRegistry) 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         provider = Provider(tmp_path, registry.address, port=port)
-        assert await provider.child.ended(within=30) == 69
+        assert await provider.child.ended() == 69
     assert f"cannot listen on 127.0.0.1:{port}: " in provider.child.output()
     assert registry.instances(SERVICE) == ()
 
@@ -105,7 +105,7 @@ async def test_without_a_registry_it_does_not_stay(tmp_path: Path) -> None:
     """Nobody would find it: it ends with 69 and names the registry."""
     nowhere = f"127.0.0.1:{free_port((0, 1000))}"
     provider = Provider(tmp_path, nowhere)
-    assert await provider.child.ended(within=60) == 69
+    assert await provider.child.ended() == 69
     assert f"cannot register at {nowhere}: " in provider.child.output()
 
 

@@ -53,7 +53,7 @@ class Demo:
             assert self.process.poll() is None, self.progress
             return text in self.progress
 
-        await until(said, within=60)
+        await until(said)
 
     async def ended(self) -> int:
         """Its exit code."""
@@ -61,7 +61,7 @@ class Demo:
         async def over() -> bool:
             return self.process.poll() is not None
 
-        await until(over, within=60)
+        await until(over)
         return self.process.returncode
 
 
@@ -95,7 +95,7 @@ async def test_kept_running_it_tells_the_result_first_and_everybody_serves(tmp_p
     """With --keep the last line stands there while the sidecar still answers; a signal ends all, with the same 0."""
     async with demo(tmp_path, "--duration", "5s", "--keep") as run:
         await run.says("everything keeps running until Ctrl-C")
-        await until(lambda: _has_result(run), within=10)
+        await until(lambda: _has_result(run))
         assert SUMMARY.fullmatch(run.result.splitlines()[-1])
         address = re.findall(r"curl http://127.0.0.1:(\d+)/echo/1 ", run.progress)[0]
         assert (await request(int(address), path="/echo/1")).status == 200
@@ -113,7 +113,7 @@ async def test_a_signal_ends_every_process(tmp_path: Path, moment: str, number: 
     """Interrupted while it starts or in the middle of the load: exit 3, a reason, and nobody is left."""
     async with demo(tmp_path) as run:
         await run.says(moment)
-        await until(lambda: _has_family(run, 5), within=20)
+        await until(lambda: _has_family(run, 5))
         family = run.family()
         run.process.send_signal(number)
         assert await run.ended() == 3

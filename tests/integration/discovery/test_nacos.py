@@ -34,6 +34,7 @@ from sidecar.embedded.faults import (
     StreamStatus,
 )
 from sidecar.embedded.registry import EmbeddedRegistry
+from tests.support.until import PATIENCE
 
 ORDERS = ServiceKey("orders", "DEFAULT_GROUP")
 
@@ -56,11 +57,11 @@ class Ear:
         self.troubles.append(trouble)
         self.woken.set()
 
-    async def next(self, within: float = 2.0) -> tuple[ServiceKey, Listing | str]:
+    async def next(self, within: float = PATIENCE) -> tuple[ServiceKey, Listing | str]:
         async with asyncio.timeout(within):
             return await self.lists.get()
 
-    async def trouble(self, within: float = 2.0) -> Trouble:
+    async def trouble(self, within: float = PATIENCE) -> Trouble:
         async with asyncio.timeout(within):
             await self.woken.wait()
         return self.troubles[0]
@@ -145,7 +146,7 @@ async def test_a_push_of_thirteen_thousand_hosts_arrives(
     await session.subscribe(ServiceKey("huge", "G"))
     await registry.apply(ForcedList(shape=Shape.LARGE, in_answers=False))
     await registry.apply(PushNow())
-    while len(ports((await ear.next(within=10))[1])) != 13_000:
+    while len(ports((await ear.next())[1])) != 13_000:
         pass
     assert ear.troubles == []
 
@@ -163,7 +164,7 @@ async def test_an_unreadable_push_is_reported_and_acknowledged(
     assert told[0] == ORDERS
     assert ear.troubles == []
     (connection,) = registry.connections
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         while connection.unacked:  # noqa: ASYNC110 - the server's book, not ours
             await asyncio.sleep(0.01)
 
@@ -237,7 +238,7 @@ async def test_a_reset_request_is_acknowledged_and_reported(
     monkeypatch.setattr(Connection, "acked", lambda _self, kind, *_, **__: acked.put_nowait(kind))
     await registry.apply(ResetConnections())
     assert await ear.trouble() is Trouble.RESET_REQUEST
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         while await acked.get() != "ConnectResetResponse":
             pass
 
@@ -247,7 +248,7 @@ async def test_the_server_hears_that_we_are_there(registry: EmbeddedRegistry, se
     await session.subscribe(ORDERS)
     (connection,) = registry.connections
     await registry.apply(DetectClients())
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         while "ClientDetectionResponse" not in [ack.type for ack in connection.acks]:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
 

@@ -12,6 +12,7 @@ from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.session import Unanswered
 from sidecar.discovery.version import QUESTIONS, Identity, complaint, find_version
 from tests.support.odd_server import answer, odd_server
+from tests.support.until import PATIENCE
 
 OPTIONS = NacosOptions(request_timeout=0.5)
 
@@ -59,7 +60,7 @@ async def test_it_asks_until_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
         assert identity.version is None
         assert repr(identity).endswith(": unknown>")
         odd.answers["/nacos/v3/admin/core/state"] = answer("200 OK", '{"data": {"version": "3.2.4"}}')
-        assert await asyncio.wait_for(heard.get(), 2) == identity.version == "3.2.4"
+        assert await asyncio.wait_for(heard.get(), PATIENCE) == identity.version == "3.2.4"
         identity.close()
 
 

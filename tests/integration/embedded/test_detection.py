@@ -29,7 +29,7 @@ async def test_an_idle_client_that_keeps_silent_is_evicted() -> None:
             await registry.apply(DetectClients())
             assert (await client.told())[0] == "ClientDetectionRequest"
             assert (await client.told())[0] == ""
-            await until(lambda: _is_empty(registry), within=5)
+            await until(lambda: _is_empty(registry))
 
 
 async def test_a_client_can_be_evicted_although_it_answered() -> None:

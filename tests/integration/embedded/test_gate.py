@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from sidecar.embedded.gate import Gate
-from tests.support.until import until
+from tests.support.until import PATIENCE, until
 
 
 class _Echo(asyncio.Protocol):
@@ -50,9 +50,9 @@ async def test_more_bytes_than_any_buffer_come_back_unchanged(gate: Gate, port: 
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     sent = bytes(range(256)) * 32768
     writer.write(sent)
-    assert await asyncio.wait_for(reader.readexactly(len(sent)), 10) == sent
+    assert await asyncio.wait_for(reader.readexactly(len(sent)), PATIENCE) == sent
     writer.close()
-    await until(lambda: _has(gate, 0), within=5)
+    await until(lambda: _has(gate, 0))
 
 
 async def test_a_reset_is_a_reset(gate: Gate, port: int) -> None:
@@ -60,7 +60,7 @@ async def test_a_reset_is_a_reset(gate: Gate, port: int) -> None:
     reader, writer = await _echoed(port)
     gate.reset()
     with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(reader.read(), 5)
+        await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
 
 
@@ -75,8 +75,8 @@ async def test_a_frozen_gate_moves_nothing_and_keeps_all(gate: Gate, port: int) 
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.1)
     gate.thaw()
-    assert await asyncio.wait_for(old.readexactly(3), 5) == b"old"
-    assert await asyncio.wait_for(new.readexactly(3), 5) == b"new"
+    assert await asyncio.wait_for(old.readexactly(3), PATIENCE) == b"old"
+    assert await asyncio.wait_for(new.readexactly(3), PATIENCE) == b"new"
     writer.close()
     second.close()
 
@@ -85,7 +85,7 @@ async def test_a_closed_gate_refuses_and_ends_what_there_is(gate: Gate, port: in
     """Open connections see an end of file, new ones are refused."""
     reader, writer = await _echoed(port)
     await gate.close()
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
     writer.close()
@@ -96,7 +96,7 @@ async def _echoed(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
     """A connection through which a byte went there and back."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b".")
-    assert await asyncio.wait_for(reader.readexactly(1), 5) == b"."
+    assert await asyncio.wait_for(reader.readexactly(1), PATIENCE) == b"."
     return reader, writer
 
 

@@ -59,7 +59,7 @@ async def test_a_restart_asked_for_over_http_comes_about(
     """The answer comes before the ports close; afterwards the registry is up and empty."""
     async with session.post("/faults/restart", json={"return_after_s": None}) as answer:
         assert answer.status == 200
-    await until(lambda: _is_up_and_empty(registry), within=5)
+    await until(lambda: _is_up_and_empty(registry))
 
 
 async def test_who_is_connected_is_shown(registry: EmbeddedRegistry, session: aiohttp.ClientSession) -> None:

@@ -62,7 +62,7 @@ async def test_an_unacked_push_is_repeated_until_it_is_acked(registry: EmbeddedR
         client.acks = True
         assert await client.pushed() == [ONE]
         (connection,) = registry.connections
-        await until(lambda: _acked(registry), within=5)
+        await until(lambda: _acked(registry))
         assert [ack.type for ack in connection.acks] == ["NotifySubscriberResponse"]
         with pytest.raises(TimeoutError):
             await client.told(within=0.15)

@@ -68,7 +68,7 @@ async def test_the_sdk_survives_client_detection(registry: EmbeddedRegistry, tmp
     async with sdk.sdk_client(registry.address, tmp_path) as app:
         (connection,) = registry.connections
         await registry.apply(DetectClients())
-        await until(lambda: _has_acked(registry, "ClientDetectionResponse"), within=5)
+        await until(lambda: _has_acked(registry, "ClientDetectionResponse"))
         assert sdk.connection_id(app) == connection.id
         assert list(registry.connections) == [connection]
 
@@ -76,12 +76,12 @@ async def test_the_sdk_survives_client_detection(registry: EmbeddedRegistry, tmp
 async def test_a_restart_is_seen_from_outside_as_one(registry: EmbeddedRegistry) -> None:
     """Both ports refuse while it is down, then every request is told 300, then all is well on the same ports."""
     restarting = spawn(registry.restart(Restart(down_s=0.2, starting_s=0.3)), name="restarting")
-    await until(lambda: _refuses(registry.port), within=5)
-    await until(lambda: _refuses(registry.port + registry.port_offset), within=5)
+    await until(lambda: _refuses(registry.port))
+    await until(lambda: _refuses(registry.port + registry.port_offset))
     await restarting
     async with WireClient(registry.port) as client:
         assert (await client.ask("ServerCheckRequest"))[1]["errorCode"] == 300
-        await until(lambda: _checks(client), within=5)
+        await until(lambda: _checks(client))
 
 
 async def test_a_second_restart_has_to_wait_for_the_first(registry: EmbeddedRegistry) -> None:
@@ -122,8 +122,8 @@ async def test_defect_1_a_query_repairs_the_connection_but_not_the_subscription(
         before = sdk.connection_id(app)
         assert await lists.next() == {ONE}
         await registry.apply(EndStreams(afterwards=Afterwards.UNREGISTERED))
-        await until(lambda: _clients(registry, 0), within=5)
-        await until(lambda: _answers(app, {ONE}), within=10)
+        await until(lambda: _clients(registry, 0))
+        await until(lambda: _answers(app, {ONE}))
         assert sdk.connection_id(app) != before
         registry.register("orders", "127.0.0.1", 8082)
         with pytest.raises(TimeoutError):
@@ -138,7 +138,7 @@ async def test_defect_2_a_reconnected_sdk_does_not_subscribe_again_at_once(
         lists = await sdk.subscribe(app, "orders")
         assert await lists.next() == {ONE}
         await registry.restart(Restart(return_after_s=None))
-        await until(lambda: _clients(registry, 1), within=10)
+        await until(lambda: _clients(registry, 1))
         registry.register("orders", "127.0.0.1", 8082)
         with pytest.raises(TimeoutError):
             await lists.next(within=1.0)
@@ -167,7 +167,7 @@ async def test_defect_3_a_slow_callback_delays_the_ack_of_the_detection(
         with pytest.raises(TimeoutError):
             await until(lambda: _acks(connection, acked + 1), within=0.3)
         release.set()
-        await until(lambda: _has_acked(registry, "ClientDetectionResponse"), within=5)
+        await until(lambda: _has_acked(registry, "ClientDetectionResponse"))
 
 
 async def test_defect_5_a_list_with_an_equal_time_is_dropped(registry: EmbeddedRegistry, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ async def test_defect_10_a_request_to_reconnect_is_not_understood(registry: Embe
         (connection,) = registry.connections
         await registry.apply(ResetConnections())
         await registry.apply(DetectClients())
-        await until(lambda: _has_acked(registry, "ClientDetectionResponse"), within=5)
+        await until(lambda: _has_acked(registry, "ClientDetectionResponse"))
         assert [ack.type for ack in connection.acks] == ["ClientDetectionResponse"]
         assert sdk.connection_id(app) == connection.id
 
@@ -226,7 +226,7 @@ async def test_defect_24_a_push_of_more_than_four_megabytes_is_never_delivered(
         assert await lists.next() == {ONE}
         await registry.apply(ForcedList(shape=Shape.LARGE, hosts=16_000, in_answers=False))
         registry.register("orders", "127.0.0.1", 8082)
-        await until(lambda: _is_elsewhere(app, before), within=10)
+        await until(lambda: _is_elsewhere(app, before))
         assert lists.lists.empty()
 
 

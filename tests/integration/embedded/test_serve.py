@@ -11,7 +11,7 @@ from sidecar.embedded.registry import EmbeddedRegistry
 from sidecar.embedded.serve import serve
 from sidecar.tasks import spawn
 from tests.support.ports import free_port
-from tests.support.until import until
+from tests.support.until import PATIENCE, until
 
 
 async def test_it_serves_until_a_signal(capfd: pytest.CaptureFixture[str]) -> None:
@@ -19,9 +19,9 @@ async def test_it_serves_until_a_signal(capfd: pytest.CaptureFixture[str]) -> No
     port = free_port((0, 1000))
     serving = spawn(serve("127.0.0.1", port), name="serve")
     async with aiohttp.ClientSession() as session:
-        await until(lambda: _answers(session, port), within=5)
+        await until(lambda: _answers(session, port))
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, PATIENCE)
     assert f"HTTP on 127.0.0.1:{port}, gRPC on 127.0.0.1:{port + 1000}" in capfd.readouterr().err
 
 

@@ -12,6 +12,7 @@ from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.discovery.source import Connected, Disconnected, Identified, Malformed, Update
 from sidecar.errors import FAILURES
 from tests.support.clusters import Stage
+from tests.support.until import PATIENCE
 
 
 class ScriptedSource:
@@ -57,7 +58,7 @@ class Play:
         self.events.clear()
         for update in updates:
             self.source.script.put_nowait(update)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await self.source.script.join()
         return [event.kind for event in self.events]
 

@@ -11,6 +11,7 @@ from sidecar.app.logs import CannotOpenLogError, Logs
 from sidecar.cluster.stats import ProcessStats
 from sidecar.config import Loaded, load
 from sidecar.record import Record
+from tests.support.until import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,7 @@ async def test_a_new_access_log_takes_over_without_losing_a_line(tmp_path: Path)
     logs.put_in_force(new.config, logs.prepare(new, old.config))
     logs.write_record(_record("/after"))
     logs.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while "/before" not in (tmp_path / "first.log").read_text():  # noqa: ASYNC110 - another thread writes it
             await asyncio.sleep(0.01)
     assert "/after" in (tmp_path / "second.log").read_text()

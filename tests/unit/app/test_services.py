@@ -12,7 +12,7 @@ from sidecar.cluster.policy import Discovery, ServicePolicy, WaitForInstance
 from sidecar.errors import FAILURES
 from sidecar.proxy.runtime import Runtime
 from tests.support.scripted_peer import ScriptedPeer, serving
-from tests.support.until import until
+from tests.support.until import PATIENCE, until
 
 ORDERS = ServicePolicy("orders", discovery=Discovery(service="orders"))
 
@@ -56,7 +56,7 @@ async def test_a_quarantined_endpoint_comes_back_by_a_probe() -> None:
             play.services.due(play.now)
             return endpoint.state is State.AVAILABLE
 
-        await until(back, within=5, pause=0.02)
+        await until(back, pause=0.02)
     assert "endpoint_recovered" in {event.kind for event in play.events}
 
 
@@ -117,5 +117,5 @@ async def test_who_waits_under_the_old_configuration_is_still_served() -> None:
     assert not waiter.released_at.done()
     play.list(7001)
     play.services.due(play.now)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         await waiter.released_at

@@ -10,6 +10,7 @@ from sidecar.discovery.approach import Miss
 from sidecar.discovery.options import Server, Transport
 from sidecar.discovery.ways import POLLED_AFTER, Ways, grpc_opens, knock
 from sidecar.tasks import spawn
+from tests.support.until import PATIENCE
 
 A, B = Server("a", 8848, 9848), Server("b", 8848, 9848)
 
@@ -74,4 +75,4 @@ async def test_a_port_that_opens_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     await asyncio.sleep(0.1)
     assert not looking.done()
     with socket.create_server(("127.0.0.1", port)):
-        await asyncio.wait_for(looking, 2)
+        await asyncio.wait_for(looking, PATIENCE)

@@ -9,6 +9,7 @@ from sidecar.errors import FAILURES
 from sidecar.proxy.http1 import downstream
 from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, answering, hanging
 from tests.support.stack import GET, POST, MakeStack, Stack, ask, call, read, until
+from tests.support.until import PATIENCE
 
 GET_10 = b"GET /a HTTP/1.0\r\n\r\n"
 MB = 1024 * 1024
@@ -169,8 +170,8 @@ async def test_an_idle_connection_is_closed_silently(stack: MakeStack) -> None:
         await proxy.open(peer.port)
         async with proxy.app() as unused, proxy.app() as used:
             assert (await ask(used)).status == 200
-            assert await asyncio.wait_for(unused.until_closed(), 3) == b""
-            assert await asyncio.wait_for(used.until_closed(), 3) == b""
+            assert await asyncio.wait_for(unused.until_closed(), PATIENCE) == b""
+            assert await asyncio.wait_for(used.until_closed(), PATIENCE) == b""
 
 
 async def test_an_app_that_leaves_cancels_the_attempt(stack: MakeStack) -> None:
@@ -189,7 +190,7 @@ async def test_an_app_that_leaves_cancels_the_attempt(stack: MakeStack) -> None:
             await app.send(GET)
             await until(lambda: bool(peer.requests))
             app.reset()
-            await asyncio.wait_for(gone.wait(), 3)
+            await asyncio.wait_for(gone.wait(), PATIENCE)
         assert proxy.codes == [(0, "DC")]
         assert proxy.cluster.stats.attempts == {"app_left": 1}
         assert next(iter(proxy.cluster.endpoints.values())).failures == 0
@@ -225,7 +226,7 @@ async def test_half_a_body_behind_another_request_is_given_up_at_once(stack: Mak
         async with proxy.app() as app:
             await app.send(GET + POST[:-1])
             app.half_close()
-            answer = await asyncio.wait_for(app.until_closed(), 3)
+            answer = await asyncio.wait_for(app.until_closed(), PATIENCE)
         assert answer == OK
         assert len(peer.requests) == 1
         assert proxy.codes == [(200, "-"), (0, "DC")]
@@ -265,7 +266,7 @@ async def test_a_local_answer_during_an_upload_is_not_destroyed_by_a_reset(stack
         app.writer.write(b"x" * 1000)
         answer = await read(app)
         assert answer.status == 503
-        assert await asyncio.wait_for(app.until_closed(), 4) == b""
+        assert await asyncio.wait_for(app.until_closed(), PATIENCE) == b""
 
 
 @pytest.mark.http("H-59")

@@ -10,6 +10,7 @@ from sidecar.errors import FAILURES
 from sidecar.proxy.http1.downstream import AppConnection
 from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, hanging
 from tests.support.stack import GET, Answer, MakeStack, Stack, ask, begin, call, read, until
+from tests.support.until import PATIENCE
 
 
 def freezing(thaw: asyncio.Event) -> Script:
@@ -56,7 +57,7 @@ async def test_a_request_that_waits_on_a_frozen_endpoint_is_answered_by_another(
         while bad_one.state is not State.STALLED and len(asked) < 200:
             asked.append(begin(call(proxy)))
             await asyncio.sleep(0.02)
-        assert {(await asyncio.wait_for(one, 5)).status for one in asked} == {200}
+        assert {(await asyncio.wait_for(one, PATIENCE)).status for one in asked} == {200}
         assert proxy.cluster.stats.retries["stall"] >= 1
         assert bad_one.owed == 0
         assert {record.rescued_by for record in proxy.records if len(record.tries) > 1} == {"retry"}

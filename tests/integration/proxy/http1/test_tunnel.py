@@ -12,6 +12,7 @@ from tests.support.scripted_peer import (
     Talk,
 )
 from tests.support.stack import GET, MakeStack, begin, until
+from tests.support.until import PATIENCE
 
 
 async def websocket(talk: Talk) -> None:
@@ -58,6 +59,6 @@ async def test_a_silent_tunnel_ends_after_idle(stack: MakeStack) -> None:
             await asyncio.sleep(0.4)
             await app.send(b"x")
             assert await app.reader.readexactly(1) == b"x"
-            assert await asyncio.wait_for(app.until_closed(), 3) in {b"", b"bye"}
+            assert await asyncio.wait_for(app.until_closed(), PATIENCE) in {b"", b"bye"}
         await until(lambda: bool(proxy.codes))
         assert proxy.codes == [(101, "-")]
