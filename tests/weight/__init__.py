@@ -1,0 +1,1 @@
+"""How much memory the sidecar keeps, beside Envoy with the same ten services (`make weight`)."""

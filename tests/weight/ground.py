@@ -1,0 +1,70 @@
+"""The ten services that both proxies serve: thirty instances inside this process, registered with a registry outside."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.http_client import request
+from tests.support.ports import free_port
+from tests.support.process import Child
+from tests.support.until import until
+
+SERVICES = 10
+HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+"""An instance of each service on each."""
+
+_ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n{"found": 7}'
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A name, and the port that its instances have on all of `HOSTS`."""
+
+    name: str
+    port: int
+
+
+@asynccontextmanager
+async def services() -> AsyncIterator[tuple[Service, ...]]:
+    """Instances that answer every request at once."""
+    found = tuple(Service(f"service-{number}", free_port()) for number in range(SERVICES))
+    async with AsyncExitStack() as stack:
+        for service in found:
+            for host in HOSTS:
+                await stack.enter_async_context(await asyncio.start_server(_serve, host, service.port))
+        yield found
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(_ANSWER)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+
+@asynccontextmanager
+async def registry(found: tuple[Service, ...], folder: Path, command: str) -> AsyncIterator[str]:
+    """`ip:port` of an embedded Nacos in a process of its own, which lists all instances."""
+    port = free_port(offsets=(0, 1000))
+    address = f"127.0.0.1:{port}"
+    child = Child([command, "registry", "--listen", address], log=folder / "registry.log")
+    try:
+        await until(lambda: _open(port), within=30)
+        for service in found:
+            for host in HOSTS:
+                query = f"serviceName={service.name}&ip={host}&port={service.port}&ephemeral=false"
+                await request(port, "POST", f"/nacos/v1/ns/instance?{query}")
+        yield address
+    finally:
+        await child.terminate(within=5)
+
+
+async def _open(port: int) -> bool:
+    try:
+        await request(port)
+    except OSError:
+        return False
+    return True
