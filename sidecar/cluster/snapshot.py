@@ -1,6 +1,6 @@
 """A list as it counts: filtered, one entry an address, health bits heeded or not; and what tells two apart."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sidecar.cluster.instance import Instance, Push, Statement
@@ -19,11 +19,17 @@ class Snapshot:
     instances: Mapping[str, Instance]
     shunned: frozenset[str] = NOBODY
 
+    def listed(self) -> frozenset[str]:
+        """Every address."""
+        return frozenset(self.instances)
+
+    def off(self) -> frozenset[str]:
+        """Those that are switched off."""
+        return frozenset(address for address, one in self.instances.items() if not is_on(one))
+
     def offered(self) -> frozenset[str]:
         """Addresses that this list gives us for use: not switched off, not shunned."""
-        return frozenset(
-            address for address, one in self.instances.items() if is_on(one) and address not in self.shunned
-        )
+        return self.listed() - self.off() - self.shunned
 
 
 EMPTY = Snapshot({})
@@ -48,15 +54,12 @@ def is_on(instance: Instance) -> bool:
 
 def read(found: Push | Statement, discovery: Discovery) -> Snapshot:
     """What of a list concerns us: filters first, then one entry an address, then the health bits."""
-    instances: dict[str, Instance] = {}
-    filtered = bool(discovery.clusters or discovery.metadata)
-    for instance in found.instances:
-        if filtered and not _belongs(instance, discovery):
-            continue
-        address = instance.address
-        known = instances.get(address)
-        if known is None or (instance.healthy and not known.healthy):
-            instances[address] = instance
+    listed = found.instances
+    if discovery.clusters or discovery.metadata:
+        listed = tuple(one for one in listed if _belongs(one, discovery))
+    instances = {one.address: one for one in listed}
+    if len(instances) < len(listed):
+        instances = _one_each(listed)
     return Snapshot(instances, _shunned(instances, discovery, protect=found.protect))
 
 
@@ -76,9 +79,20 @@ def difference(old: Snapshot, new: Snapshot) -> Difference:
         changed=tuple(
             address
             for address, instance in after.items()
-            if address in before and (before[address] != instance or address in turned)
+            if (known := before.get(address)) is not None
+            and ((known is not instance and known != instance) or address in turned)
         ),
     )
+
+
+def _one_each(listed: Iterable[Instance]) -> dict[str, Instance]:
+    """The healthy entry of an address, else its first."""
+    instances: dict[str, Instance] = {}
+    for one in listed:
+        known = instances.setdefault(one.address, one)
+        if one.healthy and not known.healthy:
+            instances[one.address] = one
+    return instances
 
 
 def _belongs(instance: Instance, discovery: Discovery) -> bool:
