@@ -24,9 +24,10 @@ there is nothing to lose, nothing is doubted.
 """
 
 import enum
+import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from sidecar.cluster.opinion import SecondOpinion, Verdict
@@ -171,16 +172,15 @@ class Offer:
     """Listed and switched off, which is an order: never doubted."""
     refusing: frozenset[str] = frozenset()
     """In use so far, but their last connect failed: their absence is no matter of doubt."""
+    lost: frozenset[str] = field(init=False)
+    """In use so far and, as far as the list goes, no more: absent, or called unhealthy."""
+    missing: frozenset[str] = field(init=False)
+    """Those of them whose absence may be doubted."""
 
-    @property
-    def lost(self) -> frozenset[str]:
-        """In use so far and, as far as the list goes, no more: absent, or called unhealthy."""
-        return self.in_use - self.offered - self.off
-
-    @property
-    def missing(self) -> frozenset[str]:
-        """Those of them whose absence may be doubted."""
-        return self.lost - self.refusing
+    def __post_init__(self) -> None:
+        lost = self.in_use - self.offered - self.off
+        object.__setattr__(self, "lost", lost)
+        object.__setattr__(self, "missing", lost - self.refusing)
 
 
 class Guard:
@@ -190,6 +190,7 @@ class Guard:
         self.policy = policy
         self.doubt = Doubt.TRUSTING
         self.held: dict[str, Hold] = {}
+        """Oldest first."""
         self.since: float | None = None
         self.ordered_until = -math.inf
         """Until when the operator refuses all removals, loop time."""
@@ -283,7 +284,8 @@ class Guard:
         """Ends the holds whose time is over."""
         if not self.held or now < self.ordered_until:
             return {}
-        ended = self._end({address for address, hold in self.held.items() if hold.refused}, End.GONE)
+        ended = self._end(self._refused(), End.GONE)
+        self.ordered_until = -math.inf
         ended |= self._ripe(now) if self.held else {}
         self._release_if_empty(now)
         return ended
@@ -292,11 +294,11 @@ class Guard:
         """When `tick` will have something to do; infinite when nothing is held or the clock stands still."""
         if not self.held:
             return math.inf
-        if now < self.ordered_until or any(hold.refused for hold in self.held.values()):
+        if self.ordered_until > -math.inf:
             return max(now, self.ordered_until)
         if not self._clock.running:
             return math.inf
-        soonest = min(self._expires_in(hold, now) for hold in self.held.values())
+        soonest = self._expires_in(next(iter(self.held.values())), now)
         if self._confirmable():
             soonest = min(soonest, self._confirm_in(now))
         return now + max(0.0, soonest)
@@ -348,11 +350,21 @@ class Guard:
         if self._confirm_in(now) <= 0 and (confirmed := self._confirmable()):
             self._move(self._repeated, now)
             ended = self._end(confirmed, End.CONFIRMED)
-        overdue = {address for address, hold in self.held.items() if self._expires_in(hold, now) <= 0}
+        overdue = self._overdue(now)
         if overdue:
             self._move(Input.EXPIRED, now)
             ended |= self._end(overdue, End.EXPIRED)
         return ended
+
+    def _refused(self) -> list[str]:
+        """Those that only an order has kept."""
+        if self.ordered_until == -math.inf:
+            return []
+        return [address for address, hold in self.held.items() if hold.refused]
+
+    def _overdue(self, now: float) -> list[str]:
+        held = itertools.takewhile(lambda one: self._expires_in(one[1], now) <= 0, self.held.items())
+        return [address for address, _ in held]
 
     def _move(self, happened: Input, now: float) -> Action:
         before = self.doubt
