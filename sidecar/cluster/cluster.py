@@ -20,6 +20,7 @@ from sidecar.cluster.events import (
     EndpointStalled,
     Event,
     HoldOrdered,
+    ObeyOrdered,
     PanicEntered,
     PanicLeft,
     Probed,
@@ -210,7 +211,7 @@ class Cluster:
 
     def obey(self, now: float) -> list[Event]:
         """Drop now: the latest list is believed, all that is held is let go, and so is an order to hold."""
-        return self._settle_touched(self._members.obey(now), now)
+        return self._settle_touched([ObeyOrdered(service=self.name), *self._members.obey(now)], now)
 
     def hold(self, ttl: float, now: float) -> list[Event]:
         """Hold now: nothing in use is removed for `ttl` seconds, whatever lists and connects say."""

@@ -2,11 +2,21 @@
 
 Each class is one `kind` of the contract. `service` is the configured name or None, `endpoint` an `ip:port` or
 None; every further field is the event's `detail`, durations in seconds. `text` is the sentence for people.
+
+Some are facts, which came from outside: a list, the end of a dial, an order of the operator. The others are what was
+decided upon them. `replay` feeds the facts of a saved timeline to another configuration.
 """
 
 import enum
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
+
+from sidecar.cluster.instance import Instance
+from sidecar.cluster.notation import written
+
+SHOWN = 50
+"""How many of a list are named in a line for people."""
 
 
 class Level(enum.Enum):
@@ -30,19 +40,44 @@ class Event:
     @property
     def detail(self) -> dict[str, Any]:
         """The event's own fields, in order of declaration; None where a fact is not known."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"service", "endpoint"}}
+        return self._fields(_WHOLE)
+
+    @property
+    def brief(self) -> dict[str, Any]:
+        """The same for a line of text: long lists are cut."""
+        return self._fields(_BRIEF)
 
     @property
     def text(self) -> str:
         """One sentence: whom it concerns, what happened, the facts."""
         subject = " ".join(part for part in (self.service, self.endpoint) if part)
-        facts = " ".join(f"{name}={value}" for name, value in self.detail.items() if value is not None)
+        facts = " ".join(f"{name}={value}" for name, value in self.brief.items() if value is not None)
         return f"{subject + ': ' if subject else ''}{self.kind.replace('_', ' ')}{' ' + facts if facts else ''}"
+
+    def _fields(self, form: str) -> dict[str, Any]:
+        own = (f for f in fields(self) if f.name not in {"service", "endpoint"})
+        return {f.name: f.metadata.get(form, _as_it_is)(getattr(self, f.name)) for f in own}
+
+
+_WHOLE, _BRIEF = "whole", "brief"
+"""Keys of a field's metadata: how it is shown, where it is not shown as it is."""
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _listed(limit: int | None) -> Callable[[tuple[Instance, ...] | None], tuple[str, ...] | None]:
+    return lambda instances: None if instances is None else tuple(written(one) for one in instances[:limit])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushArrived(Event):
-    """A list arrived that changes something or not; `instances` are `ip:port*weight`, at most the first 50."""
+    """A list arrived; `instances` is all of it, None where it says what the one before said, or where it was cut.
+
+    In `/events` each is a text such as `10.0.0.1:8080*1` (see `notation`). Lists that change nothing are told of when
+    they came by themselves, and when they are the first to repeat another, which is what may confirm it.
+    """
 
     kind: ClassVar[str] = "push"
     level: ClassVar[Level] = Level.DEBUG
@@ -51,7 +86,13 @@ class PushArrived(Event):
     epoch: int
     offered: int
     result: str
-    instances: tuple[str, ...] = ()
+    protect: bool | None = None
+    """The registry's reachProtectionThreshold; None where the message cannot tell."""
+    instances: tuple[Instance, ...] | None = field(
+        default=None, metadata={_WHOLE: _listed(None), _BRIEF: _listed(SHOWN)}
+    )
+    cut: bool = False
+    """The timeline has let go of the list to make room for younger ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +127,25 @@ class HoldOrdered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObeyOrdered(Event):
+    """The operator believes the registry's list, and takes an order to hold back."""
+
+    kind: ClassVar[str] = "obey_ordered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecondOpinionHeard(Event):
     """Another registry node answered about what is held: it agrees (misses it too), partly, or disagrees.
 
-    Told when the verdict changes. `lists` are those it still lists, at most the first 50.
+    Told when its answer is the first on the list in force, or has changed. `lists` are those it still lists; under the
+    verdict `switched_off` those that a list for administrators shows out of use, which is an order.
     """
 
     kind: ClassVar[str] = "second_opinion"
     server: str
     verdict: str
-    misses: int
-    lists: tuple[str, ...] = ()
+    misses: int | None = None
+    lists: tuple[str, ...] = field(default=(), metadata={_BRIEF: lambda lists: lists[:SHOWN]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +309,8 @@ class RegistryConnected(Event):
     server: str
     epoch: int
     version: str | None = None
+    second_node: bool = False
+    """There is another node that can be asked about what is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -371,7 +371,6 @@ class Guard:
         self.doubt, action = TRANSITIONS[before, happened]
         if self.doubt is _T:
             self.since = None
-            self._second.rest()
         elif before is _T:
             self.since = now
         return action

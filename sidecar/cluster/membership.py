@@ -7,7 +7,9 @@ empty first.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import (
@@ -31,14 +33,18 @@ from sidecar.cluster.stats import ServiceStats
 EMPTY_BELIEVED = 5.0
 """Seconds after which an empty first list is a list: a restarted server fills up within 2 to 3 s as a rule."""
 
-SHOWN = 50
-"""Instances named in one event; a timeline of 4096 events has to stay small."""
-
 RESULTS: Mapping[Input, str] = {
     Input.PLAUSIBLE: "applied",
     Input.SHRUNK: "shrink_refused",
     Input.EMPTY: "empty_refused",
 }
+
+
+class _Told(NamedTuple):
+    """The last list that an event had, and the flag that came with it."""
+
+    instances: tuple[Instance, ...]
+    protect: bool
 
 
 class Membership:
@@ -58,6 +64,9 @@ class Membership:
         self._stats = stats
         self._own = own
         self._latest = EMPTY
+        self._told = _Told((), protect=False)
+        self._repeated = False
+        """The list in force has been said a second time, and that was told."""
         self._order: tuple[int, int] | None = None
         self._empty_until = math.inf
         self._started = False
@@ -80,8 +89,7 @@ class Membership:
         if known_origin and not change:
             self.guard.same_answer()
             self._notice_list(now)
-            arrived = self._arrived(push, "unchanged")
-            return [arrived] if push.via is Via.PUSH else []
+            return self._said_again(push)
         return self._take(push, news, change, now)
 
     def hear(self, statement: Statement, now: float) -> list[Event]:
@@ -89,20 +97,13 @@ class Membership:
         guard, discovery = self.guard, self.policy.discovery
         if statement.view is View.EVERYTHING:
             off = switched_off(statement, discovery)
-            return self._let_go(guard.switched_off(off, statement.asked_at, now))
+            ended = guard.switched_off(off, statement.asked_at, now)
+            return [self._heard(statement, "switched_off", ended), *self._let_go(ended)] if ended else []
         verdict = guard.second_answer(read(statement, discovery).offered(), statement.asked_at)
         if verdict is None:
             return []
-        lists = sorted(guard.held.keys() - guard.missed_twice())
-        return [
-            SecondOpinionHeard(
-                service=self.policy.name,
-                server=statement.server,
-                verdict=verdict.value,
-                misses=len(guard.held) - len(lists),
-                lists=tuple(lists[:SHOWN]),
-            )
-        ]
+        missed = guard.missed_twice()
+        return [self._heard(statement, verdict.value, guard.held.keys() - missed, misses=len(missed))]
 
     def gone(self, endpoint: Endpoint, now: float) -> list[Event]:
         """A connect to a held endpoint failed."""
@@ -138,7 +139,8 @@ class Membership:
     def _take(self, push: Push, news: Snapshot, change: Difference, now: float) -> list[Event]:
         self._latest = news
         verdict, ended = self.guard.judge(self._offer(news), now)
-        events: list[Event] = [self._arrived(push, RESULTS[verdict])]
+        self._repeated = False
+        events: list[Event] = [self._arrived(push, RESULTS[verdict], self._whole(push))]
         if verdict is not Input.PLAUSIBLE:
             events.append(self._refused(len(news.instances)))
         arrivals = self._list(news, change, now, trusted=not self._started and push.origin is not Origin.DISK)
@@ -248,12 +250,42 @@ class Membership:
         elif now >= self._empty_until:
             self.has_list = self._started = True
 
+    def _heard(self, statement: Statement, verdict: str, lists: Iterable[str], *, misses: int | None = None) -> Event:
+        return SecondOpinionHeard(
+            service=self.policy.name,
+            server=statement.server,
+            verdict=verdict,
+            misses=misses,
+            lists=tuple(sorted(lists)),
+        )
+
     def _refused(self, offered: int) -> Event:
         return PushRefused(
             service=self.policy.name, why=self.guard.doubt.value, kept=len(self.guard.held), offered=offered
         )
 
-    def _arrived(self, push: Push, result: str) -> Event:
+    def _said_again(self, push: Push) -> list[Event]:
+        """A list that changes nothing for us. Queries bring the same every few seconds: of those the first is told."""
+        whole = self._whole(push) if self._says_more(push) else None
+        arrived = self._arrived(push, "unchanged", whole)
+        if push.via is Via.QUERY and self._repeated and whole is None:
+            return []
+        self._repeated = True
+        return [arrived]
+
+    def _says_more(self, push: Push) -> bool:
+        """Whether it differs from what was told all the same: in its flag, or in what our filters leave out."""
+        told, listed = self._told, push.instances
+        if told.protect is not bool(push.protect):
+            return True
+        return listed != told.instances and Counter(listed) != Counter(told.instances)
+
+    def _whole(self, push: Push) -> tuple[Instance, ...]:
+        """All of it, to be told."""
+        self._told = _Told(push.instances, protect=bool(push.protect))
+        return push.instances
+
+    def _arrived(self, push: Push, result: str, instances: tuple[Instance, ...] | None = None) -> Event:
         self._stats.pushes[result] += 1
         return PushArrived(
             service=self.policy.name,
@@ -262,7 +294,8 @@ class Membership:
             epoch=push.epoch,
             offered=len(push.instances),
             result=result,
-            instances=tuple(f"{one.address}*{one.weight:g}" for one in push.instances[:SHOWN]),
+            protect=push.protect,
+            instances=instances,
         )
 
 

@@ -29,14 +29,15 @@ class SecondOpinion:
         self._asked_at = -math.inf
         """When it was asked what it answered last, or since when questions count; loop time."""
         self._offered: frozenset[str] | None = None
-        self._told: Verdict | None = None
+        self._told: tuple[Verdict, frozenset[str]] | None = None
+        """Of the list in force: the verdict, and whom of those held the node still lists."""
 
     def __repr__(self) -> str:
         return f"<SecondOpinion {'unknown' if self._offered is None else f'{len(self._offered)} offered'}>"
 
     def begin_anew(self, now: float) -> None:
         """Another list is in force, or another session: only what is asked from now on counts."""
-        self._asked_at, self._offered = now, None
+        self._asked_at, self._offered, self._told = now, None, None
 
     def answered(self, offered: frozenset[str], asked_at: float) -> bool:
         """The node gives these addresses for use; False when the answer is too old to count."""
@@ -50,14 +51,8 @@ class SecondOpinion:
         return frozenset() if self._offered is None else frozenset(held) - self._offered
 
     def news(self, held: Collection[str]) -> Verdict | None:
-        """Its verdict, if that is another than the one told last in this doubt."""
-        missed = len(self.missed(held))
-        verdict = Verdict.DISAGREES if not missed else Verdict.AGREES if missed == len(held) else Verdict.PARTLY
-        if verdict is self._told:
-            return None
-        self._told = verdict
-        return verdict
-
-    def rest(self) -> None:
-        """The doubt is over; the next one is told anew."""
-        self._told = None
+        """Its verdict, if it says something else than what was told last, or is the first on the list in force."""
+        missed = self.missed(held)
+        verdict = Verdict.DISAGREES if not missed else Verdict.AGREES if len(missed) == len(held) else Verdict.PARTLY
+        before, self._told = self._told, (verdict, frozenset(held) - missed)
+        return None if before == self._told else verdict

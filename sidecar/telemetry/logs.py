@@ -105,7 +105,7 @@ _NUMBERS: Mapping[str, int] = {level: getattr(logging, level.upper()) for level 
 
 
 def _event_fields(event: Event) -> Fields:
-    return {"service": event.service, "endpoint": event.endpoint, **event.detail}
+    return {"service": event.service, "endpoint": event.endpoint, **event.brief}
 
 
 def _kind_and_fields(record: logging.LogRecord) -> tuple[str, Fields]:

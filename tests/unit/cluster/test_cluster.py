@@ -386,7 +386,8 @@ def test_drop_now_ends_an_order_to_hold(orders: Stage) -> None:
     """Held ones leave, and the next plausible list is believed again."""
     orders.cluster.hold(600, orders.now)
     orders.lists("ab")
-    assert [event.kind for event in orders.cluster.obey(orders.now)] == ["hold_ended", "endpoint_removed"]
+    told = [event.kind for event in orders.cluster.obey(orders.now)]
+    assert told == ["obey_ordered", "hold_ended", "endpoint_removed"]
     orders.lists("a")
     orders.lists("a")
     assert repr(orders.cluster) == "<Cluster orders: 1 available>"

@@ -413,7 +413,15 @@ def test_a_verdict_is_news_once_in_a_doubt() -> None:
             watcher.second_answer(frozenset(offered), began + at)
             for at, offered in enumerate(["ab", "ab", "b", "a", "", "", "ab"])
         ]
-        assert told == [Verdict.DISAGREES, None, Verdict.PARTLY, None, Verdict.AGREES, None, Verdict.DISAGREES]
+        assert told == [
+            Verdict.DISAGREES,
+            None,
+            Verdict.PARTLY,
+            Verdict.PARTLY,
+            Verdict.AGREES,
+            None,
+            Verdict.DISAGREES,
+        ]
         watcher.judge(offer("ab", "ab"), began + 50)
 
 

@@ -255,7 +255,7 @@ def test_the_operator_can_drop_what_is_held() -> None:
     stage = stage_of("abc")
     stage.lists("a")
     events = stage.cluster.obey(stage.now)
-    assert [event.kind for event in events] == ["hold_ended", "endpoint_removed"] * 2
+    assert [event.kind for event in events] == ["obey_ordered", *["hold_ended", "endpoint_removed"] * 2]
     assert repr(stage.cluster) == "<Cluster orders: 1 available>"
 
 
@@ -367,12 +367,16 @@ def test_static_instances_serve_at_once_and_have_no_age() -> None:
 
 
 def test_the_same_answer_renews_the_age_and_changes_nothing() -> None:
-    """A query that says what the push said is counted, and is no event."""
+    """Of the queries that say what the push said the first is told, since it may confirm it; all are counted."""
     stage = stage_of("ab")
     stage.now += 7
-    assert stage.lists("ba", via=Via.QUERY) == []
+    (told,) = stage.lists("ba", via=Via.QUERY)
+    assert (told.detail["result"], told.detail["instances"]) == ("unchanged", None)
+    assert stage.lists("ab", via=Via.QUERY) == []
     assert stage.cluster.confirmed_at == stage.now
-    assert stage.cluster.stats.pushes == {"applied": 1, "unchanged": 1}
+    assert stage.cluster.stats.pushes == {"applied": 1, "unchanged": 2}
+    stage.lists("a")
+    assert len(stage.lists("a", via=Via.QUERY)) == 1
 
 
 def test_a_malformed_list_is_counted_and_changes_nothing() -> None:
@@ -383,13 +387,26 @@ def test_a_malformed_list_is_counted_and_changes_nothing() -> None:
     assert repr(stage.cluster) == "<Cluster orders: 2 available>"
 
 
-def test_a_push_event_names_at_most_fifty_instances() -> None:
-    """The timeline stays small whatever arrives."""
+def test_a_push_event_has_the_whole_list_and_names_fifty_in_a_line() -> None:
+    """A timeline can be replayed; a line of the event log stays readable."""
     stage = Stage(protection=QUIET)
-    events = stage.lists([instance("a"), *(instance(chr(ord("b") + i)) for i in range(80))])
-    assert events[0].detail["offered"] == 81
-    assert len(events[0].detail["instances"]) == 50
-    assert events[0].detail["instances"][0] == "10.0.0.1:80*1"
+    events = stage.lists([instance("a", weight=2.5), *(instance(chr(ord("b") + i)) for i in range(80))])
+    assert events[0].detail["offered"] == len(events[0].detail["instances"]) == 81
+    assert events[0].detail["instances"][0] == "10.0.0.1:80*2.5"
+    assert len(events[0].brief["instances"]) == 50
+    assert "10.0.0.81" not in events[0].text
+
+
+def test_an_unchanged_list_that_our_filters_cut_is_told_when_the_rest_of_it_changed() -> None:
+    """With `clusters: [A]` nothing is new for us, but it would be for a configuration without that filter."""
+    stage = Stage(discovery=Discovery(clusters=("A",)))
+    stage.lists([instance("a", cluster="A"), instance("b", cluster="B")])
+    (told,) = stage.lists([instance("a", cluster="A"), instance("c", cluster="B")], via=Via.QUERY)
+    assert told.detail["result"] == "unchanged"
+    assert told.detail["instances"] == ("10.0.0.1:80*1;cluster=A", "10.0.0.3:80*1;cluster=B")
+    assert stage.lists([instance("c", cluster="B"), instance("a", cluster="A")], via=Via.QUERY) == []
+    (flagged,) = stage.lists([instance("a", cluster="A"), instance("c", cluster="B")], via=Via.QUERY, protect=True)
+    assert flagged.detail["protect"] is True
 
 
 # What nodes answer while a list is doubted
@@ -434,9 +451,11 @@ def test_the_last_instance_switched_off_is_no_ghost() -> None:
     stage.wait(0.5, alive="a")
     assert stage.state("a") is State.HELD
     hear(stage, View.EVERYTHING, instance("a", enabled=False))
-    assert stage.kinds() == ["hold_ended", "endpoint_removed"]
-    assert isinstance(stage.events[0], HoldEnded)
-    assert stage.events[0].by == "confirmed"
+    assert stage.kinds() == ["second_opinion", "hold_ended", "endpoint_removed"]
+    assert stage.events[0].detail["verdict"] == "switched_off"
+    assert stage.events[0].detail["lists"] == (at("a"),)
+    assert isinstance(stage.events[1], HoldEnded)
+    assert stage.events[1].by == "confirmed"
     assert not stage.cluster.usable(stage.now)
     stage.lists("a")
     assert stage.cluster.endpoints.keys() == {at("a")}

@@ -40,13 +40,21 @@ def test_to_begin_anew_forgets_what_was_said_and_what_is_under_way() -> None:
 
 
 def test_a_verdict_is_told_when_it_changes() -> None:
-    """One word for all, some, none; the same again after a rest."""
-    second = opinion("a")
-    assert [second.news(held) for held in ("ab", "ab", "b", "a")] == [
+    """One word for all, some, none; and again when others are meant by it."""
+    second = opinion("a", "b")
+    assert [second.news(held) for held in ("ac", "ac", "bc", "c", "a")] == [
         Verdict.PARTLY,
         None,
+        Verdict.PARTLY,
         Verdict.AGREES,
         Verdict.DISAGREES,
     ]
-    second.rest()
+
+
+def test_a_verdict_on_another_list_is_told_though_it_is_the_same() -> None:
+    """It is what may end the holds of that list; whoever replays the timeline has to know that it was given."""
+    second = opinion("a")
+    assert second.news("a") is Verdict.DISAGREES
+    second.begin_anew(2.0)
+    assert second.answered(frozenset("a"), 3.0)
     assert second.news("a") is Verdict.DISAGREES
