@@ -6,14 +6,15 @@ cannot be read is a reply of status 0 with the raw text.
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
-import aiohttp
-
+from sidecar.discovery.http1 import AnswerReader, NotHttpError, request_bytes
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import Unanswered
 from sidecar.discovery.tls import context
@@ -22,6 +23,9 @@ ABSENT = frozenset({404, 405, 410, 501})
 """A path that this version of the server does not have, or has no more."""
 
 NOT_HTTP = 0
+
+_PIECE = 64 * 1024
+"""Bytes of one read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +54,29 @@ class Reply:
 
 
 class Http:
-    """Requests to one node, each within `request_timeout`; to be entered before the first."""
+    """Requests to one node, each within `request_timeout`; to be entered before the first.
+
+    Connections are kept for the next request. One that the node has closed meanwhile costs another try on a new one:
+    whatever we ask may be asked twice.
+    """
 
     def __init__(self, server: Server, options: NacosOptions) -> None:
-        self._base = f"{'https' if options.tls else 'http'}://{server}{base_path(options.context_path)}"
+        self._server = server
+        self._base = base_path(options.context_path)
         self._tls = options.tls
         self._timeout = options.request_timeout
-        self._client: aiohttp.ClientSession | None = None
+        self._context: ssl.SSLContext | None = None
+        self._idle: list[_Connection] = []
+        self._open: set[_Connection] = set()
+        self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Http {self._base}>"
+        return f"<Http {self._server}: {len(self._open)} connections>"
 
     async def __aenter__(self) -> Self:
         """Raises Unanswered where TLS is configured with files that will not do."""
-        connector = None
         if self._tls is not None:
-            connector = aiohttp.TCPConnector(ssl=await asyncio.to_thread(context, self._tls))
-        self._client = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._timeout),
-        )
+            self._context = await asyncio.to_thread(context, self._tls)
         return self
 
     async def __aexit__(
@@ -79,32 +85,85 @@ class Http:
         await self.close()
 
     async def close(self) -> None:
-        """Lets go of every connection."""
-        if self._client is not None:
-            await self._client.close()
+        """Lets go of every connection; a request under way is not answered any more."""
+        self._closed = True
+        self._idle.clear()
+        while self._open:
+            self._open.pop().abort()
 
     async def get(self, path: str, params: Mapping[str, str] = {}, headers: Mapping[str, str] = {}) -> Reply:
         """Raises Unanswered."""
-        return await self._request("GET", path, params=params, headers=headers)
+        query = f"?{urlencode(params)}" if params else ""
+        return await self._request("GET", path + query, headers=headers)
 
     async def post(self, path: str, form: Mapping[str, str]) -> Reply:
         """With a form as the body: what stands there stays out of everybody's access logs. Raises Unanswered."""
-        return await self._request("POST", path, data=form)
+        return await self._request("POST", path, headers={}, form=form)
 
-    async def _request(self, method: str, path: str, **more: Any) -> Reply:
-        assert self._client is not None  # noqa: S101 - callers enter first
-        name = self._tls.server_name if self._tls else None
+    async def _request(
+        self, method: str, path: str, *, headers: Mapping[str, str], form: Mapping[str, str] | None = None
+    ) -> Reply:
         try:
-            async with self._client.request(
-                method, self._base + path, allow_redirects=False, server_hostname=name, **more
-            ) as answer:
-                return Reply(answer.status, await answer.text(errors="replace"))
-        except aiohttp.ClientResponseError as error:
-            return Reply(NOT_HTTP, error.message)
+            request = request_bytes(method, str(self._server), self._base + path, headers=headers, form=form)
+            async with asyncio.timeout(self._timeout):
+                return await self._answered(request)
+        except NotHttpError as error:
+            return Reply(NOT_HTTP, str(error))
         except TimeoutError as error:
             raise Unanswered(f"no answer in {self._timeout:g} s", timed_out=True) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (OSError, ValueError) as error:
             raise Unanswered(str(error) or type(error).__name__) from error
+
+    async def _answered(self, request: bytes) -> Reply:
+        while self._idle:
+            with suppress(ConnectionError):
+                return await self._ask(self._idle.pop(), request)
+        if self._closed:
+            raise ConnectionAbortedError("given up")
+        name = (self._tls and self._tls.server_name) or self._server.host
+        connection = _Connection(
+            *await asyncio.open_connection(
+                self._server.host, self._server.port, ssl=self._context, server_hostname=name if self._context else None
+            )
+        )
+        self._open.add(connection)
+        return await self._ask(connection, request)
+
+    async def _ask(self, connection: "_Connection", request: bytes) -> Reply:
+        reusable = False
+        try:
+            answer = await connection.ask(request)
+            reusable = answer.reusable and not self._closed
+        finally:
+            if reusable:
+                self._idle.append(connection)
+            else:
+                self._open.discard(connection)
+                connection.abort()
+        return Reply(answer.status, answer.body.decode(errors="replace"))
+
+
+class _Connection:
+    """One request at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def ask(self, request: bytes) -> AnswerReader:
+        """The whole answer; raises NotHttpError, and ConnectionError where it ends before that."""
+        answer = AnswerReader()
+        self._writer.write(request)
+        while not answer.complete:
+            if data := await self._reader.read(_PIECE):
+                answer.feed(data)
+            else:
+                answer.end()
+        return answer
+
+    def abort(self) -> None:
+        """Closes at once, with TLS as well: nothing is owed to the node."""
+        self._writer.transport.abort()
 
 
 def base_path(context_path: str) -> str:

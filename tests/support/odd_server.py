@@ -21,6 +21,10 @@ class OddServer:
         self._serving: set[asyncio.Task[None] | None] = set()
         self.server = Server("127.0.0.1", 0, 0)
 
+    async def asked(self) -> bool:
+        """Whether a whole request has come."""
+        return bool(self.seen)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request a connection; None is never answered, an unknown path is 404."""
         self._serving.add(asyncio.current_task())

@@ -1,6 +1,9 @@
 """Requests to a node over real sockets, answered by a server that may say anything."""
 
+import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -8,6 +11,7 @@ from sidecar.discovery.http import NOT_HTTP, Http, Reply, base_path
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import Unanswered
 from tests.support.odd_server import answer, odd_server
+from tests.support.until import until
 
 OPTIONS = NacosOptions(request_timeout=0.2)
 
@@ -57,6 +61,58 @@ async def test_a_form_is_not_part_of_the_address() -> None:
         await http.post("/a", {"password": "hush"})
         head, _, body = odd.seen[0].partition("\r\n\r\n")
         assert ("hush" in head, body) == (False, "password=hush")
+
+
+@asynccontextmanager
+async def patient_server(*, answers: int) -> AsyncIterator[tuple[Server, list[int]]]:
+    """Answers so many requests of a connection, then closes it without a word; the list counts those of each."""
+    counts: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(counts)
+        counts.append(0)
+        while counts[number] < answers and await reader.readuntil(b"\r\n\r\n"):
+            counts[number] += 1
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        yield Server("127.0.0.1", listening.sockets[0].getsockname()[1], 1), counts
+
+
+async def test_a_connection_is_used_again() -> None:
+    """Polling ten services must not dial ten times in each round."""
+    async with patient_server(answers=3) as (server, counts), Http(server, OPTIONS) as http:
+        assert [await http.get("/a") for _ in range(3)] == [Reply(200, "ok")] * 3
+        assert counts == [3]
+
+
+async def test_a_connection_that_was_closed_meanwhile_costs_another_try() -> None:
+    """Every request is answered, though each connection serves one only."""
+    async with patient_server(answers=1) as (server, counts), Http(server, OPTIONS) as http:
+        assert [await http.get("/a") for _ in range(3)] == [Reply(200, "ok")] * 3
+        assert counts == [1, 1, 1]
+
+
+async def test_requests_at_the_same_time_have_a_connection_each() -> None:
+    """And later ones share those."""
+    async with patient_server(answers=2) as (server, counts), Http(server, OPTIONS) as http:
+        for _ in range(2):
+            assert [*await asyncio.gather(http.get("/a"), http.get("/b"))] == [Reply(200, "ok")] * 2
+        assert counts == [2, 2]
+
+
+async def test_a_request_under_way_ends_when_all_is_let_go() -> None:
+    """As unanswered, and without another try."""
+    async with odd_server({"/nacos/a": None}) as odd:
+        http = await Http(odd.server, NacosOptions(request_timeout=30.0)).__aenter__()
+        asking = asyncio.get_running_loop().create_task(http.get("/a"))
+        await until(odd.asked, within=10)
+        await http.close()
+        with pytest.raises(Unanswered) as ended:
+            await asking
+        assert (ended.value.timed_out, len(odd.seen)) == (False, 1)
 
 
 @pytest.mark.parametrize(
