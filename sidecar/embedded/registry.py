@@ -15,7 +15,7 @@ from aiohttp import web
 
 from sidecar.embedded import messages
 from sidecar.embedded.auth import Doorman
-from sidecar.embedded.connections import Connections
+from sidecar.embedded.connections import Connections, Unacked
 from sidecar.embedded.detection import Detector
 from sidecar.embedded.faults import (
     AbortConnections,
@@ -280,8 +280,9 @@ class EmbeddedRegistry:
                     self._detector.ask(connection)
             case ResetConnections():
                 for connection in self.connections:
-                    reset = messages.connect_reset(self._pushes.next_id(), action.server_ip, action.server_port)
-                    connection.send(reset)
+                    request_id = self._pushes.next_id()
+                    connection.unacked[request_id] = Unacked(asyncio.get_running_loop().time())
+                    connection.send(messages.connect_reset(request_id, action.server_ip, action.server_port))
             case RevokeTokens():
                 self.doorman.revoke()
             case PushNow():

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -13,10 +13,12 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what its import prints is not ours to fix
     from v2 import nacos
     from v2.nacos.common.nacos_exception import NacosException
+    from v2.nacos.nacos_client import NacosClient
     from v2.nacos.transport.grpcauto import nacos_grpc_service_pb2
     from v2.nacos.utils.net_util import NetUtils
 
 __all__ = [
+    "NacosClient",
     "NacosException",
     "Subscriber",
     "connection_id",
@@ -26,9 +28,10 @@ __all__ = [
     "query",
     "register",
 ]
-__all__ += ["sdk_client", "subscribe"]
+__all__ += ["closed_client", "messages", "sdk_client", "silence", "subscribe", "tasks"]
 
 _SDK = str(Path(nacos.__file__).parent)
+_LOG = logging.getLogger("naming")
 
 
 class Subscriber:
@@ -38,19 +41,16 @@ class Subscriber:
         self.lists: asyncio.Queue[set[str]] = asyncio.Queue()
 
     async def callback(self, instances: list[Any]) -> None:
-        self.lists.put_nowait({f"{i.ip}:{i.port}" for i in instances})
+        self.lists.put_nowait(_addresses(instances))
 
     async def next(self, within: float = 5.0) -> set[str]:
         async with asyncio.timeout(within):
             return await self.lists.get()
 
 
-@contextlib.asynccontextmanager
-async def sdk_client(address: str, folder: Path, *, keep_empty: bool = True) -> AsyncIterator[Any]:
-    """A connected `NacosNamingService`; `keep_empty=False` is the SDK's default of dropping empty lists."""
-    NetUtils.get_local_ip = staticmethod(lambda: "127.0.0.1")  # the original raises on a loopback-only host
-    before = asyncio.all_tasks()
-    config = (
+def _configured(address: str, folder: Path) -> Any:
+    """A `ClientConfig` with files in `folder`, a second for every request, and no list from disk."""
+    return (
         nacos.ClientConfigBuilder()
         .server_address(address)
         .log_dir(str(folder / "log"))
@@ -60,15 +60,63 @@ async def sdk_client(address: str, folder: Path, *, keep_empty: bool = True) -> 
         .load_cache_at_start(False)
         .build()
     )
+
+
+@contextlib.asynccontextmanager
+async def closed_client(
+    address: str, folder: Path, *, keep_empty: bool = True, tune: Callable[[Any], object] = lambda _: None
+) -> AsyncIterator[Any]:
+    """A `NacosNamingService` that is not opened; `keep_empty=False` is the SDK's default of dropping empty lists.
+
+    `tune` may change the configuration before it is used.
+    """
+    NetUtils.get_local_ip = staticmethod(lambda: "127.0.0.1")  # the original raises on a loopback-only host
+    before = asyncio.all_tasks()
+    config = _configured(address, folder)
     config.set_update_cache_when_empty(keep_empty)
+    tune(config)
+    known = tuple(_LOG.handlers)
     service = nacos.NacosNamingService(config)
-    _close_log_files()
+    _close_log_files(known)
     try:
-        await service.grpc_client_proxy.start()
         yield service
     finally:
-        await service.shutdown()
+        with contextlib.suppress(AttributeError):  # where it was never opened
+            await service.shutdown()
         await _end_leftovers(before)
+        silence(known)
+
+
+@contextlib.asynccontextmanager
+async def sdk_client(
+    address: str, folder: Path, *, keep_empty: bool = True, tune: Callable[[Any], object] = lambda _: None
+) -> AsyncIterator[Any]:
+    """The same, connected if the server lets it."""
+    async with closed_client(address, folder, keep_empty=keep_empty, tune=tune) as service:
+        await service.grpc_client_proxy.start()
+        yield service
+
+
+@contextlib.contextmanager
+def messages() -> Iterator[list[str]]:
+    """What the SDK writes to its log in the block, at the level that its configuration asks for."""
+    written: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written.append(record.getMessage())
+
+    handler = Handler()
+    _LOG.addHandler(handler)
+    try:
+        yield written
+    finally:
+        _LOG.removeHandler(handler)
+
+
+def tasks() -> set[str]:
+    """Coroutines of the SDK that run at present, by name."""
+    return {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks() if _is_of_the_sdk(task)}
 
 
 async def subscribe(client: Any, service: str) -> Subscriber:
@@ -90,7 +138,7 @@ async def deregister(client: Any, service: str, ip: str, port: int) -> None:
 async def query(client: Any, service: str) -> set[str]:
     """The list past the client's cache, as `ip:port`."""
     answer = await client.grpc_client_proxy.query_instance_of_service(service, "DEFAULT_GROUP", "", False)
-    return {f"{host.ip}:{host.port}" for host in answer.hosts}
+    return _addresses(answer.hosts)
 
 
 def connection_id(client: Any) -> str:
@@ -98,11 +146,22 @@ def connection_id(client: Any) -> str:
     return str(client.grpc_client_proxy.rpc_client.current_connection.connection_id)
 
 
-def _close_log_files() -> None:
-    logger = logging.getLogger("naming")
-    for handler in tuple(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
+def silence(known: Collection[logging.Handler]) -> None:
+    """Takes back what clients did to their log since it had only the `known` handlers."""
+    _close_log_files(known)
+    _LOG.propagate = True
+    _LOG.setLevel(logging.CRITICAL)
+
+
+def _close_log_files(known: Collection[logging.Handler]) -> None:
+    for handler in tuple(_LOG.handlers):
+        if handler not in known:
+            _LOG.removeHandler(handler)
+            handler.close()
+
+
+def _addresses(instances: list[Any]) -> set[str]:
+    return {f"{one.ip}:{one.port}" for one in instances}
 
 
 async def _end_leftovers(before: set[asyncio.Task[Any]]) -> None:

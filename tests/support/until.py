@@ -12,3 +12,12 @@ async def until(happened: Callable[[], Awaitable[bool]], *, within: float = PATI
     async with asyncio.timeout(within):
         while not await happened():  # noqa: ASYNC110 - another process sets no event of ours
             await asyncio.sleep(pause)
+
+
+async def settled(happened: Callable[[], bool], *, within: float = 30.0) -> None:
+    """The same for what can be seen without asking anybody."""
+
+    async def seen() -> bool:
+        return happened()
+
+    await until(seen, within=within, pause=0.02)

@@ -2,11 +2,17 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sidecar.cluster.instance import Push, Via
+from sidecar.cluster.policy import Discovery
+from sidecar.cluster.stats import ProcessStats
+from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.source import InstanceSource, Update
+from sidecar.discovery.supervisor import NacosSource
+from sidecar.embedded.registry import EmbeddedRegistry
 
 U = TypeVar("U", bound=Update)
 
@@ -61,3 +67,20 @@ async def watched(source: InstanceSource) -> AsyncIterator[WatchedSource]:
     finally:
         await source.close()
         await listening
+
+
+@contextlib.asynccontextmanager
+async def following(
+    *registries: EmbeddedRegistry, stats: ProcessStats | None = None, **options: Any
+) -> AsyncIterator[WatchedSource]:
+    """A source of `orders` that has its first list."""
+    addresses = tuple(registry.address for registry in registries)
+    nacos = NacosSource(
+        NacosOptions(server_addresses=addresses, **options),
+        {"orders": Discovery()},
+        rng=random.Random(1),
+        stats=stats or ProcessStats(),
+    )
+    async with watched(nacos) as source:
+        await source.until(lambda: bool(source.ports()))
+        yield source
