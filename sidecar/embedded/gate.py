@@ -205,7 +205,7 @@ class _Side(asyncio.Protocol):
         self.other = other
 
     def data_received(self, data: bytes) -> None:
-        if self.other is not None:
+        if self.other is not None and not self.other.is_closing():  # uvloop's objects to a write once it is closed
             self.other.write(data)
 
     def pause_writing(self) -> None:

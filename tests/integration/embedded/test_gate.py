@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from sidecar.embedded.gate import Gate
+from sidecar.embedded.gate import Gate, _Side
 from tests.support.until import PATIENCE, until
 
 
@@ -79,6 +79,15 @@ async def test_a_frozen_gate_moves_nothing_and_keeps_all(gate: Gate, port: int) 
     assert await asyncio.wait_for(new.readexactly(3), PATIENCE) == b"new"
     writer.close()
     second.close()
+
+
+async def test_what_comes_for_a_client_that_has_gone_is_dropped(gate: Gate, port: int) -> None:
+    """Bytes of the server may be under way when the client's end is already closed; nothing is raised."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", port)
+    transport.abort()
+    await until(lambda: _has(gate, 0))
+    _Side(other=transport).data_received(b"late")
 
 
 async def test_a_closed_gate_refuses_and_ends_what_there_is(gate: Gate, port: int) -> None:
