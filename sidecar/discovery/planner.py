@@ -4,7 +4,7 @@ Why: a registry client may be deaf while it looks healthy, so every list is aske
 When a service is due, the earliest of:
   settled      2 s after its last push: a second look once the server's own queries have caught up (they lag 0.8 s)
   in doubt     1 s after it was last asked, while the data path doubts its list
-  reconciled   `reconcile` after it was last asked, ±20 % so that a fleet does not ask in step
+  reconciled   within `reconcile` after it was last asked: a share of it that varies, so that a fleet does not ask in step
   again        at the moment somebody names: a differing answer, an error
 and some service at least every `liveness` seconds, as proof of life: doubted ones first, then whoever waited longest.
 Bounds: 20 queries a second unless `spacing` says otherwise, 8 in flight, one in flight per service.
@@ -20,6 +20,10 @@ SETTLE = 2.0
 DOUBT_INTERVAL = 1.0
 SPACING = 1 / 20
 MAX_IN_FLIGHT = 8
+
+_SOONEST, _SPREAD = 0.75, 0.2
+"""Shares of `reconcile`. It is a promise, so none is later; a lost push is made good 3 s after the question, and the
+rest is for that question to wait its turn and for the next session to open."""
 
 
 class _Turn:
@@ -134,4 +138,4 @@ class Planner:
         return key not in self._doubted, self._turns[key].asked_at
 
     def _jittered_reconcile(self) -> float:
-        return self._reconcile * (0.8 + 0.4 * self._rng.random())
+        return self._reconcile * (_SOONEST + _SPREAD * self._rng.random())

@@ -64,11 +64,12 @@ def test_proof_of_life_goes_round() -> None:
     assert [key for _, key in run(planner(A, B, C), until=17)][:6] == [A, B, C, A, B, C]
 
 
-def test_every_service_is_asked_within_the_reconcile_interval_and_its_jitter() -> None:
-    """With liveness out of the way each service is still asked every 24 to 36 s."""
+def test_every_service_is_asked_within_the_reconcile_interval() -> None:
+    """With liveness out of the way each service is still asked every 30 s at the latest, and not in step."""
     asked = run(planner(A, B, C, liveness=1e9, rng=random.Random(2)), until=400)
     for service in (A, B, C):
-        assert all(24.0 <= gap <= 36.1 for gap in gaps([turn for turn in asked if turn[1] is service]))
+        found = gaps([turn for turn in asked if turn[1] is service])
+        assert 22.5 <= min(found) < max(found) <= 28.6
 
 
 def test_a_push_is_looked_at_again_after_two_seconds() -> None:
