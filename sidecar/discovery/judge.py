@@ -3,7 +3,8 @@
 Why: the client looks healthy while it is deaf, so its word is not taken; what it answers is.
 Trip conditions: two unanswered queries in a row, the second sent after the first had failed (one pause of the
 server that swallows eight queries at once is one failure) · an error that disowns the connection · a list that
-differs from the last push and still does when asked again after 1 s and after 3 s · age.
+differs from the last push and still does when asked again after 1 s and after 3 s (1.5 s while the data path doubts
+the list as well: a listed instance refuses) · age.
 Recovery: none; a session in trouble is replaced. An answered error for one service is no trouble, and a
 difference alone proves nothing: queries of a healthy server lag a change by up to 0.8 s.
 """
@@ -13,6 +14,9 @@ from sidecar.discovery.session import DISOWNING, ServiceKey, Trouble
 
 SECOND_LOOK = 1.0
 GRACE = 3.0
+GRACE_IN_DOUBT = 1.5
+"""Twice the lag of a healthy server's queries."""
+
 MAX_AGE = 3600.0
 
 
@@ -55,12 +59,12 @@ class Judge:
         """A push came, or an answer said what the last push said."""
         self._differs_since.pop(key, None)
 
-    def differs(self, key: ServiceKey, now: float) -> Trouble | None:
+    def differs(self, key: ServiceKey, now: float, *, grace: float = GRACE) -> Trouble | None:
         """An answer said something else than the last push."""
         since = self._differs_since.setdefault(key, now)
-        return Trouble.LIST_MISMATCH if now - since >= GRACE else None
+        return Trouble.LIST_MISMATCH if now - since >= grace else None
 
-    def look_again_at(self, key: ServiceKey, now: float) -> float:
+    def look_again_at(self, key: ServiceKey, now: float, *, grace: float = GRACE) -> float:
         """When a differing service is to be asked again."""
         since = self._differs_since[key]
-        return since + SECOND_LOOK if now < since + SECOND_LOOK else since + GRACE
+        return since + SECOND_LOOK if now < since + SECOND_LOOK else since + grace

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sidecar.clock import Rng
 from sidecar.cluster.instance import Via
 from sidecar.cluster.stats import ProcessStats
-from sidecar.discovery.judge import Judge
+from sidecar.discovery.judge import GRACE, GRACE_IN_DOUBT, Judge
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.planner import MAX_IN_FLIGHT, SPACING, Planner
 from sidecar.discovery.session import (
@@ -74,6 +74,7 @@ class Life:
         self._session = factory(server, options, self)
         self._planner = self._plan(rng)
         self._heard: dict[ServiceKey, _Heard] = {}
+        self._doubted: frozenset[ServiceKey] = frozenset()
         self._waiting: list[tuple[ServiceKey, Listing | Unreadable]] | None = []
         self._trouble: Trouble | None = None
         self._woken = asyncio.Event()
@@ -122,6 +123,7 @@ class Life:
 
     def doubt(self, keys: Collection[ServiceKey]) -> None:
         """Replaces the set of services that are asked each second."""
+        self._doubted = frozenset(keys)
         self._planner.doubt(keys)
         self._woken.set()
 
@@ -234,14 +236,14 @@ class Life:
             self._compare(key, listing, heard.listing)
 
     def _compare(self, key: ServiceKey, listing: Listing, last: Listing) -> None:
-        now = self._loop.time()
+        now, grace = self._loop.time(), GRACE_IN_DOUBT if key in self._doubted else GRACE
         if listing.members == last.members:
             self._judge.agrees(key)
             self._sink.listed(self.epoch, key, listing, Via.QUERY)
-        elif (trouble := self._judge.differs(key, now)) is not None:
+        elif (trouble := self._judge.differs(key, now, grace=grace)) is not None:
             self.troubled(trouble)
         else:
-            self._planner.again(key, self._judge.look_again_at(key, now))
+            self._planner.again(key, self._judge.look_again_at(key, now, grace=grace))
 
     def _silent(self, asked_at: float) -> None:
         now = self._loop.time()

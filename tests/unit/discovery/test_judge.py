@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.discovery.judge import Judge
+from sidecar.discovery.judge import GRACE_IN_DOUBT, Judge
 from sidecar.discovery.session import ServiceKey, Trouble
 
 A, B = ServiceKey("a", "G"), ServiceKey("b", "G")
@@ -64,6 +64,15 @@ def test_a_list_that_still_differs_after_three_seconds_is_trouble(judge: Judge) 
     assert judge.differs(A, 11.0) is None
     assert judge.look_again_at(A, 11.0) == 13.0
     assert judge.differs(A, 13.0) is Trouble.LIST_MISMATCH
+
+
+def test_half_the_time_is_enough_where_the_list_is_doubted_otherwise(judge: Judge) -> None:
+    """Asked at once, after 1 s and after 1.5 s: the lag of a healthy server twice over."""
+    assert judge.differs(A, 10.0, grace=GRACE_IN_DOUBT) is None
+    assert judge.look_again_at(A, 10.0, grace=GRACE_IN_DOUBT) == 11.0
+    assert judge.differs(A, 11.0, grace=GRACE_IN_DOUBT) is None
+    assert judge.look_again_at(A, 11.0, grace=GRACE_IN_DOUBT) == 11.5
+    assert judge.differs(A, 11.5, grace=GRACE_IN_DOUBT) is Trouble.LIST_MISMATCH
 
 
 def test_a_push_in_between_ends_the_suspicion(judge: Judge) -> None:

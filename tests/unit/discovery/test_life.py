@@ -185,14 +185,14 @@ async def test_a_differing_answer_is_never_told(registry: ScriptedRegistry) -> N
         assert len(served.heard.all) == told
 
 
-async def test_a_lost_push_is_noticed_in_three_seconds_while_in_doubt(registry: ScriptedRegistry) -> None:
-    """The data path saw a refused connect: the list is asked for at once, after 1 s and after 3 s."""
+async def test_a_lost_push_is_noticed_in_half_the_time_while_in_doubt(registry: ScriptedRegistry) -> None:
+    """The data path saw a refused connect: the list is asked for at once, after 1 s and after 1.5 s."""
     async with living(registry, ORDERS, *(ServiceKey(f"s{n}", "G") for n in range(20))) as served:
         await served.fine_for(20)
         registry.push(ORDERS, lists(9), lost=True)
         served.life.doubt([ORDERS])
         trouble, after = await served.trouble(within=5)
-        assert (trouble, round(after)) == (Trouble.LIST_MISMATCH, 3)
+        assert (trouble, round(after, 1)) == (Trouble.LIST_MISMATCH, 1.5)
 
 
 async def test_a_push_that_catches_up_ends_the_suspicion(registry: ScriptedRegistry) -> None:
