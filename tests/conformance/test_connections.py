@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from sidecar.cluster.policy import WaitForInstance
-from tests.support.scripted_peer import ScriptedPeer, Talk, answering, closed_port
+from tests.support.ports import free_port
+from tests.support.scripted_peer import ScriptedPeer, Talk, answering
 from tests.support.stack import GET, MakeStack, Stack, ask, call, policy, until
 
 pytestmark = pytest.mark.one_loop
@@ -16,7 +17,7 @@ DRAINING = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Lengt
 @pytest.mark.http("H-50")
 async def test_a_list_that_names_the_sidecar_makes_no_loop() -> None:
     """An endpoint with our own address gets no request: 503 instead of one that goes round for ever."""
-    port = closed_port()
+    port = free_port()
     proxy = Stack(policy(wait_for_instance=WaitForInstance(timeout=0.05)), own_port=port)
     await proxy.open(port)
     answer = await call(proxy)

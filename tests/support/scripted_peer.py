@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from types import TracebackType
 from typing import Self
 
+from tests.support.ports import free_port
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -147,7 +149,7 @@ class ScriptedPeer:
 
     async def open(self, port: int = 0) -> None:
         """Listens (again), on the port it had or on a free one."""
-        self._server = await asyncio.start_server(self._met, "127.0.0.1", port or self.port, backlog=256)
+        self._server = await asyncio.start_server(self._met, "127.0.0.1", port or self.port or free_port(), backlog=256)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop_listening(self) -> None:
@@ -180,10 +182,7 @@ class ScriptedPeer:
 
 def closed_port() -> int:
     """A port that refuses."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    return free_port()
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ STUBBORN = (
 )
 POLITE = """\
 import pathlib, signal, sys, time
+from tests.support.ports import free_port
 def end(*_):
     with open(sys.argv[1], "a") as file:
         file.write(sys.argv[2] + "\\n")
@@ -173,8 +174,8 @@ class TestPorts:
 
     def test_a_taken_port_is_not_offered(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A listener of somebody else's is passed over."""
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
+        port = free_port((0, 1))
+        with socket.create_server(("127.0.0.1", port)):
             monkeypatch.setattr(processes, "_PORTS", range(port, port + 2))
             assert free_ports(1) == [port + 1]
 

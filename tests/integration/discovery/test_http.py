@@ -1,7 +1,6 @@
 """Requests to a node over real sockets, answered by a server that may say anything."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,9 +10,10 @@ from sidecar.discovery.http import NOT_HTTP, Http, Reply, base_path
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import Unanswered
 from tests.support.odd_server import answer, odd_server
-from tests.support.until import until
+from tests.support.ports import free_port
+from tests.support.until import PATIENCE, until
 
-OPTIONS = NacosOptions(request_timeout=0.2)
+OPTIONS = NacosOptions(request_timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -42,15 +42,15 @@ async def test_an_answer_that_is_not_http_is_a_reply_with_its_text() -> None:
 
 async def test_silence_a_closed_port_and_a_cut_are_no_reply() -> None:
     """Each within `request_timeout`."""
-    async with odd_server({"/nacos/a": None, "/nacos/b": b""}) as odd, Http(odd.server, OPTIONS) as http:
-        with pytest.raises(Unanswered, match=r"no answer in 0.2 s") as silent:
-            await http.get("/a")
-        assert silent.value.timed_out
-        with pytest.raises(Unanswered):
-            await http.get("/b")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with Http(Server("127.0.0.1", port, 1), OPTIONS) as http:
+    async with odd_server({"/nacos/a": None, "/nacos/b": b""}) as odd:
+        async with Http(odd.server, NacosOptions(request_timeout=0.2)) as http:
+            with pytest.raises(Unanswered, match=r"no answer in 0.2 s") as silent:
+                await http.get("/a")
+            assert silent.value.timed_out
+        async with Http(odd.server, OPTIONS) as http:
+            with pytest.raises(Unanswered):
+                await http.get("/b")
+    async with Http(Server("127.0.0.1", free_port(), 1), OPTIONS) as http:
         with pytest.raises(Unanswered):
             await http.get("/a")
 
@@ -106,9 +106,9 @@ async def test_requests_at_the_same_time_have_a_connection_each() -> None:
 async def test_a_request_under_way_ends_when_all_is_let_go() -> None:
     """As unanswered, and without another try."""
     async with odd_server({"/nacos/a": None}) as odd:
-        http = await Http(odd.server, NacosOptions(request_timeout=30.0)).__aenter__()
+        http = await Http(odd.server, OPTIONS).__aenter__()
         asking = asyncio.get_running_loop().create_task(http.get("/a"))
-        await until(odd.asked, within=10)
+        await until(odd.asked)
         await http.close()
         with pytest.raises(Unanswered) as ended:
             await asking

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.discovery import renewal
 from sidecar.discovery.credentials import Secret, User
 from sidecar.discovery.http import Http
 from sidecar.discovery.login import DEFAULT_TTL, Login, NotLoggedInError, log_in
 from sidecar.discovery.options import NacosOptions, Server
-from sidecar.embedded.faults import Auth, HttpAnswer, LoginPath, RevokeTokens
+from sidecar.embedded.faults import Auth, LoginPath, RevokeTokens
 from sidecar.embedded.registry import EmbeddedRegistry
 from sidecar.tasks import spawn
 from tests.support.odd_server import answer, odd_server
+from tests.support.until import PATIENCE, until
 
-OPTIONS = NacosOptions(request_timeout=0.5)
+OPTIONS = NacosOptions(request_timeout=PATIENCE)
 V3 = "/nacos/v3/auth/user/login"
 
 
@@ -94,14 +96,18 @@ async def test_a_renewal_keeps_nobody_waiting(registry: EmbeddedRegistry) -> Non
     await registry.apply(Auth(password="right", token_ttl_s=1))
     login = user()
     first = await login.token(at(registry))
-    await registry.apply(HttpAnswer(V3, delay_s=0.3, times=1))
-    await asyncio.sleep(0.85)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    assert await login.token(at(registry)) == first
-    assert loop.time() - began < 0.1
-    await asyncio.sleep(0.4)
-    assert await login.token(at(registry)) != first
+    shown: list[str | None] = []
+
+    async def renewing() -> bool:
+        shown.append(await login.token(at(registry)))
+        return login._trying is not None and not login._trying.done()
+
+    async def replaced() -> bool:
+        return await login.token(at(registry)) != first
+
+    await until(renewing, pause=0.01)
+    assert set(shown) == {first}
+    await until(replaced)
     await login.close()
 
 
@@ -117,8 +123,12 @@ async def test_a_refused_token_is_replaced_and_an_old_one_costs_nothing(registry
     await login.close()
 
 
-async def test_a_rotated_password_is_read_from_its_file(registry: EmbeddedRegistry, tmp_path: Path) -> None:
+async def test_a_rotated_password_is_read_from_its_file(
+    registry: EmbeddedRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The pause after a refusal does not hold for another password."""
+    monkeypatch.setattr(renewal, "FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr(renewal, "ANSWERED", (3600.0, 3600.0))
     file = tmp_path / "password"
     file.write_text("wrong\n")
     login = user(file=file)
@@ -169,6 +179,6 @@ async def test_closing_ends_a_login_under_way() -> None:
     async with odd_server({V3: None}) as odd:
         login = user()
         waiting = spawn(login.token(odd.server), name="waiting")
-        await asyncio.sleep(0.05)
+        await until(odd.asked)
         await login.close()
         assert (await asyncio.gather(waiting, return_exceptions=True))[0].__class__ is asyncio.CancelledError

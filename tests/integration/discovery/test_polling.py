@@ -1,6 +1,5 @@
 """Lists without gRPC: polled from the embedded registry, and from servers that answer oddly."""
 
-import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
@@ -21,6 +20,8 @@ from sidecar.discovery.supervisor import NacosSource
 from sidecar.embedded.faults import Auth, ForcedList, GrpcClosed, HttpAnswer, LoginPath, Profile, Shape, Starting
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support.odd_server import answer, odd_server
+from tests.support.stack import until
+from tests.support.until import PATIENCE
 from tests.support.watched_source import WatchedSource, watched
 
 ORDERS = ServiceKey("orders", "DEFAULT_GROUP")
@@ -59,7 +60,7 @@ async def registry() -> AsyncIterator[EmbeddedRegistry]:
 async def session(server: Server | EmbeddedRegistry, ear: Ear, **more: Any) -> AsyncIterator[PollingSession]:
     if isinstance(server, EmbeddedRegistry):
         server = Server.parse(server.address, grpc_port_offset=1000)
-    options = NacosOptions(transport=Transport.HTTP, request_timeout=0.3, **more)
+    options = NacosOptions(transport=Transport.HTTP, **{"request_timeout": PATIENCE, **more})
     polling_session = PollingSession(server, options, ear, Access(options, rng=random.Random(1)))
     await polling_session.open()
     try:
@@ -71,7 +72,7 @@ async def session(server: Server | EmbeddedRegistry, ear: Ear, **more: Any) -> A
 @contextlib.asynccontextmanager
 async def reading(registry: EmbeddedRegistry, **more: Any) -> AsyncIterator[tuple[WatchedSource, ProcessStats]]:
     stats = ProcessStats()
-    options = NacosOptions(server_addresses=(registry.address,), **more)
+    options = NacosOptions(server_addresses=(registry.address,), **{"request_timeout": PATIENCE, **more})
     source = NacosSource(options, {"orders": Discovery(service="orders")}, rng=random.Random(1), stats=stats)
     async with watched(source) as found:
         yield found, stats
@@ -132,7 +133,8 @@ async def test_what_is_no_list_is_never_taken_for_an_empty_one(
     reply: bytes | None, raised: type[RequestError], code: int | None
 ) -> None:
     """Each failure in the words that the supervisor knows."""
-    async with odd_server({LIST: reply}) as odd, session(odd.server, Ear()) as polled:
+    limit = 0.3 if reply is None else PATIENCE
+    async with odd_server({LIST: reply}) as odd, session(odd.server, Ear(), request_timeout=limit) as polled:
         with pytest.raises(raised) as caught:
             await polled.subscribe(ORDERS)
         assert getattr(caught.value, "code", None) == code
@@ -159,12 +161,12 @@ def versions(source: WatchedSource) -> list[str]:
 
 
 async def test_a_registry_of_1x_is_found_out_and_polled(registry: EmbeddedRegistry) -> None:
-    """With `auto`, about a second after the start; changes arrive within `poll_interval`, confirmations as well."""
+    """With `auto`; changes arrive with the next poll, confirmations as well."""
     async with reading(registry, poll_interval=0.3) as (source, stats):
-        assert await source.next(Connected) < 2.0
-        await source.until(lambda: source.ports() == [[1, 2]])
+        await source.next(Connected)
+        await source.until(lambda: source.ports()[:1] == [[1, 2]])
         registry.register("orders", "10.0.0.1", 3)
-        assert await source.until(lambda: source.ports(Via.PUSH)[-1] == [1, 2, 3]) < 0.6
+        await source.until(lambda: source.ports(Via.PUSH)[-1] == [1, 2, 3])
         await source.until(lambda: len(source.ports(Via.QUERY)) >= 2)
         await source.until(lambda: versions(source) != [])
         assert versions(source) == ["1.4.8"]
@@ -185,14 +187,15 @@ async def test_a_list_that_cannot_be_read_changes_nothing(registry: EmbeddedRegi
 
 async def test_a_registry_that_falls_silent_is_left(registry: EmbeddedRegistry) -> None:
     """Two polls in a row without an answer; one that is starting is asked again until it has started."""
-    async with reading(registry, transport=Transport.HTTP, poll_interval=0.2, request_timeout=0.3) as (source, _):
+    async with reading(registry, transport=Transport.HTTP, poll_interval=0.2, request_timeout=1.0) as (source, stats):
         await source.until(lambda: source.ports()[-1:] == [[1, 2]])
-        await registry.apply(HttpAnswer(delay_s=30.0))
-        assert await source.next(Disconnected) < 2.0
+        await registry.apply(HttpAnswer(delay_s=3600.0))
+        await source.next(Disconnected)
         assert source.all(Disconnected)[-1].reason == "query_failed"
         await registry.apply(Starting())
         registry.lift("http_answer")
-        await asyncio.sleep(0.5)
+        refused = stats.reconnects["open_failed"]
+        await until(lambda: stats.reconnects["open_failed"] >= refused + 3)
         known = len(source.all(Connected))
         registry.lift("starting")
         await source.until(lambda: len(source.all(Connected)) > known)
@@ -203,25 +206,25 @@ async def test_grpc_is_preferred_as_soon_as_it_can_be_reached(
 ) -> None:
     """The firewall opens: polling that stood in for it ends, and pushes arrive."""
     monkeypatch.setattr("sidecar.discovery.ways.LOOKED_FOR_AGAIN_AFTER", 0.1)
-    async with reading(registry) as (source, stats):
+    async with reading(registry, poll_interval=3600.0) as (source, stats):
         await source.until(lambda: source.ports()[-1:] == [[1, 2]])
         assert len(registry.connections) == 0
         registry.lift("grpc_closed")
         await source.next(Connected)
         registry.register("orders", "10.0.0.1", 3)
-        assert await source.until(lambda: source.ports()[-1] == [1, 2, 3]) < 0.2
+        await source.until(lambda: source.ports()[-1] == [1, 2, 3])
         assert len(registry.connections) == 1
         assert stats.reconnects == {"max_age": 1}
 
 
 async def test_a_firewall_that_closes_costs_the_pushes_and_no_list(registry: EmbeddedRegistry) -> None:
-    """A second of patience with the gRPC port, then polling."""
+    """Some patience with the gRPC port, then polling."""
     registry.lift("grpc_closed")
     await registry.apply(Profile("2.5.1"))
     async with reading(registry, poll_interval=0.2) as (source, _):
         await source.until(lambda: source.ports()[-1:] == [[1, 2]])
         await registry.apply(GrpcClosed())
-        assert await source.next(Connected) < 3.0
+        await source.next(Connected)
         registry.register("orders", "10.0.0.1", 3)
-        assert await source.until(lambda: source.ports()[-1] == [1, 2, 3]) < 1.0
+        await source.until(lambda: source.ports()[-1] == [1, 2, 3])
         assert [update.reason for update in source.all(Disconnected)] == ["stream_end"]

@@ -12,9 +12,10 @@ from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.session import Unanswered
 from sidecar.discovery.version import QUESTIONS, Identity, complaint, find_version
 from tests.support.odd_server import answer, odd_server
+from tests.support.stack import until
 from tests.support.until import PATIENCE
 
-OPTIONS = NacosOptions(request_timeout=0.5)
+OPTIONS = NacosOptions(request_timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ async def test_it_asks_until_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     async with odd_server({}) as odd:
         identity = Identity(odd.server, OPTIONS, Access(OPTIONS, rng=random.Random(1)), heard.put_nowait)
-        await asyncio.sleep(0.1)
+        await until(lambda: len(odd.seen) >= 2 * len(QUESTIONS))
         assert identity.version is None
         assert repr(identity).endswith(": unknown>")
         odd.answers["/nacos/v3/admin/core/state"] = answer("200 OK", '{"data": {"version": "3.2.4"}}')

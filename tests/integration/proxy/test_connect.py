@@ -8,7 +8,8 @@ import pytest
 
 from sidecar.errors import FAILURES
 from sidecar.proxy import connect
-from tests.support.scripted_peer import ScriptedPeer, closed_port, full_backlog
+from tests.support.ports import free_port
+from tests.support.scripted_peer import ScriptedPeer, full_backlog
 
 
 async def test_a_listener_is_connected_and_a_probe_hangs_up() -> None:
@@ -21,7 +22,7 @@ async def test_a_listener_is_connected_and_a_probe_hangs_up() -> None:
 
 async def test_a_closed_port_refuses() -> None:
     """The promise that nothing was sent."""
-    assert await connect.probe("127.0.0.1", closed_port(), 1.0) is FAILURES["refused"]
+    assert await connect.probe("127.0.0.1", free_port(), 1.0) is FAILURES["refused"]
 
 
 async def test_a_black_hole_times_out() -> None:

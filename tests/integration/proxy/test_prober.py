@@ -8,7 +8,8 @@ from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.instance import Instance
 from sidecar.errors import FAILURES
 from sidecar.proxy.prober import Prober
-from tests.support.scripted_peer import ScriptedPeer, closed_port, full_backlog
+from tests.support.ports import free_port
+from tests.support.scripted_peer import ScriptedPeer, full_backlog
 
 
 def endpoint(port: int) -> Endpoint:
@@ -20,7 +21,7 @@ async def test_a_probe_tells_who_listens() -> None:
     async with ScriptedPeer() as peer:
         prober = Prober()
         assert await prober.probe(endpoint(peer.port), 1.0) is None
-        assert await prober.probe(endpoint(closed_port()), 1.0) is FAILURES["refused"]
+        assert await prober.probe(endpoint(free_port()), 1.0) is FAILURES["refused"]
         assert repr(prober) == "<Prober 0 asked>"
 
 

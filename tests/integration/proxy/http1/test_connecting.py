@@ -7,7 +7,8 @@ from sidecar.cluster.policy import Timeouts
 from tests.support.bad_instances import (
     REQUESTS,
 )
-from tests.support.scripted_peer import ScriptedPeer, closed_port, connected, full_backlog
+from tests.support.ports import free_port
+from tests.support.scripted_peer import ScriptedPeer, connected, full_backlog
 from tests.support.stack import POST, MakeStack, ask, call
 
 
@@ -16,7 +17,7 @@ async def test_a_refused_connect_is_never_seen(stack: MakeStack, request_name: s
     """Whatever the method and framing, a refusing endpoint costs no request, and it is asked once."""
     async with ScriptedPeer() as peer:
         proxy = stack()
-        await proxy.open(closed_port(), peer.port)
+        await proxy.open(free_port(), peer.port)
         for _ in range(4):
             answer = await call(proxy, REQUESTS[request_name])
             assert (answer.status, answer.body) == (200, b"ok")
@@ -54,7 +55,7 @@ async def test_a_large_post_survives_a_refused_connect(stack: MakeStack) -> None
     body = bytes(range(256)) * 12 * 1024
     async with ScriptedPeer() as peer:
         proxy = stack()
-        await proxy.open(closed_port(), peer.port)
+        await proxy.open(free_port(), peer.port)
         async with connected(proxy.port) as app:
             for _ in range(2):
                 answer = await ask(

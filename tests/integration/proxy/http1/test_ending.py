@@ -1,6 +1,7 @@
 """A request is told once: one record, one count."""
 
-from tests.support.scripted_peer import ScriptedPeer, closed_port
+from tests.support.ports import free_port
+from tests.support.scripted_peer import ScriptedPeer
 from tests.support.stack import MakeStack, call
 
 REQUEST = (
@@ -30,7 +31,7 @@ async def test_a_record_tells_the_whole_request(stack: MakeStack) -> None:
 async def test_several_attempts_are_listed(stack: MakeStack) -> None:
     """Each with its endpoint and outcome; the rescue is an event, too."""
     async with ScriptedPeer() as peer:
-        refusing = closed_port()
+        refusing = free_port()
         proxy = stack()
         await proxy.open()
         proxy.add(peer.port, first=refusing)

@@ -7,9 +7,9 @@ import pytest
 from sidecar.cluster.policy import (
     WaitForInstance,
 )
+from tests.support.ports import free_port
 from tests.support.scripted_peer import (
     ScriptedPeer,
-    closed_port,
     connected,
 )
 from tests.support.stack import GET, POST, MakeStack, begin, call, until
@@ -32,7 +32,7 @@ async def test_nothing_to_ask_is_a_503_after_the_wait(stack: MakeStack) -> None:
 async def test_everybody_refusing_is_told_after_one_round_and_the_wait(stack: MakeStack) -> None:
     """UF with the last refusal, not UH: there are instances, but none can be connected."""
     proxy = stack(wait_for_instance=SHORT_WAIT)
-    await proxy.open(closed_port(), closed_port())
+    await proxy.open(free_port(), free_port())
     answer = await call(proxy, POST)
     assert answer.status == 503
     assert answer.error.startswith("UF refused 127.0.0.1:")
