@@ -2,5 +2,5 @@
 
 - `catalogue`   every metric as data; `exposition` writes them from plain integers
 - `access_log`  one line a finished request; `logs` the event log; `sink` carries both past slow readers
-- `timeline`    the last events, in memory; `loop_lag` how late the event loop runs
+- `timeline`    the last events, in memory, of those that are `worth` it; `loop_lag` how late the event loop runs
 """

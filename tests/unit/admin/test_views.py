@@ -11,7 +11,7 @@ from sidecar.admin import views
 from sidecar.admin.health import Latch
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import State
-from sidecar.cluster.events import Event, PushRefused
+from sidecar.cluster.events import SHOWN, Event, PushArrived, PushRefused
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import Discovery, ServicePolicy
 from sidecar.errors import FAILURES
@@ -241,6 +241,20 @@ def test_events_are_shown_as_the_contract_says() -> None:
     }
     assert (len(document["events"]), document["next"], document["dropped"]) == (2, 14, 3)
     assert json.loads("".join(views.events_json(Selection((), 1, 0))))["events"] == []
+
+
+@pytest.mark.parametrize("length", [0, 1, views.SLICE, views.SLICE + 1, 3 * views.SLICE])
+def test_a_long_list_is_shown_whole_and_in_slices(length: int) -> None:
+    """No piece has more than a slice of it, and together they are what one dump would be."""
+    listed = tuple(Instance("10.0.0.1", 1 + n, metadata={"n": '"instances": []'}) for n in range(length))
+    event = PushArrived(
+        service="orders", origin="nacos", via="push", epoch=1, offered=length, result="applied", instances=listed
+    )
+    pieces = list(views.events_json(Selection((Entry(1, 0.0, 0.0, event),), 2, 0)))
+    (shown,) = json.loads("".join(pieces))["events"]
+    assert shown["detail"] == json.loads(json.dumps(event.detail))
+    assert shown["text"] == event.text
+    assert max(piece.count("metadata=") for piece in pieces) <= views.SLICE + SHOWN
 
 
 def test_the_process_is_shown_as_the_contract_says() -> None:
