@@ -14,6 +14,7 @@ from sidecar.clock import monotonic
 from sidecar.demo import processes
 from sidecar.demo.processes import Stage, StageError, free_ports
 from sidecar.tasks import spawn
+from tests.support.ports import free_port
 from tests.support.until import until
 
 pytestmark = pytest.mark.own_process
