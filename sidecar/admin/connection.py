@@ -1,0 +1,128 @@
+"""One connection to the admin port: requests are answered one after another, in a task that ends with it.
+
+Nothing here may hold up the data path: bodies are put together piece by piece, and compressed so too, with a turn of
+the event loop every now and then.
+"""
+
+import asyncio
+import logging
+import re
+import zlib
+from collections.abc import Awaitable, Callable, Iterable
+
+from sidecar.admin.handling import Answer, text
+from sidecar.admin.http1 import MAX_REQUEST, BadRequestError, Request, RequestReader, answer_head
+from sidecar.clock import wall
+from sidecar.tasks import spawn
+
+_BREATH = 32 * 1024
+"""Bytes of a body between two turns of the loop: half a millisecond of compressing."""
+
+_WORTH_COMPRESSING = 1024
+
+_PATIENCE = 75.0
+"""Seconds without a word after which a connection ends; scrapers come every half a minute or so."""
+
+_GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?P<q>[01](?:\.[0-9]*)?)\s*)?(?:,|$)", re.IGNORECASE)
+
+_log = logging.getLogger("sidecar")
+
+
+class Connection:
+    """One connection: requests are answered one after another, in a task that ends with it."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answer: Callable[[Request, str], Awaitable[Answer]],
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._answer = answer
+        self._answering = self._ending = False
+        peername = writer.get_extra_info("peername")
+        self._peer = str(peername[0]) if peername else ""
+        """Its IP address; empty when it has left, which counts as remote."""
+        self.task = spawn(self._serve(), name="admin connection")
+
+    def end(self) -> asyncio.Task[None]:
+        """After the answer under way, if there is one; returns what ends then."""
+        self._ending = True
+        if not self._answering:
+            self.task.cancel()
+        return self.task
+
+    async def _serve(self) -> None:
+        try:
+            await self._converse(RequestReader())
+        except BadRequestError as error:
+            await self._send(text("", error.status), str(error).encode(), None)
+        except (ConnectionError, TimeoutError):
+            pass  # the peer has left, or says nothing
+        finally:
+            self._writer.close()
+
+    async def _converse(self, requests: RequestReader) -> None:
+        keep_alive = True
+        while keep_alive:
+            async with asyncio.timeout(_PATIENCE):
+                data = await self._reader.read(MAX_REQUEST)
+            if not data:
+                return
+            for request in requests.feed(data):
+                keep_alive = keep_alive and await self._reply(request)
+
+    async def _reply(self, request: Request) -> bool:
+        """Whether another request may follow."""
+        self._answering = True
+        keep_alive = await self._send(*await self._made(request), request)
+        self._answering = False
+        return keep_alive
+
+    async def _made(self, request: Request) -> tuple[Answer, bytes]:
+        """The answer, and its body in one piece."""
+        try:
+            answer = await self._answer(request, self._peer)
+            return answer, await _gathered(answer.pieces)
+        except Exception:  # noqa: BLE001 - told in the log, and by the answer
+            _log.exception("admin: %s %s", request.method, request.path)
+            return text("", 500), b"internal error"
+
+    async def _send(self, answer: Answer, body: bytes, request: Request | None) -> bool:
+        headers = {"content-type": answer.content_type, "cache-control": "no-store", **answer.headers}
+        if request is not None and len(body) >= _WORTH_COMPRESSING and _takes_gzip(request):
+            body = await _compressed(body)
+            headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
+        keep_alive = request is not None and request.keep_alive and not self._ending
+        head = answer_head(answer.status, headers, len(body), to=request, now=wall(), keep_alive=keep_alive)
+        self._writer.write(head if request is not None and request.method == "HEAD" else head + body)
+        await self._writer.drain()
+        return keep_alive
+
+
+def _takes_gzip(request: Request) -> bool:
+    wanted = _GZIP.search(request.headers.get("accept-encoding", ""))
+    return wanted is not None and float(wanted["q"] or 1) > 0
+
+
+async def _gathered(pieces: Iterable[str | bytes]) -> bytes:
+    parts: list[bytes] = []
+    unbroken = 0
+    for piece in pieces:
+        part = piece.encode() if isinstance(piece, str) else piece
+        parts.append(part)
+        unbroken += len(part)
+        if unbroken >= _BREATH:
+            unbroken = 0
+            await asyncio.sleep(0)
+    return b"".join(parts)
+
+
+async def _compressed(body: bytes) -> bytes:
+    packer = zlib.compressobj(level=1, wbits=zlib.MAX_WBITS | 16)
+    parts: list[bytes] = []
+    for start in range(0, len(body), _BREATH):
+        parts.append(packer.compress(body[start : start + _BREATH]))
+        await asyncio.sleep(0)
+    return b"".join([*parts, packer.flush()])
