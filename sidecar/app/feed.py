@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from sidecar import clock
 from sidecar.app.services import Service
+from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.events import Event, RegistryConnected, RegistryDisconnected, SnapshotApplied
-from sidecar.cluster.instance import Push
+from sidecar.cluster.instance import Push, Statement
+from sidecar.discovery.questions import Enquiry
 from sidecar.discovery.source import Connected, Disconnected, Identified, InstanceSource, Malformed, Update
 from sidecar.tasks import spawn
 
@@ -39,14 +41,19 @@ class Feed:
         self._keep = keep
         self._now = now
         self._doubted: frozenset[str] = frozenset()
+        self._enquiries: Mapping[str, Enquiry] = {}
         self._pump = spawn(self._run(), name="instance feed")
 
     def doubt(self, now: float) -> None:
-        """Tells the source which lists are in doubt, when that has changed."""
+        """Tells the source which lists are in doubt, and what it is to find out about them, when that has changed."""
         doubted = frozenset(one.name for one in self._fed() if one.cluster.doubtful(now))
         if doubted != self._doubted:
             self._doubted = doubted
             self._source.doubt(doubted)
+        enquiries = {one.name: _enquiry(one.cluster) for one in self._fed() if one.cluster.guard.held}
+        if enquiries != self._enquiries:
+            self._enquiries = enquiries
+            self._source.enquire(enquiries)
 
     async def close(self) -> None:
         """Lets go of the source; what it said stays in force."""
@@ -63,12 +70,15 @@ class Feed:
         match update:
             case Push():
                 self._pushed(update, now)
-            case Connected(epoch=epoch, server=server, version=version):
+            case Statement(service=name) if self._speaks():
+                if known := self._serving(name):
+                    self._emit(known.cluster.hear(update, now))
+            case Connected(epoch=epoch, server=server, version=version, others=others):
                 self.session, self.since = update, clock.wall()
                 self.connected.set()
                 self._emit([RegistryConnected(server=server, epoch=epoch, version=version)])
                 for service in self._fed():
-                    self._emit(service.cluster.registry_connected(now))
+                    self._emit(service.cluster.registry_connected(now, second_node=others > 0))
             case Identified(epoch=epoch, version=version):
                 if self.session is not None and self.session.epoch == epoch:
                     self.session = replace(self.session, version=version)
@@ -99,3 +109,9 @@ class Feed:
 
     def _fed(self) -> list[Service]:
         return [service for name, service in self._services.items() if name in self.names]
+
+
+def _enquiry(cluster: Cluster) -> Enquiry:
+    """What is to be found out about what it holds."""
+    held = (cluster.endpoints[address] for address in cluster.guard.held)
+    return Enquiry(frozenset(one.instance.cluster for one in held), cluster.policy.protection.second_opinion)

@@ -27,13 +27,20 @@ class Access:
 
         Raises what it raises.
         """
-        shown = await self._headers(server, key)
+        shown = await self.shown(server, key)
         try:
             return await send(shown)
         except ErrorAnswer as answer:
             if answer.code not in DENIED or not await self._renewed(server, shown):
                 raise
-        return await send(await self._headers(server, key))
+        return await send(await self.shown(server, key))
+
+    async def shown(self, server: Server, key: ServiceKey) -> Mapping[str, str]:
+        """The headers of a request about `key` that is not repeated when it is refused."""
+        headers = await self.token(server)
+        if self._signer is not None:
+            headers |= self._signer.headers(key, wall=clock.wall())
+        return headers
 
     async def token(self, server: Server) -> dict[str, str]:
         """The headers of a request about no service."""
@@ -44,12 +51,6 @@ class Access:
         """Ends what is under way."""
         if self._login is not None:
             await self._login.close()
-
-    async def _headers(self, server: Server, key: ServiceKey) -> Mapping[str, str]:
-        headers = await self.token(server)
-        if self._signer is not None:
-            headers |= self._signer.headers(key, wall=clock.wall())
-        return headers
 
     async def _renewed(self, server: Server, shown: Mapping[str, str]) -> bool:
         """Whether there is something to show that was not refused yet."""

@@ -53,7 +53,7 @@ class Page:
     path: str
     params: Callable[[ServiceKey, str], Params]
     hosts: Callable[[dict[str, Any]], Any]
-    more: Mapping[str, str]
+    more: Params
     clusters: Callable[[Collection[str]], Iterable[Params]] = lambda _: ({},)
     """One request each; what they bring is one list."""
     tells_unknown: bool = False
@@ -84,24 +84,24 @@ EVERYTHING = (
 
 
 class HttpLists:
-    """One kind of list at one node; remembers which path that has."""
+    """One kind of list at one node; remembers which path that has, and looks for all of them again when it has none."""
 
     def __init__(self, http: Http, namespace: str, pages: tuple[Page, ...]) -> None:
         self._http = http
         self._namespace = namespace
-        self._pages = pages
+        self._all = self._pages = pages
 
     def __repr__(self) -> str:
         return f"<HttpLists {self._pages[0].path} of {self._http!r}>"
 
     async def read(self, key: ServiceKey, shown: Mapping[str, str], *, clusters: Collection[str] = ()) -> Listing:
         """The list of now, at least of these Nacos clusters; `shown` says who we are. Raises RequestError."""
-        while True:
-            page = self._pages[0]
+        for page in self._pages:
             replies = [await self._get(page, key, which, shown) for which in page.clusters(clusters)]
-            if not any(_absent(reply, page) for reply in replies) or len(self._pages) == 1:
-                return _merged([_listing(reply, page) for reply in replies])
-            self._pages = self._pages[1:]
+            if not any(_absent(reply, page) for reply in replies):
+                break
+            self._pages = self._pages[1:] or self._all
+        return _merged([_listing(reply, page) for reply in replies])
 
     async def _get(self, page: Page, key: ServiceKey, which: Params, shown: Mapping[str, str]) -> Reply:
         signature = {name: shown[name] for name in _SIGNATURE if name in shown}

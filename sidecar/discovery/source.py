@@ -5,11 +5,12 @@ and never waits for a reader. One source serves every service of its kind.
 """
 
 import itertools
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.cluster.instance import Push
+from sidecar.cluster.instance import Push, Statement
+from sidecar.discovery.questions import Enquiry
 
 EPOCHS = itertools.count(1)
 """Running numbers of registry sessions, over all sources of the process: a source that replaces another goes on."""
@@ -26,6 +27,8 @@ class Connected:
     server: str
     version: str | None = None
     """None while it is not known: then `Identified` may follow."""
+    others: int = 0
+    """Other nodes of the same registry that are configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Malformed:
     error: str
 
 
-Update = Push | Connected | Identified | Disconnected | Malformed
+Update = Push | Statement | Connected | Identified | Disconnected | Malformed
 
 
 class InstanceSource(Protocol):
@@ -68,6 +71,13 @@ class InstanceSource(Protocol):
         """Names of services (as in the YAML) whose list is in doubt just now: refusing endpoints, held ones, none usable.
 
         They are asked again each second until the next call, which replaces the set.
+        """
+        ...
+
+    def enquire(self, enquiries: Mapping[str, Enquiry]) -> None:
+        """What is to be found out, by names of services of which something is held; until the next call.
+
+        What nodes answer comes as `Statement`s. A source that has nobody to ask does nothing.
         """
         ...
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from sidecar.cluster.instance import Instance, Origin, Push
+from sidecar.discovery.questions import Enquiry
 from sidecar.discovery.source import SEQUENCES, Update
 from sidecar.tasks import spawn
 
@@ -42,6 +43,9 @@ class StaticSource:
             addresses.doubted = name in services
             if addresses.doubted:
                 addresses.woken.set()
+
+    def enquire(self, enquiries: Mapping[str, Enquiry]) -> None:
+        """There is nobody to ask."""
 
     async def close(self) -> None:
         """Ends iteration."""

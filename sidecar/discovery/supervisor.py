@@ -2,6 +2,7 @@
 
 Why: a client that repairs itself can be wrong in ways that nobody sees; one that is replaced starts from what the
 registry says now. `approach` says where and when to try, `ways` over what, `life` runs one session; here they are put in a row.
+Beside them `enquirer` asks nodes what a doubted list leaves open.
 """
 
 import asyncio
@@ -13,15 +14,17 @@ from contextlib import suppress
 from typing import Any
 
 from sidecar.clock import Rng
-from sidecar.cluster.instance import Origin, Push, Via
+from sidecar.cluster.instance import Origin, Push, Statement, Via, View
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.access import Access
 from sidecar.discovery.approach import Approach, Miss
+from sidecar.discovery.enquirer import Enquirer
 from sidecar.discovery.life import Life
 from sidecar.discovery.nacos import NacosSession
 from sidecar.discovery.options import NacosOptions, Server, Transport
 from sidecar.discovery.polling import PollingSession
+from sidecar.discovery.questions import Enquiry
 from sidecar.discovery.session import (
     STARTING,
     ErrorAnswer,
@@ -66,6 +69,8 @@ class NacosSource:
         self._approach = Approach(options.servers, backoff=options.reconnect_backoff, rng=rng)
         self._updates: asyncio.Queue[Update | None] = asyncio.Queue()
         self._doubted: frozenset[ServiceKey] = frozenset()
+        self._enquiries: Mapping[str, Enquiry] = {}
+        self._enquirer = Enquirer(options, self._access, self, rng=rng)
         self._life: Life | None = None
         self._said_lost = False
         self._told: set[str] = set()
@@ -89,11 +94,21 @@ class NacosSource:
         if self._life is not None:
             self._life.doubt(self._doubted)
 
+    def enquire(self, enquiries: Mapping[str, Enquiry]) -> None:
+        """What nodes are to be asked over HTTP about services of the YAML."""
+        self._enquiries = enquiries
+        asked: dict[ServiceKey, Enquiry] = {}
+        for key, names in self._names.items():
+            for name in enquiries.keys() & names:
+                asked[key] = asked.get(key, Enquiry()) | enquiries[name]
+        self._enquirer.about(asked)
+
     async def close(self) -> None:
         """Ends the session and waits until nothing of it is left."""
         if self._supervising is not None:
             self._supervising.cancel()
             await asyncio.gather(self._supervising, return_exceptions=True)
+        await self._enquirer.close()
         await asyncio.gather(*self._ending, self._access.close(), return_exceptions=True)
         self._updates.put_nowait(None)
 
@@ -108,6 +123,15 @@ class NacosSource:
         """A list that could not be read."""
         for name in self._names[key]:
             self._updates.put_nowait(Malformed(name, epoch, error))
+
+    def stated(self, key: ServiceKey, view: View, server: Server, listing: Listing, asked_at: float) -> None:
+        """What a node was asked for, for every service of the YAML about which it was."""
+        for name in self._names[key]:
+            enquiry = self._enquiries.get(name)
+            if enquiry is not None and (view is View.EVERYTHING or enquiry.elsewhere):
+                self._updates.put_nowait(
+                    Statement(name, view, str(server), listing.instances, asked_at, listing.protect)
+                )
 
     async def _supervise(self) -> None:
         while True:
@@ -150,6 +174,7 @@ class NacosSource:
         finally:
             identity.close()
             self._life = None
+            self._enquirer.session_at(None)
             self._discard(life)
         return None
 
@@ -157,7 +182,9 @@ class NacosSource:
         self._life = life
         self._said_lost = False
         self._told.clear()
-        self._updates.put_nowait(Connected(life.epoch, str(life.server), identity.version))
+        others = len(self._options.servers) - 1
+        self._updates.put_nowait(Connected(life.epoch, str(life.server), identity.version, others))
+        self._enquirer.session_at(life.server)
         life.announce()
         life.doubt(self._doubted)
         trouble = await life.serve()

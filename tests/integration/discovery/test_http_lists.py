@@ -90,7 +90,17 @@ async def test_a_path_that_is_missing_is_asked_for_once() -> None:
             await everything.read(ORDERS, {})
         asked = [head.split()[1].partition("?")[0] for head in odd.seen]
         assert asked == [V3_ADMIN, V2_CATALOGUE, V1_CATALOGUE, V1_CATALOGUE]
-        assert repr(everything).startswith("<HttpLists /v1/ns/catalog/instances of <Http http://127.0.0.1:")
+        assert repr(everything).startswith("<HttpLists /v1/ns/catalog/instances of ")
+
+
+async def test_a_node_that_has_no_path_at_all_is_searched_again() -> None:
+    """It may have been a gateway without a node behind it."""
+    async with odd_server({}) as odd, lists(odd.server, OFFERED) as offered:
+        for _ in range(2):
+            with pytest.raises(ErrorAnswer, match="404"):
+                await offered.read(ORDERS, {})
+        odd.answers["/nacos/v1/ns/instance/list"] = answer("200 OK", '{"hosts": []}')
+        assert await offered.read(ORDERS, {}) == Listing((), protect=False)
 
 
 async def test_who_we_are_is_shown() -> None:

@@ -1,14 +1,16 @@
 """Claims about what a feed does with what its source says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 from sidecar.app.feed import Feed
 from sidecar.app.services import Service
 from sidecar.cluster.events import Event
-from sidecar.cluster.instance import Instance, Origin, Push
+from sidecar.cluster.instance import Instance, Origin, Push, Statement, View
+from sidecar.cluster.policy import Protection
+from sidecar.discovery.questions import Enquiry
 from sidecar.discovery.source import Connected, Disconnected, Identified, Malformed, Update
 from sidecar.errors import FAILURES
 from tests.support.clusters import Stage
@@ -21,6 +23,7 @@ class ScriptedSource:
     def __init__(self) -> None:
         self.script: asyncio.Queue[Update] = asyncio.Queue()
         self.doubts: list[frozenset[str]] = []
+        self.enquiries: list[Mapping[str, Enquiry]] = []
         self.closed = False
 
     async def updates(self) -> AsyncIterator[Update]:
@@ -31,6 +34,9 @@ class ScriptedSource:
     def doubt(self, services: Collection[str]) -> None:
         self.doubts.append(frozenset(services))
 
+    def enquire(self, enquiries: Mapping[str, Enquiry]) -> None:
+        self.enquiries.append(enquiries)
+
     async def close(self) -> None:
         self.closed = True
 
@@ -38,9 +44,9 @@ class ScriptedSource:
 class Play:
     """A feed of one service, `orders`, and all that came out of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **policy: Any) -> None:
         self.source = ScriptedSource()
-        self.cluster = Stage().cluster
+        self.cluster = Stage(**policy).cluster
         self.events: list[Event] = []
         self.kept: list[str] = []
         service = cast("Service", SimpleNamespace(name="orders", cluster=self.cluster))
@@ -168,3 +174,63 @@ async def test_a_version_that_comes_later_completes_the_session() -> None:
     assert await play.say(Identified(1, "2.5.1"), Identified(2, "3.1.0")) == []
     assert play.feed.session == Connected(2, "127.0.0.1:8848", "3.1.0")
     await play.feed.close()
+
+
+def _empty(sequence: int) -> Push:
+    return Push("orders", (), Origin.NACOS, epoch=1, sequence=sequence)
+
+
+def _stated(view: View, *instances: Instance, asked_at: float = 200.0) -> Statement:
+    return Statement("orders", view, "127.0.0.1:8849", instances, asked_at)
+
+
+async def test_what_is_held_is_enquired_about_when_that_changes() -> None:
+    """Once with the clusters of what is held, once more when nothing is; not at every beat."""
+    play = Play()
+    listed = Push("orders", (Instance("10.0.0.1", 80, cluster="B"), Instance("10.0.0.2", 80)), Origin.NACOS, 1, 1)
+    await play.say(Connected(1, "127.0.0.1:8848"), listed)
+    play.feed.doubt(200.0)
+    assert play.source.enquiries == []
+    await play.say(_empty(2))
+    play.feed.doubt(200.0)
+    play.feed.doubt(200.1)
+    assert play.source.enquiries == [{"orders": Enquiry(frozenset({"B", "DEFAULT"}), elsewhere=True)}]
+    play.cluster.obey(200.2)
+    play.feed.doubt(200.3)
+    assert play.source.enquiries[1:] == [{}]
+    await play.feed.close()
+
+
+async def test_no_second_opinion_is_asked_for_where_none_is_wanted() -> None:
+    """`second_opinion: false` is told to the source."""
+    play = Play(protection=Protection(second_opinion=False))
+    await play.say(Connected(1, "127.0.0.1:8848"), _push(), _empty(2))
+    play.feed.doubt(200.0)
+    assert play.source.enquiries == [{"orders": Enquiry(frozenset({"DEFAULT"}), elsewhere=False)}]
+    await play.feed.close()
+
+
+async def test_what_a_node_states_reaches_the_cluster() -> None:
+    """Another node is heard where there is one; what is switched off is let go."""
+    play = Play()
+    known = Instance("10.0.0.1", 80)
+    await play.say(Connected(1, "127.0.0.1:8848", others=1), _push(), _empty(2))
+    assert await play.say(_stated(View.OFFERED, known)) == ["second_opinion"]
+    assert await play.say(_stated(View.OFFERED, known)) == []
+    assert await play.say(_stated(View.EVERYTHING, Instance("10.0.0.1", 80, enabled=False))) == [
+        "second_opinion",
+        "hold_ended",
+        "endpoint_removed",
+    ]
+    await play.feed.close()
+
+
+async def test_a_replaced_feed_states_nothing_once_its_heir_is_connected() -> None:
+    """What the nodes of the old registry say is nothing to the lists of the new one."""
+    old, new = Play(), Play()
+    old.feed.heir = new.feed
+    await old.say(Connected(1, "127.0.0.1:8848", others=1), _push(), _empty(2))
+    await new.say(Connected(2, "127.0.0.1:8849"))
+    assert await old.say(_stated(View.EVERYTHING, Instance("10.0.0.1", 80, enabled=False))) == []
+    await old.feed.close()
+    await new.feed.close()

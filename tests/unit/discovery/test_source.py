@@ -5,6 +5,7 @@ import random
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.options import NacosOptions
+from sidecar.discovery.questions import Enquiry
 from sidecar.discovery.source import EPOCHS, SEQUENCES, InstanceSource
 from sidecar.discovery.static import StaticSource
 from sidecar.discovery.supervisor import NacosSource
@@ -18,6 +19,7 @@ async def test_both_sources_stand_behind_the_seam() -> None:
     ]
     for source in sources:
         source.doubt(["orders"])
+        source.enquire({"orders": Enquiry()})
         await source.close()
         assert [update async for update in source.updates()] == []
 

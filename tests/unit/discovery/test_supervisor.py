@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.cluster.instance import Push, Via
+from sidecar.cluster.instance import Push, Statement, Via, View
 from sidecar.cluster.policy import Discovery
 from sidecar.discovery.options import NacosOptions
+from sidecar.discovery.questions import Enquiry
 from sidecar.discovery.session import ErrorAnswer, ServiceKey, Trouble, Unanswered
 from sidecar.discovery.source import Connected, Disconnected, Malformed
 from sidecar.discovery.supervisor import NacosSource
 from tests.support import watched_source
+from tests.support.odd_server import OddServer, answer, odd_server
 from tests.support.scripted_registry import ScriptedRegistry, addresses, lists
 from tests.support.watched_source import WatchedSource
 
@@ -48,9 +50,10 @@ def registry() -> ScriptedRegistry:
 
 @contextlib.asynccontextmanager
 async def watched(
-    registry: ScriptedRegistry, *doors: Door, services: dict[str, Discovery] | None = None
+    registry: ScriptedRegistry, *doors: Door | OddServer, services: dict[str, Discovery] | None = None
 ) -> AsyncIterator[WatchedSource]:
-    options = NacosOptions(server_addresses=tuple(f"127.0.0.1:{door.port}" for door in doors), grpc_port_offset=0)
+    ports = [door.port if isinstance(door, Door) else door.server.port for door in doors]
+    options = NacosOptions(server_addresses=tuple(f"127.0.0.1:{port}" for port in ports), grpc_port_offset=0)
     source = NacosSource(
         options,
         services or {"orders": Discovery(service="order-service")},
@@ -61,7 +64,8 @@ async def watched(
     async with watched_source.watched(source) as found:
         yield found
     for door in doors:
-        door.close()
+        if isinstance(door, Door):
+            door.close()
     assert all(session.closed for session in registry.sessions)
 
 
@@ -220,6 +224,57 @@ async def test_a_doubt_outlives_the_session(registry: ScriptedRegistry, door: Do
         await source.next(Connected)
         await asyncio.sleep(5)
         assert registry.live.queried[ORDERS] >= 4
+
+
+LISTS = {
+    "/nacos/v1/ns/instance/list": answer("200 OK", '{"hosts": [{"ip": "10.0.0.1", "port": 1}]}'),
+    "/nacos/v3/admin/ns/instance/list": answer("200 OK", '{"data": [{"ip": "10.0.0.1", "port": 2, "enabled": false}]}'),
+}
+
+
+def statements(source: WatchedSource) -> set[tuple[str, View, str]]:
+    return {(one.service, one.view, one.server) for one in source.all(Statement)}
+
+
+async def test_nodes_are_asked_what_a_doubted_list_leaves_open(registry: ScriptedRegistry) -> None:
+    """Two services that share a list: both hear what the own node has disabled, one what the other node lists."""
+    services = {name: Discovery(service="order-service") for name in ("a", "b")}
+    async with (
+        odd_server(LISTS) as one,
+        odd_server(LISTS) as two,
+        watched(registry, one, two, services=services) as source,
+    ):
+        await source.next(Push)
+        (connected,) = source.all(Connected)
+        assert connected.others == 1
+        (other,) = {str(odd.server) for odd in (one, two)} - {connected.server}
+        source.source.enquire({"a": Enquiry(elsewhere=True), "b": Enquiry(), "unknown": Enquiry()})
+        await source.until(lambda: any(one.view is View.OFFERED for one in source.all(Statement)))
+        assert statements(source) == {
+            ("a", View.EVERYTHING, connected.server),
+            ("b", View.EVERYTHING, connected.server),
+            ("a", View.OFFERED, other),
+        }
+        ports = {one.view: addresses(one.instances) for one in source.all(Statement)}
+        assert ports == {View.EVERYTHING: [2], View.OFFERED: [1]}
+
+
+async def test_enquiries_outlive_the_session(registry: ScriptedRegistry) -> None:
+    """At another node the first one is the other."""
+    async with odd_server(LISTS) as one, odd_server(LISTS) as two, watched(registry, one, two) as source:
+        await source.next(Push)
+        source.source.enquire({"orders": Enquiry(elsewhere=True)})
+        await asyncio.sleep(20)
+        before = len(source.all(Statement))
+        registry.live.owner.troubled(Trouble.STREAM_END)
+        await source.next(Connected)
+        asked = len(source.all(Statement))
+        await asyncio.sleep(5)
+        first, second = source.all(Connected)
+        assert first.server != second.server
+        told = source.all(Statement)
+        assert {one.server for one in told[:before] if one.view is View.OFFERED} == {second.server}
+        assert {one.server for one in told[asked + 2 :] if one.view is View.OFFERED} == {first.server}
 
 
 async def test_closing_ends_iteration_and_leaves_nothing(registry: ScriptedRegistry, door: Door) -> None:
