@@ -7,6 +7,7 @@ machine decides on a run. `pytest --hypothesis-profile=search` draws other ones 
 import asyncio
 from collections.abc import Callable, Mapping
 
+import aiohttp  # noqa: F401 - loaded before the registry client, whose own login tests it too, and which else gets none
 import pytest
 import uvloop
 from hypothesis import HealthCheck, settings

@@ -1,7 +1,7 @@
 """Hollow stand-ins for packages that the registry client imports but naming never calls.
 
-Why: importing the client pulls in key management, agents and process statistics; with stand-ins it costs a third
-of the time and half of the memory, and a broken one of those packages cannot keep us from starting.
+Why: importing the client pulls in key management, agents, process statistics and a web framework; with stand-ins it
+costs a third of the time and of the memory, and a broken one of those packages cannot keep us from starting.
 The stand-ins exist only during the import: afterwards the modules are out of `sys.modules` again, so that whoever
 really needs such a package gets the real one. A package that is already loaded is left alone.
 """
@@ -11,10 +11,11 @@ import importlib.machinery
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from types import ModuleType
 from typing import Any
 
-UNUSED = frozenset({"Crypto", "Tea", "a2a", "darabonba", "psutil"})
+UNUSED = frozenset({"Crypto", "Tea", "a2a", "aiohttp", "darabonba", "psutil", "v2.nacos.ai", "v2.nacos.config"})
 UNUSED_FAMILY = "alibabacloud_"
 
 
@@ -40,8 +41,8 @@ class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         """A spec of ours for an unused package, None for everything else."""
         del path, target
-        top = fullname.partition(".")[0]
-        if top in UNUSED or top.startswith(UNUSED_FAMILY):
+        parts = fullname.split(".")
+        if fullname.startswith(UNUSED_FAMILY) or not UNUSED.isdisjoint(accumulate(parts, "{}.{}".format)):
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
         return None
 

@@ -6,7 +6,7 @@ import sys
 import pydantic
 import pytest
 
-from sidecar.discovery.absent import absent
+from sidecar.discovery.absent import Absent, absent
 
 
 def test_an_unused_package_and_all_its_modules_can_be_imported_hollow() -> None:
@@ -39,6 +39,13 @@ def test_other_packages_are_not_touched() -> None:
     """A missing package that is not on the list is still missing."""
     with absent(), pytest.raises(ModuleNotFoundError):
         importlib.import_module("surely_not_installed_anywhere")
+
+
+def test_a_part_of_a_package_can_be_unused() -> None:
+    """What stands beside it is the real one, and so is what only begins like it."""
+    finder = Absent()
+    asked = ("v2.nacos.ai", "v2.nacos.ai.model.a2a", "v2", "v2.nacos", "v2.nacos.naming", "v2.nacos.aims")
+    assert [finder.find_spec(name, None) is not None for name in asked] == [True, True, False, False, False, False]
 
 
 def test_dunder_names_are_not_made_up() -> None:
