@@ -30,8 +30,8 @@ class Agenda:
     def __repr__(self) -> str:
         return f"<Agenda of {len(self._at)}>"
 
-    def __bool__(self) -> bool:
-        return bool(self._at)
+    def __len__(self) -> int:
+        return len(self._at)
 
     def put(self, endpoint: Endpoint, at: float) -> None:
         """Gives it a turn at `at` at the latest; one that it has before stays. Infinite: no turn is needed."""
@@ -60,9 +60,9 @@ class Agenda:
         del self._at[endpoint]
         return endpoint
 
-    def take(self, now: float) -> list[Endpoint]:
-        """Takes out all whose turn has come."""
-        taken = []
-        while self.first() <= now:
+    def take(self, now: float, *, most: float = math.inf) -> list[Endpoint]:
+        """Takes out those whose turn has come, at most so many."""
+        taken: list[Endpoint] = []
+        while len(taken) < most and self.first() <= now:
             taken.append(self.pop())
         return taken

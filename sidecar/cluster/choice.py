@@ -18,6 +18,7 @@ from sidecar.cluster.rng import Rng
 RAMP_START = 0.1
 """Share of its weight that an endpoint starts with: enough to warm up, too little to hurt."""
 
+_AVAILABLE = State.AVAILABLE
 
 ONE_AT_A_TIME = frozenset({State.PROBATION, State.QUARANTINED})
 """States in which one request tries whether the endpoint is well again."""
@@ -80,22 +81,30 @@ def ramped(endpoint: Endpoint, slow_start: float, now: float) -> float:
 class Choice:
     """The tiers as they stand, and the chooser over the first of them."""
 
-    __slots__ = ("_policy", "_rng", "_tiers", "choose")
+    __slots__ = ("_policy", "_rng", "_tiers", "choose", "tier")
 
     def __init__(self, endpoints: Iterable[Endpoint], policy: LoadBalancing, *, rng: Rng, now: float) -> None:
-        tiers: dict[Tier, list[Endpoint]] = {}
+        tiers: dict[Tier, list[Endpoint]] = {tier: [] for tier in Tier}
+        first = tiers[Tier.FIRST]
         for endpoint in endpoints:
-            if (tier := tier_of(endpoint)) is None:
+            if endpoint.state is _AVAILABLE:  # as most are, of perhaps five thousand
+                found = first
+            elif (tier := tier_of(endpoint)) is not None:
+                found = tiers[tier]
+            else:
                 continue
-            endpoint.weight = ramped(endpoint, policy.slow_start, now)
-            tiers.setdefault(tier, []).append(endpoint)
-            if tier is Tier.FIRST and policy.prefer_cluster == endpoint.instance.cluster:
-                tiers.setdefault(Tier.PREFERRED, []).append(endpoint)
+            found.append(endpoint)
+            weight = endpoint.instance.weight
+            endpoint.weight = weight if endpoint.ramp_from is None else ramped(endpoint, policy.slow_start, now)
+        if policy.prefer_cluster is not None:
+            tiers[Tier.PREFERRED] = [e for e in first if e.instance.cluster == policy.prefer_cluster]
         self._policy = policy
         self._rng = rng
-        self._tiers = [tiers[tier] for tier in sorted(tiers)]
-        self.choose: Chooser | None = chooser(policy.policy, self._tiers[0], rng) if tiers else None
+        self._tiers = [found for found in tiers.values() if found]
+        self.choose: Chooser | None = chooser(policy.policy, self._tiers[0], rng) if self._tiers else None
         """Draws from the first tier; None when nobody may be used."""
+        self.tier: Tier | None = tier_of(self._tiers[0][0]) if self._tiers else None
+        """Where those stand that it draws."""
 
     def choose_without(self, excluded: Collection[Endpoint]) -> Endpoint | None:
         """One that is not `excluded`, of the first tier that has one."""

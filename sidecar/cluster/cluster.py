@@ -8,8 +8,8 @@ import math
 from collections import Counter, deque
 from collections.abc import Collection, Mapping, Sequence
 
-from sidecar.cluster.agenda import Agenda
-from sidecar.cluster.choice import ONE_AT_A_TIME, Choice
+from sidecar.cluster.backlog import SLICE
+from sidecar.cluster.choice import ONE_AT_A_TIME, Choice, tier_of
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State, state_of
 from sidecar.cluster.events import (
     EndpointEjected,
@@ -30,25 +30,29 @@ from sidecar.cluster.instance import Instance, Origin, Push, Statement
 from sidecar.cluster.leaving import LEAVING_FOR, signal
 from sidecar.cluster.membership import Membership
 from sidecar.cluster.outlier import GATEWAY_STATUSES, OutlierDetector
-from sidecar.cluster.policy import Probe, ServicePolicy
+from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.quarantine import Quarantine, Reach
 from sidecar.cluster.rng import Rng
+from sidecar.cluster.schedule import Schedule
 from sidecar.cluster.stall import StallWatch, give_up, owed
 from sidecar.cluster.stats import ServiceStats
-from sidecar.cluster.verdict import due_at, news
+from sidecar.cluster.verdict import news
 from sidecar.errors import Blame, Failure, Sent
 
 PENALTY = 5.0
 """Seconds for which a failure counts as one more request in flight."""
 
-RAMP_STEP = 0.5
-"""Seconds between two weights of an endpoint that ramps up."""
-
 NEWS = 10.0
 """Seconds for which a quarantine is news that the registry may know more of."""
 
-PROBES_AT_ONCE = 64
-"""Dials of one service in the air at a time: five hundred dead addresses must not cost a thousand sockets."""
+MANY = 256
+"""Endpoints up to which every change of a state is heeded at once by the choice; beyond, whoever is drawn is asked."""
+
+PATIENCE = 25e-6
+"""Seconds for each endpoint until a choice among many is made anew: making it costs one hundredth of that."""
+
+PACE = 0.02
+"""Seconds between two slices of a backlog that nobody but `tick` works off."""
 
 NOTHING: Sequence[Event] = ()
 
@@ -78,7 +82,8 @@ class Cluster:
         self.next_due = math.inf
         """When `tick` and `probes_due` have something to do."""
         self._members = Membership(policy, stats=self.stats, own=own_addresses, now=now)
-        self.endpoints = self._members.endpoints
+        self._roster = self._members.roster
+        self.endpoints = self._roster.endpoints
         """By address; those that left stay until nothing of theirs is in flight."""
         self.guard = self._members.guard
         self._outliers = OutlierDetector(
@@ -86,27 +91,18 @@ class Cluster:
         )
         self._stalls = StallWatch(self.stats.answer_time, now)
         self._rng = rng
-        self._waiting = 0
-        self._hurried = False
-        """Requests wait since a moment ago: all that refuse are to be tried earlier than planned."""
-        self._turns = Agenda()
-        """Whom time alone may do something to, and when."""
-        self._probes = Agenda()
-        """When they are to be dialled."""
-        self._overdue = Agenda()
-        """That time has come, by the time of their last try."""
-        self._probes_out = 0
+        self._schedule = Schedule(policy, now)
         self._penalties: deque[tuple[float, Endpoint]] = deque()
         self._present: Counter[State] = Counter()
         """How many of those present are in each state."""
-        self._next_step = math.inf
-        """When weights of those that ramp up are next to be taken anew."""
-        self._ramps_until = -math.inf
         self._members_due = math.inf
         """When the membership's `tick` has something to do."""
+        self._worked_at = -math.inf
+        """When a slice of the backlog was done last."""
         self._choice = Choice((), policy.load_balancing, rng=rng, now=now)
-        self._stale = False
-        """A state or a weight changed: the choice has to be made anew."""
+        self._chosen_at = now
+        self._choose_by = math.inf
+        """From when on the choice has to be made anew: a state or a weight changed."""
         self._due = math.inf
         """As `next_due`, the looks for stalls apart: those are many and cheap."""
 
@@ -135,18 +131,18 @@ class Cluster:
     @property
     def waiting(self) -> int:
         """Requests held until something is usable; set by the proxy. While there are any, probes hurry."""
-        return self._waiting
+        return self._schedule.waiting
 
     @waiting.setter
     def waiting(self, count: int) -> None:
-        if count and not self._waiting:
-            self._hurried, self._due, self.next_due = True, -math.inf, -math.inf
-        self._waiting = count
+        if count and not self._schedule.waiting:
+            self._due = self.next_due = -math.inf
+        self._schedule.waiting = count
 
     @property
     def shut(self) -> Mapping[str, float]:
         """Addresses that the operator keeps out, listed or not, and until when."""
-        return self._members.shut
+        return self._roster.shut
 
     def states(self) -> Counter[State]:
         """How many endpoints are in each state."""
@@ -154,11 +150,11 @@ class Cluster:
 
     def in_force(self) -> tuple[Instance, ...]:
         """The snapshot: what is listed and what is held."""
-        return self._members.in_force()
+        return self._roster.in_force()
 
     def usable(self, now: float) -> bool:
         """Whether `pick` has anyone to offer."""
-        if self._stale:
+        if self._choose_by < math.inf:
             self._sort(now)
         return self._choice.choose is not None
 
@@ -166,6 +162,8 @@ class Cluster:
         """Whether the registry should be asked each second: something is held, newly out, or nothing is usable."""
         if self.guard.held or not self.usable(now):
             return True
+        if not self._present[State.QUARANTINED]:
+            return False
         return any(e.refusing and now - e.quarantine.since < NEWS for e in self.endpoints.values() if e.quarantine)
 
     def next_hope(self, now: float) -> float | None:
@@ -176,8 +174,31 @@ class Cluster:
     # The list
 
     def apply(self, push: Push, now: float) -> list[Event]:
-        """Judges a list as it arrived and puts in force what is believed of it."""
-        return self._settle_touched(self._members.apply(push, now), now)
+        """Judges a list as it arrived and puts in force what is believed of it, however long that takes."""
+        events = self.take(push, now)
+        while self.behind:
+            events += self.go_on(now)
+        return events
+
+    def take(self, push: Push, now: float) -> list[Event]:
+        """The same, a slice of it: whoever has other things to do goes on with `go_on` for as long as it is `behind`.
+
+        In between this is a service like any other. Whatever it is still behind with comes first.
+        """
+        events: list[Event] = []
+        while self.behind:
+            events += self.go_on(now)
+        events += self._members.take(push, now)
+        return self._done(events, now) if len(push.instances) <= SLICE else self._settle_touched(events, now)
+
+    @property
+    def behind(self) -> bool:
+        """Something is decided and not yet done to all whom it concerns."""
+        return bool(self._members.backlog)
+
+    def go_on(self, now: float) -> list[Event]:
+        """Does the next slice of that."""
+        return self._done([], now)
 
     def malformed(self, now: float) -> list[Event]:
         """A list could not be read: what was known stays in force."""
@@ -187,42 +208,43 @@ class Cluster:
 
     def hear(self, statement: Statement, now: float) -> list[Event]:
         """A registry node answered what was asked about held endpoints."""
-        return self._settle_touched(self._members.hear(statement, now), now)
+        return self._done(self._members.hear(statement, now), now)
 
     def registry_connected(self, now: float, *, second_node: bool = False) -> list[Event]:
         """A registry session is open: for a minute whatever its lists miss is doubted."""
         self.guard.connected(now, second_node=second_node)
-        return self._settle_touched([], now)
+        return self._done([], now)
 
     def registry_disconnected(self, now: float) -> list[Event]:
         """The registry cannot be asked: nothing changes, and holds do not age."""
         self.guard.disconnected(now)
-        return self._settle_touched([], now)
+        return self._done([], now)
 
     def update_policy(self, policy: ServicePolicy, now: float) -> list[Event]:
         """Another policy with the same discovery: endpoints keep what we saw of them."""
         self.policy = policy
         self._members.update_policy(policy)
         self._outliers.policy = policy.outlier_detection
-        self._members.touched.update(dict.fromkeys(self.endpoints.values()))
-        return self._settle_touched([], now)
+        self._schedule.policy = policy
+        return self._done([], now)
 
     # The operator
 
     def obey(self, now: float) -> list[Event]:
         """Drop now: the latest list is believed, all that is held is let go, and so is an order to hold."""
-        return self._settle_touched([ObeyOrdered(service=self.name), *self._members.obey(now)], now)
+        self._members.obey(now)
+        return self._done([ObeyOrdered(service=self.name)], now)
 
     def hold(self, ttl: float, now: float) -> list[Event]:
         """Hold now: nothing in use is removed for `ttl` seconds, whatever lists and connects say."""
         self.guard.order(now + ttl)
-        return self._settle_touched([HoldOrdered(service=self.name, for_s=ttl)], now)
+        return self._done([HoldOrdered(service=self.name, for_s=ttl)], now)
 
     def eject(self, address: str, ttl: float, now: float) -> list[Event]:
         """Takes an endpoint out for `ttl` seconds, even the last one; KeyError when there is none at this address."""
         endpoint = self.endpoints[address]
-        self._members.shut = {one: until for one, until in self._members.shut.items() if until > now}
-        endpoint.shut_until = self._members.shut[address] = now + ttl
+        self._roster.shut = {one: until for one, until in self._roster.shut.items() if until > now}
+        endpoint.shut_until = self._roster.shut[address] = now + ttl
         told = EndpointEjected(service=self.name, endpoint=address, reason="operator", for_s=ttl, times=0)
         return self._after(endpoint, [told], now)
 
@@ -230,7 +252,7 @@ class Cluster:
         """Lifts `eject`, quarantine and ejection; KeyError when this address is neither an endpoint nor ejected."""
         endpoint = self.endpoints.get(address)
         if endpoint is None:
-            del self._members.shut[address]
+            del self._roster.shut[address]
             return []
         lifted = [endpoint.shut, endpoint.refusing, self._outliers.pardon(endpoint)]
         endpoint.quarantine, endpoint.trial = None, False
@@ -243,7 +265,7 @@ class Cluster:
 
         `excluded` ones are never returned: None while `usable()` means that only they are left.
         """
-        if self._stale:
+        if now >= self._choose_by:
             self._sort(now)
         if excluded:
             endpoint = self._choice.choose_without(excluded)
@@ -251,10 +273,9 @@ class Cluster:
             endpoint = choose() if (choose := self._choice.choose) is not None else None
         if endpoint is None:
             return None
+        if endpoint.state is not _AVAILABLE:
+            return self._pick_with_care(endpoint, excluded, now)
         endpoint.in_flight += 1
-        if endpoint.state is not _AVAILABLE and endpoint.state in ONE_AT_A_TIME:
-            endpoint.trial = False
-            self._stale = True
         return endpoint
 
     def report_connected(self, endpoint: Endpoint, seconds: float, now: float) -> Sequence[Event]:
@@ -316,41 +337,30 @@ class Cluster:
         if now < self._due:
             self.next_due = min(self._due, self._next_look())
             return self._with_panic(events)
-        self._hurry()
+        self._schedule.hurry(self.endpoints.values())
+        paced = self.behind and now - self._worked_at < PACE
         if now >= self._members_due:
-            events += self._members.tick(now)
+            self._members.tick(now)
         while self._penalties and self._penalties[0][0] <= now:
             self._penalties.popleft()[1].penalty -= 1
-        if now >= self._next_step:
-            self._stale = True
-            self._next_step = now + RAMP_STEP if now < self._ramps_until else math.inf
-        for endpoint in self._turns.take(now):
+        if self._schedule.take_step(now):
+            self._choose_anew()
+        for endpoint in self._schedule.take_turns(now):
             events += self._take_turn(endpoint, now)
-        return self._settle_touched(events, now)
+        return self._settle_touched(events, now) if paced else self._done(events, now)
 
     def probes_due(self, now: float) -> list[Endpoint]:
         """Endpoints to dial now, longest untried first; each is reported by `probed` exactly once."""
         if now < self._due:
             return []
-        self._hurry()
-        for endpoint in self._probes.take(now):
-            self._overdue.put(endpoint, _last_tried(endpoint))
-        chosen: list[Endpoint] = []
-        while self._overdue and self._probes_out < PROBES_AT_ONCE:
-            endpoint = self._overdue.pop()
-            if (at := self._probe_at(endpoint)) > now:
-                self._probes.put(endpoint, at)
-                continue
-            endpoint.probing = True
-            self._probes_out += 1
-            chosen.append(endpoint)
+        self._schedule.hurry(self.endpoints.values())
+        chosen = self._schedule.dial(now)
         self._plan()
         return chosen
 
     def probed(self, endpoint: Endpoint, failure: Failure | None, now: float) -> list[Event]:
         """A probe ended; None is success."""
-        endpoint.probing = False
-        self._probes_out -= 1
+        self._schedule.dialled(endpoint)
         result = _PROBE_WORDS.get(failure.reason, "unreachable") if failure else "ok"
         self.stats.probes[result] += 1
         if endpoint.hold is not None:
@@ -364,7 +374,7 @@ class Cluster:
     def _reached(self, endpoint: Endpoint, proof: Proof, now: float) -> list[Event]:
         """A dial succeeded or an answer came."""
         if endpoint.hold is not None and endpoint.hold.seen(proof):
-            self._stale = True
+            self._choose_anew()
         quarantine, endpoint.quarantine = endpoint.quarantine, None
         if quarantine is None:
             return []
@@ -379,7 +389,7 @@ class Cluster:
         """Nobody keeps it out any more: it starts slowly where it served before, and others serve beside it."""
         was_out = endpoint.shut or endpoint.state in _EARNED
         endpoint.shut_until = -math.inf
-        self._members.shut.pop(endpoint.address, None)
+        self._roster.shut.pop(endpoint.address, None)
         if was_out and self.policy.load_balancing.slow_start and self._has_company(endpoint):
             endpoint.ramp_from = now
         return [EndpointRestored(service=self.name, endpoint=endpoint.address, by=by)]
@@ -418,8 +428,10 @@ class Cluster:
             return []
         known = endpoint.leaving_until > now
         endpoint.leaving_until = now + LEAVING_FOR
-        self._stale = self._stale or not known  # a held one keeps its state and changes its place
-        return [] if known else [EndpointLeaving(service=self.name, endpoint=endpoint.address, signal=announcement)]
+        if known:
+            return []
+        self._choose_anew()  # a held one keeps its state and changes its place
+        return [EndpointLeaving(service=self.name, endpoint=endpoint.address, signal=announcement)]
 
     def _note_failure(self, endpoint: Endpoint, reason: str, now: float) -> None:
         endpoint.failures += 1
@@ -440,7 +452,7 @@ class Cluster:
                 )
             else:
                 events.append(EndpointRecovered(service=self.name, endpoint=address, after_s=silent))
-            self._stale = True
+            self._choose_anew()
             self._settle(endpoint, now)
         return events
 
@@ -455,39 +467,38 @@ class Cluster:
     # Keeping states, choice and plan up to date
 
     def _after(self, endpoint: Endpoint, events: list[Event], now: float) -> list[Event]:
-        self._members.touched.clear()  # a hold that ended concerns this endpoint alone
-        self._members.forget(endpoint)
+        self._roster.touched.clear()  # a hold that ended concerns this endpoint alone
+        self._roster.forget(endpoint)
         events += self._follow(endpoint, now)
         self._plan()
         return self._with_panic(events)
 
+    def _done(self, events: list[Event], now: float) -> list[Event]:
+        """After anything that may concern many: the list, the policy, time. A slice of what follows is done at once."""
+        if self.behind:
+            self._worked_at = now
+            events += self._members.backlog.work(now)
+        self._members_due = self._members.next_due(now)
+        return self._settle_touched(events, now)
+
     def _settle_touched(self, events: list[Event], now: float) -> list[Event]:
-        """After anything that may concern many: the list, the policy, time."""
-        touched = self._members.touched
+        touched = self._roster.touched
         for endpoint in touched:
             events += self._follow(endpoint, now)
-        self._stale = self._stale or bool(touched)  # a weight may have changed where the state did not
-        touched.clear()
-        self._members_due = self._members.next_due(now)
+        if touched:
+            self._choose_anew()  # a weight may have changed where the state did not
+            touched.clear()
         self._plan()
         return self._with_panic(events)
 
     def _follow(self, endpoint: Endpoint, now: float) -> list[Event]:
         """Its facts changed: state, verdict and turns follow."""
         self._settle(endpoint, now)
-        if not self._members.knows(endpoint):
-            for agenda in (self._turns, self._probes, self._overdue):
-                agenda.drop(endpoint)
+        if not self._roster.knows(endpoint):
+            self._schedule.forget(endpoint)
             return []
-        told = news(endpoint, self.name, now)
-        self._turns.put(endpoint, self._turn_at(endpoint))
-        self._probes.put(endpoint, self._probe_at(endpoint))
-        if endpoint.ramp_from is not None:
-            until = endpoint.ramp_from + self.policy.load_balancing.slow_start
-            if until > now:
-                self._ramps_until = max(self._ramps_until, until)
-                self._next_step = min(self._next_step, now + RAMP_STEP)
-        return told
+        self._schedule.follow(endpoint, now)
+        return news(endpoint, self.name, now)
 
     def _take_turn(self, endpoint: Endpoint, now: float) -> list[Event]:
         """Does to it what time alone does."""
@@ -497,19 +508,9 @@ class Cluster:
             events += self._readmit(endpoint, "ttl", now)
         if -math.inf < endpoint.leaving_until <= now:
             endpoint.leaving_until = -math.inf
-            self._stale = True
-        endpoint.trial = self._trial_at(endpoint) <= now
+            self._choose_anew()
+        endpoint.trial = self._schedule.trial_at(endpoint) <= now
         return events + self._follow(endpoint, now)
-
-    def _hurry(self) -> None:
-        """Gives all that refuse the earlier turns that waiting requests ask for."""
-        if not self._hurried:
-            return
-        self._hurried = False
-        for endpoint in self.endpoints.values():
-            if endpoint.state is State.QUARANTINED:
-                self._turns.put(endpoint, self._turn_at(endpoint))
-                self._probes.put(endpoint, self._probe_at(endpoint))
 
     def _settle(self, endpoint: Endpoint, now: float) -> None:
         before, endpoint.state = endpoint.state, state_of(endpoint)
@@ -517,9 +518,9 @@ class Cluster:
             if before is State.AVAILABLE and endpoint.ejection is not None:
                 endpoint.ejection.available += now - endpoint.since
             endpoint.since = now
-            self._stale = True
+            self._choose_anew()
         elif endpoint.trial or endpoint.state is State.PROBATION:
-            self._stale = True
+            self._choose_anew()
         self._count(endpoint)
         endpoint.plain = self._is_plain(endpoint)
 
@@ -543,9 +544,28 @@ class Cluster:
             and policy.success_rate_threshold is None
         )
 
+    def _choose_anew(self) -> None:
+        """A state or a weight changed: soon, or at once where that costs nothing or where nobody can be chosen."""
+        many = len(self.endpoints)
+        if many <= MANY or self._choice.choose is None:
+            self._choose_by = -math.inf
+        else:
+            self._choose_by = min(self._choose_by, self._chosen_at + PATIENCE * many)
+
     def _sort(self, now: float) -> None:
-        self._stale = False
+        self._chosen_at, self._choose_by = now, math.inf
         self._choice = Choice(self.endpoints.values(), self.policy.load_balancing, rng=self._rng, now=now)
+
+    def _pick_with_care(self, endpoint: Endpoint, excluded: Collection[Endpoint], now: float) -> Endpoint | None:
+        """Whoever was drawn may be out since the choice was made, and some serve one request at a time."""
+        if self._choose_by < math.inf and tier_of(endpoint) is not self._choice.tier:
+            self._sort(now)
+            return self.pick(now, excluded)
+        endpoint.in_flight += 1
+        if endpoint.state in ONE_AT_A_TIME:
+            endpoint.trial = False
+            self._choose_anew()
+        return endpoint
 
     def _with_panic(self, events: list[Event]) -> list[Event]:
         states = self._present
@@ -556,42 +576,11 @@ class Cluster:
         return events
 
     def _plan(self) -> None:
-        """Finds out when something is to be done next. Overdue probes without a free slot wait for a result."""
-        due = min(self._turns.first(), self._probes.first(), self._members_due, self._next_step)
+        """Finds out when something is to be done next."""
+        due = min(self._schedule.next_due(), self._members_due)
         if self._penalties:
             due = min(due, self._penalties[0][0])
-        if self._hurried or (self._overdue and self._probes_out < PROBES_AT_ONCE):
-            due = -math.inf
+        if self.behind:
+            due = min(due, self._worked_at + PACE)
         self._due = due
         self.next_due = min(due, self._next_look())
-
-    def _turn_at(self, endpoint: Endpoint) -> float:
-        """When time alone will do something to this endpoint, probes and ramps apart."""
-        due = min(self._trial_at(endpoint) if not endpoint.trial else math.inf, due_at(endpoint))
-        if endpoint.shut:
-            due = min(due, endpoint.shut_until)
-        if endpoint.ejected and endpoint.ejection is not None:
-            due = min(due, endpoint.ejection.until)
-        return min(due, endpoint.leaving_until) if endpoint.leaving_until > -math.inf else due
-
-    def _probe_at(self, endpoint: Endpoint) -> float:
-        if endpoint.probing or self.policy.protection.probe is Probe.NONE:
-            return math.inf
-        if endpoint.state is State.QUARANTINED and endpoint.quarantine is not None:
-            due = endpoint.quarantine.due_at(impatient=self._waiting > 0)
-            return due if endpoint.hold is None else min(due, endpoint.hold.next_probe)
-        if endpoint.hold is not None and endpoint.state not in {State.DRAINING, State.DISABLED}:
-            return endpoint.hold.next_probe
-        return math.inf
-
-    def _trial_at(self, endpoint: Endpoint) -> float:
-        """When one request may try a quarantined endpoint that is never probed."""
-        if endpoint.state is not State.QUARANTINED or endpoint.quarantine is None or endpoint.in_flight:
-            return math.inf
-        if self.policy.protection.probe is not Probe.NONE:
-            return math.inf
-        return endpoint.quarantine.due_at(impatient=self._waiting > 0)
-
-
-def _last_tried(endpoint: Endpoint) -> float:
-    return endpoint.quarantine.tried if endpoint.quarantine is not None else -math.inf

@@ -1,9 +1,12 @@
-"""Who belongs to a service: takes lists as they arrive, asks the guard, and keeps the endpoints.
+"""Who belongs to a service: takes lists as they arrive, asks the guard, and has the roster follow.
 
 On first start: a list from disk is in force at once, each of its endpoints dialled before use. The first list that
 comes from the registry or is static needs no such dial: there is nothing better to use meanwhile, and a refused
 connect moves on. An empty first list counts only when it is still empty 5 s later, for a restarted registry says
 empty first.
+
+A list is judged as a whole and holds begin at once; what it adds, changes and removes is put on the backlog, what it
+adds first, so that a service which is on its way to another list never has fewer endpoints than it needs.
 """
 
 import math
@@ -11,27 +14,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from sidecar.cluster.backlog import Backlog
 from sidecar.cluster.endpoint import Endpoint
-from sidecar.cluster.events import (
-    EndpointAdded,
-    EndpointIsSelf,
-    EndpointRemoved,
-    Event,
-    HoldEnded,
-    PushArrived,
-    PushRefused,
-    SecondOpinionHeard,
-    SnapshotApplied,
-)
+from sidecar.cluster.events import Event, PushArrived, PushRefused, SecondOpinionHeard, SnapshotApplied
 from sidecar.cluster.guard import End, Guard, Input, Offer
 from sidecar.cluster.instance import Instance, Origin, Push, Statement, Via, View
 from sidecar.cluster.policy import ServicePolicy
-from sidecar.cluster.quarantine import Quarantine, Reach
+from sidecar.cluster.roster import Released, Roster
 from sidecar.cluster.snapshot import EMPTY, Difference, Snapshot, difference, is_on, read, switched_off
 from sidecar.cluster.stats import ServiceStats
 
 EMPTY_BELIEVED = 5.0
 """Seconds after which an empty first list is a list: a restarted server fills up within 2 to 3 s as a rule."""
+
+LIGHT = 16
+"""Instances whose judgement costs as much as one endpoint that follows it."""
 
 RESULTS: Mapping[Input, str] = {
     Input.PLAUSIBLE: "applied",
@@ -47,22 +44,35 @@ class _Told(NamedTuple):
     protect: bool
 
 
+class _News(NamedTuple):
+    """A list that says something new."""
+
+    push: Push
+    snapshot: Snapshot
+    change: Difference
+
+
+class _Progress(NamedTuple):
+    """A list on its way into force, and how many endpoints had come and gone before it."""
+
+    news: _News
+    added: int
+    removed: int
+
+
 class Membership:
-    """The endpoints of one service by address, the list in force, and the guard over it."""
+    """The list in force of one service, the guard over it, and the roster that follows both."""
 
     def __init__(self, policy: ServicePolicy, *, stats: ServiceStats, own: frozenset[str], now: float) -> None:
         self.policy = policy
-        self.endpoints: dict[str, Endpoint] = {}
+        self.roster = Roster(policy.name, stats=stats, own=own)
         self.guard = Guard(policy.protection, now)
         self.has_list = False
         self.origin: Origin | None = None
         self.confirmed_at: float | None = None
-        self.touched: dict[Endpoint, None] = {}
-        """Endpoints whose facts changed here, in order; whoever keeps their states empties it."""
-        self.shut: dict[str, float] = {}
-        """Addresses that the operator keeps out, listed or not, and until when."""
+        self.backlog = Backlog()
+        """What is decided, and not yet done to everyone whom it concerns; whoever keeps the states works it off."""
         self._stats = stats
-        self._own = own
         self._latest = EMPTY
         self._told = _Told((), protect=False)
         self._repeated = False
@@ -75,9 +85,10 @@ class Membership:
         """Another policy with the same discovery."""
         self.policy = policy
         self.guard.policy = policy.protection
+        self.backlog.put(self.roster.endpoints.values(), self._touch)
 
-    def apply(self, push: Push, now: float) -> list[Event]:
-        """Takes a list: counts it, judges it when it says something new, and puts in force what is believed."""
+    def take(self, push: Push, now: float) -> list[Event]:
+        """Takes a list: counts it, has it judged when it says something new, and what is believed put in force."""
         if self._order is not None and (push.epoch, push.sequence) < self._order:
             return [self._arrived(push, "stale")]
         self._order = push.epoch, push.sequence
@@ -90,7 +101,8 @@ class Membership:
             self.guard.same_answer()
             self._notice_list(now)
             return self._said_again(push)
-        return self._take(push, news, change, now)
+        self.backlog.put([_News(push, news, change)], self._judge, weight=len(push.instances) // LIGHT)
+        return []
 
     def hear(self, statement: Statement, now: float) -> list[Event]:
         """A registry node answered a question that a doubt had raised."""
@@ -98,7 +110,8 @@ class Membership:
         if statement.view is View.EVERYTHING:
             off = switched_off(statement, discovery)
             ended = guard.switched_off(off, statement.asked_at, now)
-            return [self._heard(statement, "switched_off", ended), *self._let_go(ended)] if ended else []
+            self._let_go(ended)
+            return [self._heard(statement, "switched_off", ended)] if ended else []
         verdict = guard.second_answer(read(statement, discovery).offered(), statement.asked_at)
         if verdict is None:
             return []
@@ -107,136 +120,102 @@ class Membership:
 
     def gone(self, endpoint: Endpoint, now: float) -> list[Event]:
         """A connect to a held endpoint failed."""
-        return self._let_go(self.guard.gone(endpoint.address, now))
+        ended = self.guard.gone(endpoint.address, now).get(endpoint.address)
+        return [] if ended is None else self.roster.release(Released(endpoint, ended, len(self.guard.held)))
 
-    def obey(self, now: float) -> list[Event]:
+    def obey(self, now: float) -> None:
         """The operator believes the registry."""
-        return self._let_go(self.guard.obey(now))
+        self._let_go(self.guard.obey(now))
 
-    def tick(self, now: float) -> list[Event]:
+    def tick(self, now: float) -> None:
         """Ends holds whose time is over; believes in an empty first list."""
         self._notice_list(now)
-        ended = self.guard.tick(now)
-        return self._let_go(ended) if ended else []
+        self._let_go(self.guard.tick(now))
 
     def next_due(self, now: float) -> float:
         """When `tick` will have something to do."""
         return min(self.guard.next_due(now), math.inf if self.has_list else self._empty_until)
 
-    def in_force(self) -> tuple[Instance, ...]:
-        """What is listed and what is held."""
-        return tuple(endpoint.instance for endpoint in self.endpoints.values() if endpoint.present)
-
-    def knows(self, endpoint: Endpoint) -> bool:
-        """Whether it is one of ours still, be it only for what is in flight."""
-        return self.endpoints.get(endpoint.address) is endpoint
-
-    def forget(self, endpoint: Endpoint) -> None:
-        """Drops an endpoint that has left and has nothing in flight."""
-        if not endpoint.present and not endpoint.in_flight and self.knows(endpoint):
-            del self.endpoints[endpoint.address]
-
-    def _take(self, push: Push, news: Snapshot, change: Difference, now: float) -> list[Event]:
-        self._latest = news
-        verdict, ended = self.guard.judge(self._offer(news), now)
+    def _judge(self, news: _News, now: float) -> list[Event]:
+        """Decides what becomes of everyone: facts about holds change at once, all else when its turn comes."""
+        push, snapshot, change = news
+        self._latest = snapshot
         self._repeated = False
+        verdict, ended = self.guard.judge(self._offer(snapshot), now)
         events: list[Event] = [self._arrived(push, RESULTS[verdict], self._whole(push))]
         if verdict is not Input.PLAUSIBLE:
-            events.append(self._refused(len(news.instances)))
-        arrivals = self._list(news, change, now, trusted=not self._started and push.origin is not Origin.DISK)
+            events.append(self._refused(len(snapshot.instances)))
+        progress = _Progress(news, self.roster.added, self.roster.removed)
+        self._enlist(news)
         self._hold()
-        departures = [*self._let_go(ended), *self._unlist(change.removed)]
-        events += arrivals + departures
-        added, removed = _count(EndpointAdded, arrivals), _count(EndpointRemoved, departures)
-        if added or removed or change.changed:
-            events.append(
-                SnapshotApplied(
-                    service=self.policy.name,
-                    origin=push.origin.value,
-                    instances=sum(endpoint.present for endpoint in self.endpoints.values()),
-                    added=added,
-                    removed=removed,
-                    changed=len(change.changed),
-                )
-            )
-        self._notice_list(now)
+        self._let_go(ended)
+        self.backlog.put(change.removed, self._strike)
+        self.backlog.put([progress], self._finish)
         return events
 
     def _offer(self, news: Snapshot) -> Offer:
-        used = [e for e in self.endpoints.values() if e.present and is_on(e.instance)]
-        listed = frozenset(news.instances)
+        used = [e for e in self.roster.endpoints.values() if e.present and is_on(e.instance)]
         return Offer(
-            listed=listed,
+            listed=news.listed(),
             offered=news.offered(),
-            off=frozenset(address for address, one in news.instances.items() if not is_on(one)),
+            off=news.off(),
             in_use=frozenset(e.address for e in used if not e.shunned or e.hold is not None),
             refusing=frozenset(e.address for e in used if e.refusing and e.hold is None),
         )
 
-    def _list(self, news: Snapshot, change: Difference, now: float, *, trusted: bool) -> list[Event]:
-        """Puts listed instances in force. Those of a `trusted` list need no dial, those known from disk included."""
-        events: list[Event] = []
-        for address in news.instances if trusted else (*change.added, *change.changed):
-            instance = news.instances[address]
-            endpoint = self.endpoints.get(address)
-            if endpoint is None or not endpoint.present:
-                endpoint = self._add(address, instance, now, events)
-                endpoint.quarantine = None if trusted else Quarantine(now)
-            elif trusted and endpoint.quarantine is not None and endpoint.quarantine.reach is Reach.UNDIALLED:
-                endpoint.quarantine = None
-            endpoint.instance, endpoint.listed = instance, True
-            endpoint.shunned = address in news.shunned
-            self.touched[endpoint] = None
-        for address in change.removed:
-            if (known := self.endpoints.get(address)) is not None:
-                known.listed = False
-                self.touched[known] = None
-        return events
+    def _enlist(self, news: _News) -> None:
+        """Instances of a `trusted` list need no dial, those known from disk included."""
+        trusted = not self._started and news.push.origin is not Origin.DISK
+        instances, shunned = news.snapshot.instances, news.snapshot.shunned
+        addresses = instances if trusted else (*news.change.added, *news.change.changed)
+
+        def enlist(address: str, now: float) -> list[Event]:
+            return self.roster.enlist(instances[address], now, shunned=address in shunned, trusted=trusted)
+
+        self.backlog.put(addresses, enlist)
 
     def _hold(self) -> None:
-        for address, hold in self.guard.held.items():
-            endpoint = self.endpoints[address]
-            if endpoint.hold is not hold:
-                endpoint.hold = hold
-                self.touched[endpoint] = None
+        holds = self.guard.held.items()
+        self.backlog.put(filter(None, (self.roster.hold(address, hold) for address, hold in holds)), self._touch)
 
-    def _add(self, address: str, instance: Instance, now: float, events: list[Event]) -> Endpoint:
-        endpoint = self.endpoints.get(address)
-        if endpoint is None:
-            endpoint = self.endpoints[address] = Endpoint(instance, now)
-        else:
-            endpoint.begin_anew(now)
-        until = self.shut.get(address, -math.inf)
-        endpoint.shut_until = until if until > now else -math.inf
-        events.append(EndpointAdded(service=self.policy.name, endpoint=address, weight=instance.weight))
-        if address in self._own:
-            endpoint.is_self = True
-            events.append(EndpointIsSelf(service=self.policy.name, endpoint=address))
-        return endpoint
-
-    def _let_go(self, ended: Mapping[str, End]) -> list[Event]:
-        events: list[Event] = []
-        for left, (address, end) in zip(range(len(ended) - 1, -1, -1), ended.items(), strict=True):
-            self._stats.holds_ended[end.value] += 1
-            still = len(self.guard.held) + left
-            events.append(HoldEnded(service=self.policy.name, endpoint=address, by=end.value, left=still))
-            endpoint = self.endpoints[address]
+    def _let_go(self, ended: Mapping[str, End]) -> None:
+        endpoints = [self.roster.endpoints[address] for address in ended]
+        for endpoint in endpoints:
             endpoint.hold = None
-            self.touched[endpoint] = None
-            if not endpoint.listed:
-                events.append(self._remove(endpoint))
-        return events
+        left = len(self.guard.held) + len(ended)
+        numbered = enumerate(zip(endpoints, ended.values(), strict=True), start=1)
+        self.backlog.put((Released(endpoint, end, left - n) for n, (endpoint, end) in numbered), self._release)
 
-    def _unlist(self, addresses: Iterable[str]) -> list[Event]:
-        """Removes those that are missing and not held."""
-        missing = [self.endpoints[address] for address in addresses if address in self.endpoints]
-        return [self._remove(endpoint) for endpoint in missing if endpoint.present and endpoint.hold is None]
+    def _touch(self, endpoint: Endpoint, now: float) -> Sequence[Event]:
+        del now
+        self.roster.touch(endpoint)
+        return ()
 
-    def _remove(self, endpoint: Endpoint) -> Event:
-        endpoint.present = False
-        self.touched[endpoint] = None
-        self.forget(endpoint)
-        return EndpointRemoved(service=self.policy.name, endpoint=endpoint.address, in_flight=endpoint.in_flight)
+    def _release(self, released: Released, now: float) -> Sequence[Event]:
+        del now
+        return self.roster.release(released)
+
+    def _strike(self, address: str, now: float) -> Sequence[Event]:
+        del now
+        return self.roster.strike(address)
+
+    def _finish(self, progress: _Progress, now: float) -> Sequence[Event]:
+        """A list is in force."""
+        self._notice_list(now)
+        push, _, change = progress.news
+        added, removed = self.roster.added - progress.added, self.roster.removed - progress.removed
+        if not (added or removed or change.changed):
+            return ()
+        return [
+            SnapshotApplied(
+                service=self.policy.name,
+                origin=push.origin.value,
+                instances=sum(endpoint.present for endpoint in self.roster.endpoints.values()),
+                added=added,
+                removed=removed,
+                changed=len(change.changed),
+            )
+        ]
 
     def _notice_list(self, now: float) -> None:
         if self._latest.instances and self.origin is not Origin.DISK:
@@ -297,7 +276,3 @@ class Membership:
             protect=push.protect,
             instances=instances,
         )
-
-
-def _count(kind: type[Event], events: Sequence[Event]) -> int:
-    return sum(isinstance(event, kind) for event in events)

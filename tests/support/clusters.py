@@ -4,6 +4,7 @@ import random
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from sidecar.cluster.backlog import Backlog
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint, State
 from sidecar.cluster.events import Event
@@ -55,6 +56,7 @@ class Stage:
             own_addresses=at_all(own),
         )
         self.events: list[Event] = []
+        self._take_list = self.cluster.apply
         self._sequence = 0
 
     def __getitem__(self, letter: str) -> Endpoint:
@@ -71,7 +73,16 @@ class Stage:
         self._sequence += 1
         instances = tuple(instance(one) if isinstance(one, str) else one for one in letters)
         rest = {"epoch": 1, "sequence": self._sequence, **rest}
-        return self._said(self.cluster.apply(Push("orders", instances, origin, via=via, **rest), self.now))
+        return self._said(self._take_list(Push("orders", instances, origin, via=via, **rest), self.now))
+
+    def hesitate(self) -> None:
+        """From now on lists come into force endpoint by endpoint, each when `go_on` or time asks for it."""
+        self._take_list = self.cluster.take
+        self.cluster._members.backlog = Backlog(1)
+
+    def go_on(self) -> list[Event]:
+        """One endpoint more."""
+        return self._said(self.cluster.go_on(self.now))
 
     def wait(self, seconds: float, *, alive: str = "", step: float = 0.05) -> list[Event]:
         """Time passes as it does in the application: a tick and probes whenever they are due.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sidecar.cluster.choice import Tier, tier_of
-from sidecar.cluster.cluster import PROBES_AT_ONCE, Cluster
+from sidecar.cluster.cluster import PACE, Cluster
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import (
@@ -25,6 +25,7 @@ from sidecar.cluster.policy import (
     Range,
     ServicePolicy,
 )
+from sidecar.cluster.schedule import PROBES_A_SECOND, PROBES_AT_ONCE
 from sidecar.errors import FAILURES
 from tests.support.clusters import Even, Stage, at, instance, letter_of
 
@@ -136,12 +137,13 @@ def test_so_many_probes_are_in_the_air_at_once_and_no_more() -> None:
     assert len(first) == PROBES_AT_ONCE
     assert stage.cluster.probes_due(stage.now) == []
     stage.cluster.probed(first[0], None, stage.now)
+    stage.now += 1.0
     assert len(stage.cluster.probes_due(stage.now)) == 1
 
 
 def _calls_for_a_result(endpoints: int) -> float:
     """Python calls for one result of a probe, and for the next probe that is started in its place."""
-    stage = Stage()
+    stage = Stage(outlier_detection=OutlierDetection(stall_after=None))  # that look is at all of them, now and then
     stage.lists([Instance(f"10.1.{i // 250}.{i % 250}", 80) for i in range(endpoints)], origin=Origin.DISK)
     cluster, now, calls = stage.cluster, stage.now, 0
 
@@ -149,12 +151,13 @@ def _calls_for_a_result(endpoints: int) -> float:
         nonlocal calls
         calls += event == "call"
 
-    cluster.tick(now)  # the look for stalls goes over all of them, four times a second
     flying = deque(cluster.probes_due(now))
+    while cluster._schedule._probes:  # all of them are due; they queue up a few at a time
+        flying += cluster.probes_due(now)
     sys.setprofile(count)
     try:
         for i in range(100):
-            now += 0.001
+            now += 2 / PROBES_A_SECOND
             cluster.probed(flying.popleft(), FAILURES["refused"] if i % 3 else None, now)
             cluster.tick(now)
             flying += cluster.probes_due(now)
@@ -684,8 +687,8 @@ class ClusterMachine(RuleBasedStateMachine):
         """Whatever time or a probe is to do to an endpoint is planned no later than that."""
         cluster = self.stage.cluster
         for endpoint in cluster.endpoints.values():
-            assert cluster.next_due <= cluster._turn_at(endpoint)
-            assert cluster._overdue or cluster.next_due <= cluster._probe_at(endpoint)
+            assert cluster.next_due <= cluster._schedule.turn_at(endpoint)
+            assert cluster._schedule._overdue or cluster.next_due <= cluster._schedule.probe_at(endpoint)
 
     @invariant()
     def nothing_that_refused_is_held_but_by_order(self) -> None:
@@ -699,8 +702,52 @@ class ClusterMachine(RuleBasedStateMachine):
             assert 0 <= endpoint.penalty <= endpoint.failures
 
 
+class HesitantMachine(ClusterMachine):
+    """The same for a service on its way from list to list, one endpoint at a time, whose choice is taken anew late."""
+
+    @initialize(seed=st.integers(0, 1000), probe=st.sampled_from(Probe), policy=st.sampled_from(Balancing))
+    def start(self, seed: int, probe: Probe, policy: Balancing) -> None:
+        super().start(seed, probe, policy)
+        self.stage.hesitate()
+        self.late = pytest.MonkeyPatch()
+        self.late.setattr("sidecar.cluster.cluster.MANY", 0)
+        self.late.setattr("sidecar.cluster.cluster.PATIENCE", 1.0)
+
+    def teardown(self) -> None:
+        if hasattr(self, "late"):
+            self.late.undo()
+
+    @rule(times=st.integers(1, 5))
+    def go_on(self, times: int) -> None:
+        for _ in range(times):
+            self.stage.go_on()
+
+    @invariant()
+    def a_verdict_that_stands_was_told(self) -> None:
+        if not self.stage.cluster.behind:
+            super().a_verdict_that_stands_was_told()
+
+    @invariant()
+    def time_misses_nobody(self) -> None:
+        """Turns are those of the facts as soon as it is an endpoint's turn to follow them."""
+        cluster = self.stage.cluster
+        if cluster.behind:
+            assert cluster.next_due <= self.stage.now + PACE
+        else:
+            super().time_misses_nobody()
+
+    @invariant()
+    def whoever_was_let_go_or_is_missed_leaves_in_the_end(self) -> None:
+        cluster = self.stage.cluster
+        if not cluster.behind:
+            listed = cluster._members._latest.instances.keys()
+            assert {e.address for e in cluster.endpoints.values() if e.present} == listed | cluster.guard.held.keys()
+
+
 ClusterMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestClusterMachine = ClusterMachine.TestCase
+HesitantMachine.TestCase.settings = ClusterMachine.TestCase.settings
+TestHesitantMachine = HesitantMachine.TestCase
 
 
 def test_a_thousand_lists_leave_nothing_behind() -> None:
@@ -714,4 +761,4 @@ def test_a_thousand_lists_leave_nothing_behind() -> None:
         cluster.tick(float(i))
     assert len(cluster.endpoints) == 2
     assert len(cluster._penalties) <= 6
-    assert repr([cluster._turns, cluster._probes, cluster._overdue]) == "[<Agenda of 0>, <Agenda of 1>, <Agenda of 0>]"
+    assert repr(cluster._schedule) == "<Schedule: 0 turns, 1 probes, 0 overdue>"

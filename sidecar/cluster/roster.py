@@ -1,0 +1,125 @@
+"""The endpoints of one service by address: the only place where one comes, stays or goes.
+
+Nothing is decided here. Each step concerns one endpoint and leaves all of them as a service that works, for thousands
+may be on their way (`backlog`) while calls go on.
+"""
+
+import math
+from typing import NamedTuple
+
+from sidecar.cluster.endpoint import Endpoint
+from sidecar.cluster.events import EndpointAdded, EndpointIsSelf, EndpointRemoved, Event, HoldEnded
+from sidecar.cluster.guard import End, Hold
+from sidecar.cluster.instance import Instance
+from sidecar.cluster.quarantine import Quarantine, Reach
+from sidecar.cluster.stats import ServiceStats
+
+
+class Released(NamedTuple):
+    """An endpoint whose hold has ended, why, and how many are held still."""
+
+    endpoint: Endpoint
+    end: End
+    left: int
+
+
+class Roster:
+    """Who is in the service, and whom a step has touched."""
+
+    def __init__(self, service: str, *, stats: ServiceStats, own: frozenset[str]) -> None:
+        self.endpoints: dict[str, Endpoint] = {}
+        """By address; those that left stay until nothing of theirs is in flight."""
+        self.touched: dict[Endpoint, None] = {}
+        """Endpoints whose facts changed, in order; whoever keeps their states empties it."""
+        self.shut: dict[str, float] = {}
+        """Addresses that the operator keeps out, listed or not, and until when."""
+        self.added = self.removed = 0
+        """How many have ever come and gone."""
+        self._service = service
+        self._stats = stats
+        self._own = own
+
+    def __repr__(self) -> str:
+        return f"<Roster of {len(self.endpoints)}>"
+
+    def in_force(self) -> tuple[Instance, ...]:
+        """What is listed and what is held."""
+        return tuple(endpoint.instance for endpoint in self.endpoints.values() if endpoint.present)
+
+    def knows(self, endpoint: Endpoint) -> bool:
+        """Whether it is one of ours still, be it only for what is in flight."""
+        return self.endpoints.get(endpoint.address) is endpoint
+
+    def touch(self, endpoint: Endpoint) -> None:
+        """Its facts changed."""
+        self.touched[endpoint] = None
+
+    def enlist(self, instance: Instance, now: float, *, shunned: bool, trusted: bool) -> list[Event]:
+        """A list in force names it. On a `trusted` one it needs no dial, be it known from disk."""
+        events: list[Event] = []
+        endpoint = self.endpoints.get(instance.address)
+        if endpoint is None or not endpoint.present:
+            endpoint = self._add(instance, now, events)
+            endpoint.quarantine = None if trusted else Quarantine(now)
+        elif trusted and endpoint.quarantine is not None and endpoint.quarantine.reach is Reach.UNDIALLED:
+            endpoint.quarantine = None
+        endpoint.instance, endpoint.listed = instance, True
+        endpoint.shunned = shunned
+        self.touch(endpoint)
+        return events
+
+    def strike(self, address: str) -> list[Event]:
+        """A list in force does not name it any more: it leaves unless it is held."""
+        endpoint = self.endpoints.get(address)
+        if endpoint is None:
+            return []
+        endpoint.listed = False
+        self.touch(endpoint)
+        return [self._remove(endpoint)] if endpoint.present and endpoint.hold is None else []
+
+    def hold(self, address: str, hold: Hold) -> Endpoint | None:
+        """It is kept against the list; the endpoint, if that is news."""
+        endpoint = self.endpoints[address]
+        if endpoint.hold is hold:
+            return None
+        endpoint.hold = hold
+        return endpoint
+
+    def release(self, released: Released) -> list[Event]:
+        """It is held no more, and leaves unless it is listed."""
+        endpoint, end, left = released
+        self._stats.holds_ended[end.value] += 1
+        events: list[Event] = [HoldEnded(service=self._service, endpoint=endpoint.address, by=end.value, left=left)]
+        endpoint.hold = None
+        self.touch(endpoint)
+        if endpoint.present and not endpoint.listed:
+            events.append(self._remove(endpoint))
+        return events
+
+    def forget(self, endpoint: Endpoint) -> None:
+        """Drops an endpoint that has left and has nothing in flight."""
+        if not endpoint.present and not endpoint.in_flight and self.knows(endpoint):
+            del self.endpoints[endpoint.address]
+
+    def _add(self, instance: Instance, now: float, events: list[Event]) -> Endpoint:
+        address = instance.address
+        endpoint = self.endpoints.get(address)
+        if endpoint is None:
+            endpoint = self.endpoints[address] = Endpoint(instance, now)
+        else:
+            endpoint.begin_anew(now)
+        until = self.shut.get(address, -math.inf)
+        endpoint.shut_until = until if until > now else -math.inf
+        self.added += 1
+        events.append(EndpointAdded(service=self._service, endpoint=address, weight=instance.weight))
+        if address in self._own:
+            endpoint.is_self = True
+            events.append(EndpointIsSelf(service=self._service, endpoint=address))
+        return endpoint
+
+    def _remove(self, endpoint: Endpoint) -> Event:
+        endpoint.present = False
+        self.removed += 1
+        self.touch(endpoint)
+        self.forget(endpoint)
+        return EndpointRemoved(service=self._service, endpoint=endpoint.address, in_flight=endpoint.in_flight)
