@@ -1,65 +1,58 @@
-"""The rows of *Freshness*: how long until the true list is in use again, whatever the registry did.
+"""The rows of *Freshness*: within what time the true list is in use again, whatever the registry did.
 
-The true list differs from the one before the fault by an instance that the registry was told of meanwhile; a sidecar
-that only went on with what it had would never pass.
+Where the fault can be brought about on a real server it is; the rest is played on the embedded registry.
 """
 
-from contextlib import AsyncExitStack
-from datetime import datetime
+from functools import partial
 
-from tests.registry_trial.cast import Scene
-from tests.registry_trial.registering import enrolled
-from tests.registry_trial.relay import relayed
-from tests.registry_trial.row import Bar, Ground, Measured, Row, Section
-from tests.registry_trial.stage import Stage, staged
-from tests.support.providers import providers
-from tests.support.until import until
+from tests.registry_trial import logins, network, pushes, sessions
+from tests.registry_trial.row import Bar, Ground, Row, Section
 
-PUSHES = 20
-"""So many of them are timed; a server sends one after 0.6 s."""
+_F = Section.FRESHNESS
+_NACOS_3, _NACOS_2, _EMBEDDED = Ground.NACOS_3, Ground.NACOS_2, Ground.EMBEDDED
+_TEN = Bar(10.0)
+_NEXT = Bar(1.0, words="next push or query (1 s)")
 
+PRECISE = (
+    Row(_F, "push reaches the socket", _NACOS_3, Bar(0.050), partial(pushes.arrives, version="3.1.0")),
+    Row(_F, "push reaches the socket", _NACOS_2, Bar(0.050), partial(pushes.arrives, version="2.3.2")),
+)
+"""To be played while nothing else is."""
 
-async def push(scene: Scene) -> Measured:
-    """Instances come and go; from the bytes of the push to the event that the list is in force."""
-    server = await scene.cast.nacos("3.1.0")
-    async with AsyncExitStack() as stack:
-        one, other = await stack.enter_async_context(providers(2))
-        relay = await stack.enter_async_context(relayed(server.http_port))
-        book = await stack.enter_async_context(enrolled(server, scene.service, one.port))
-        stage = await stack.enter_async_context(staged(scene, relay.address, first=[one.address]))
-        took = []
-        for number in range(PUSHES):
-            weight = 1.0 + number / 100
-            await book.enrol(other.port, weight=weight)
-            mark = f'"weight":{weight}'.encode()
+_RESTART = Bar(5.0, words="5 s after the server itself lists them")
 
-            async def passed(mark: bytes = mark) -> bool:
-                return relay.push_passed(mark) is not None
+REAL = (
+    Row(_F, "Nacos process restarted", _NACOS_3, _RESTART, partial(sessions.restarted, version="3.1.0")),
+    Row(_F, "Nacos process restarted", _NACOS_2, _RESTART, partial(sessions.restarted, version="2.3.2")),
+    (
+        Row(_F, "server black-holed, another configured", _NACOS_3, _TEN, sessions.black_holed)
+        if network.is_own()
+        else Row(_F, "server black-holed, another configured", _EMBEDDED, _TEN, sessions.mute)
+    ),
+    Row(_F, "ConnectReset", _NACOS_3, _TEN, partial(sessions.sent_away, version="3.1.0")),
+    Row(_F, "ConnectReset", _NACOS_2, _TEN, partial(sessions.sent_away, version="2.3.2")),
+    Row(_F, "server list changed", _NACOS_3, _TEN, sessions.addresses_changed),
+    Row(_F, "stream ended cleanly by the server", _NACOS_3, _TEN, sessions.thrown_out),
+)
 
-            await until(passed, within=10.0)
-            took.append(await _applied(stage, relay.push_passed(mark) or 0.0))
-        return await stage.measured(took, remark="bytes at the socket to event `snapshot_applied`, every change")
+USERS = (
+    Row(_F, "token expired", _NACOS_3, _TEN, logins.expired),
+    Row(_F, "403: right taken and given", _NACOS_3, Bar(10.0, words="10 s after the server's yes"), logins.forbidden),
+    Row(_F, "password rotated in its file", _NACOS_3, Bar(10.0, words="10 s after the file"), logins.rotated),
+)
 
-
-async def _applied(stage: Stage, since: float) -> float:
-    """Seconds from a wall time to the first list that took force then; stamps have milliseconds, cut off."""
-    found: list[float] = []
-
-    async def there() -> bool:
-        told = (datetime.fromisoformat(event["at"]).timestamp() for event in stage.sidecar.events("snapshot_applied"))
-        found.extend(at + 0.001 - since for at in told if at + 0.001 > since)
-        return bool(found)
-
-    await until(there, within=10.0, pause=0.02)
-    return found[0]
-
-
-ROWS = (
+EMBEDDED = (
+    Row(_F, "stream ended cleanly by the server", _EMBEDDED, _TEN, sessions.stream_ended),
+    Row(_F, "connection unregistered (301)", _EMBEDDED, _TEN, sessions.unregistered),
+    Row(_F, "server falls mute at a login, another configured", _EMBEDDED, _TEN, sessions.mute_at_login),
+    Row(_F, "server's clock jumps back", _EMBEDDED, _NEXT, pushes.clock_jumps_back),
+    Row(_F, "next node's clock is behind", _EMBEDDED, _NEXT, pushes.next_clock_is_behind),
+    Row(_F, "a single push lost", _EMBEDDED, Bar(33.0), pushes.lost),
     Row(
-        Section.FRESHNESS,
-        "push reaches the socket",
-        Ground.NACOS_3,
-        Bar(0.050),
-        push,
+        _F,
+        "a single push lost, a listed instance refuses",
+        _EMBEDDED,
+        Bar(3.0, words="3 s after the refusal"),
+        pushes.lost_and_refused,
     ),
 )

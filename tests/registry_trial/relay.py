@@ -11,9 +11,13 @@ from typing import cast
 
 from sidecar import clock
 from tests.support.ports import free_port
+from tests.support.until import until
 
 _GRPC = 1000
 """Distance of the gRPC port from the HTTP port."""
+
+_LIMIT = 10.0
+"""Seconds for a push to come; a server sends it after 0.6 s."""
 
 _PUSH = b"NotifySubscriberRequest"
 
@@ -31,9 +35,33 @@ class Relay:
         """What the sidecar is given as server address."""
         return f"127.0.0.1:{self.port}"
 
-    def push_passed(self, mark: bytes) -> float | None:
-        """Wall time at which the first push that holds `mark` went to the sidecar; just before it was written."""
-        return next((at for at, data in self._passed if _PUSH in data and mark in data), None)
+    async def push_with(self, mark: bytes) -> float:
+        """Wall time at which the first push that holds `mark` went to the sidecar, just before it was written."""
+        found: list[float] = []
+
+        async def passed() -> bool:
+            found.extend(at for at, data in self._passed if _PUSH in data and mark in data)
+            return bool(found)
+
+        await until(passed, within=_LIMIT, pause=0.02)
+        return found[0]
+
+    def mark(self) -> int:
+        """Now, for `has_passed`."""
+        return len(self._passed)
+
+    def has_passed(self, mark: bytes, *, since: int) -> bool:
+        """Whether bytes with `mark` have gone to the sidecar since then."""
+        return any(mark in data for _, data in self._passed[since:])
+
+    async def next_with(self, mark: bytes, *, within: float) -> None:
+        """Returns when bytes with `mark` have gone to the sidecar from now on."""
+        known = self.mark()
+
+        async def passed() -> bool:
+            return self.has_passed(mark, since=known)
+
+        await until(passed, within=within, pause=0.02)
 
     def passing(self, data: bytes) -> None:
         """Called before the bytes are written."""
@@ -76,7 +104,7 @@ class _Near(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._far is None:
             self._early += data
-        else:
+        elif not self._far.is_closing():
             self._far.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -104,8 +132,9 @@ class _Far(asyncio.Protocol):
         self._passing = passing
 
     def data_received(self, data: bytes) -> None:
-        self._passing(data)
-        self._near.write(data)
+        if not self._near.is_closing():
+            self._passing(data)
+            self._near.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._near.close()

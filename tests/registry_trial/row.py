@@ -1,6 +1,7 @@
 """A row of the table: what happens to the registry, what we promise then, and how that is measured."""
 
 import enum
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class Ground(enum.Enum):
 
     @property
     def is_real(self) -> bool:
+        """Whether it takes a Java server."""
         return self is not Ground.EMBEDDED
 
 
@@ -31,11 +33,11 @@ class Ground(enum.Enum):
 class Bar:
     """What is promised: a time, and how many calls may fail meanwhile."""
 
-    seconds: float
-    """For the longest of the times that were measured."""
+    seconds: float | None
+    """For the longest of the times that were measured; None: no time is promised."""
     failed: int = 0
-    counted_from: str = ""
-    """The moment from which the time counts, where the row's name does not say it."""
+    words: str = ""
+    """What the table says of the time in place of the figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Measured:
     """What came of a row."""
 
     seconds: Sequence[float]
-    """One time a repetition."""
+    """One time a repetition; empty where no time is promised."""
     calls: Sequence[Call]
     """All calls of the app from before the fault until after the recovery."""
     wrong: Sequence[str] = ()
@@ -57,8 +59,8 @@ class Measured:
         return [call for call in self.calls if not call.answered]
 
     @property
-    def longest(self) -> float:
-        return max(self.seconds)
+    def longest(self) -> float | None:
+        return max(self.seconds, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,6 @@ class Row:
     ground: Ground
     bar: Bar
     play: Callable[[Scene], Awaitable[Measured]]
-    needs: tuple[str, ...] = ()
-    """Tools of the machine."""
     settings: str = ""
     """Settings of the sidecar other than the defaults, as they stand in its file."""
 
@@ -82,27 +82,27 @@ class Result:
 
     row: Row
     measured: Measured | None = None
-    broken: str = ""
-    took: float = 0.0
+    broken: str = "not played"
 
     @property
     def misses(self) -> list[str]:
         """In words, why the row is a miss; empty when the promise was kept."""
         if self.measured is None:
-            return [self.broken or "not measured"]
-        found = list(self.measured.wrong)
-        if self.measured.longest > self.row.bar.seconds:
-            found.append(f"{self.measured.longest:.3f} s, promised {self.row.bar.seconds:g} s")
-        if len(self.measured.failed) > self.row.bar.failed:
-            found.append(f"{len(self.measured.failed)} calls failed: {_kinds(self.measured.failed)}")
-        if not self.measured.calls:
-            found.append("no call was made")
-        return found
+            return [self.broken]
+        return [*self.measured.wrong, *_late(self.row.bar, self.measured), *_lost(self.row.bar, self.measured)]
 
 
-def _kinds(calls: Sequence[Call]) -> str:
-    kinds: dict[str, int] = {}
-    for call in calls:
-        kind = f"{call.method} {call.status} {' '.join(call.error.split(' ')[:2])}".strip()
-        kinds[kind] = kinds.get(kind, 0) + 1
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+def _late(bar: Bar, measured: Measured) -> list[str]:
+    if bar.seconds is None:
+        return []
+    if measured.longest is None:
+        return ["nothing was timed"]
+    return [f"{measured.longest:.3f} s, promised {bar.seconds:g} s"] if measured.longest > bar.seconds else []
+
+
+def _lost(bar: Bar, measured: Measured) -> list[str]:
+    if not measured.calls:
+        return ["no call was made"]
+    kinds = Counter(f"{call.method} {call.status} {' '.join(call.error.split(' ')[:2])}" for call in measured.failed)
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    return [f"{len(measured.failed)} calls failed: {told}"] if len(measured.failed) > bar.failed else []

@@ -12,15 +12,16 @@ A stage counts from `staged` on; a call counts as failed unless it was answered 
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from tests.registry_trial.cast import Scene
 from tests.registry_trial.row import Measured
 from tests.support.sidecar_process import SidecarProcess, running
 from tests.support.until import until
-from tests.trial.load import Load, loaded
+from tests.trial.load import Load
 
 RATE = 50.0
 """Calls a second, half of them POSTs."""
@@ -68,6 +69,20 @@ class Stage:
         """The moment from which the sidecar sends to exactly these, none held, none in trouble."""
         return await self.become(dict.fromkeys(addresses, "available"), within=within)
 
+    async def connected_to(self) -> str:
+        """The server of the latest session."""
+        await self.sidecar.event("registry_connected")
+        return str(self.sidecar.events("registry_connected")[-1]["server"])
+
+    @asynccontextmanager
+    async def frozen(self) -> AsyncIterator[None]:
+        """The sidecar stands still, as under a debugger or on a suspended machine; its kernel goes on."""
+        self.sidecar.child.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.sidecar.child.signal(signal.SIGCONT)
+
     async def measured(self, seconds: list[float], *, wrong: Collection[str] = (), remark: str = "") -> Measured:
         """Lets calls go on for a moment, ends the load, and sums up."""
         await asyncio.sleep(_AFTERMATH)
@@ -80,43 +95,55 @@ class Unsettled(Exception):  # noqa: N818 - what the sidecar is, not what we did
     """The sidecar never came to the state that a row waits for."""
 
 
+class Settings(TypedDict, total=False):
+    """What a stage has other than the defaults."""
+
+    nacos: Mapping[str, Any]
+    """Keys of that section."""
+    protection: Mapping[str, Any]
+    """Keys of that section of the service."""
+    service: Mapping[str, Any]
+    """Further keys of the service."""
+    others: Collection[str]
+    """Services beside it, which exist nowhere and which nobody calls."""
+    first: Collection[str]
+    """Addresses that the sidecar must be sending to before the row begins."""
+    rate: float
+    """Calls a second."""
+
+
 @asynccontextmanager
-async def staged(
-    scene: Scene,
-    *registries: str,
-    nacos: Mapping[str, Any] | None = None,
-    protection: Mapping[str, Any] | None = None,
-    service: Mapping[str, Any] | None = None,
-    first: Collection[str] = (),
-    rate: float = RATE,
-) -> AsyncIterator[Stage]:
-    """A sidecar at its defaults but for what is given, which sends to `first` before the first call leaves."""
-    text = json.dumps(configuration(scene, *registries, nacos=nacos, protection=protection, service=service))
-    async with running(scene.folder, text) as sidecar:
+async def staged(scene: Scene, *registries: str, **settings: Unpack[Settings]) -> AsyncIterator[Stage]:
+    """A sidecar of these registries, and calls from the beginning."""
+    async with silent_stage(scene, *registries, **settings) as stage:
+        stage.load.start()
+        yield stage
+
+
+@asynccontextmanager
+async def silent_stage(scene: Scene, *registries: str, **settings: Unpack[Settings]) -> AsyncIterator[Stage]:
+    """As `staged`, but the first call is for the row to send: `stage.load.start()`."""
+    async with running(scene.folder, json.dumps(configuration(scene, *registries, **settings))) as sidecar:
         await sidecar.ready()
-        port = await sidecar.bound(scene.service)
-        quiet = Stage(sidecar, Load(port, rate=rate), scene.service)
-        if first:
-            await quiet.settled(first)
-        async with loaded(port, rate=rate) as load:
-            yield Stage(sidecar, load, scene.service)
+        load = Load(await sidecar.bound(scene.service), rate=settings.get("rate", RATE))
+        stage = Stage(sidecar, load, scene.service)
+        if first := settings.get("first"):
+            await stage.settled(first)
+        try:
+            yield stage
+        finally:
+            await load.stop()
 
 
-def configuration(
-    scene: Scene,
-    *registries: str,
-    nacos: Mapping[str, Any] | None = None,
-    protection: Mapping[str, Any] | None = None,
-    service: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+def configuration(scene: Scene, *registries: str, **settings: Unpack[Settings]) -> dict[str, Any]:
     """The sidecar's file; JSON is YAML."""
+    mine = {"name": scene.service, "listen": "127.0.0.1:0", "protection": dict(settings.get("protection", {}))}
+    others = [{"name": name, "listen": "127.0.0.1:0", "required": False} for name in settings.get("others", ())]
     return {
         "version": 1,
         "listen": None,
-        "nacos": {"server_addresses": list(registries), **(nacos or {})},
+        "nacos": {"server_addresses": list(registries), **settings.get("nacos", {})},
         "admin": {"listen": "127.0.0.1:0"},
         "access_log": {"path": "none"},
-        "services": [
-            {"name": scene.service, "listen": "127.0.0.1:0", "protection": dict(protection or {}), **(service or {})}
-        ],
+        "services": [mine | dict(settings.get("service", {})), *others],
     }

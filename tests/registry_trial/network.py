@@ -1,0 +1,77 @@
+"""A network of the trial's own, loopback and nothing else, where packets can be dropped without harm to anybody.
+
+The program starts itself once more inside of it. That takes the rights of root, or a kernel that lends them to
+everybody within a namespace; where neither is to be had, the trial plays on the machine's loopback, and black holes
+are those of the embedded registry.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import NoReturn
+
+from tests.support.needs import find, lacking
+from tests.support.process import run
+
+_MARK = "REGISTRY_TRIAL_NETWORK"
+_GRPC = 1000
+"""Distance of the gRPC port from the HTTP port."""
+
+_CHAIN = "{ type filter hook input priority 0; }"
+
+
+def is_own() -> bool:
+    """Whether this process is inside."""
+    return _MARK in os.environ
+
+
+def enter(module: str, arguments: Sequence[str]) -> None:
+    """Does not return where the network can be had: `python -m MODULE ARGUMENTS` takes the place of this process."""
+    if is_own() or lacking("unshare", "ip", "nft"):
+        return
+    for rights in ([], ["--map-root-user"]):
+        command = [find("unshare") or "", *rights, "--net"]
+        if run(*command, find("nft") or "", "list", "tables", check=False).returncode == 0:
+            _become([*command, sys.executable, "-m", module, *arguments])
+
+
+def set_up() -> None:
+    """To be called first inside."""
+    run(find("ip") or "", "link", "set", "lo", "up")
+
+
+def _become(command: list[str]) -> NoReturn:
+    os.environ[_MARK] = "own"
+    os.execv(command[0], command)
+
+
+class Hole:
+    """What was swallowed while a server could not be reached."""
+
+    def __init__(self) -> None:
+        self.packets = 0
+
+
+@asynccontextmanager
+async def black_hole(http_port: int) -> AsyncIterator[Hole]:
+    """Every packet from and to a server's two ports is dropped: nothing is refused, nothing is reset."""
+    table = f"hole{http_port}"
+    ports = f"{{ {http_port}, {http_port + _GRPC} }}"
+    hole = Hole()
+    await _nft("add", "table", "inet", table)
+    try:
+        await _nft("add", "chain", "inet", table, "input", _CHAIN)
+        for side in ("dport", "sport"):
+            await _nft("add", "rule", "inet", table, "input", "tcp", side, ports, "counter", "drop")
+        yield hole
+        counters = await _nft("list", "table", "inet", table)
+        hole.packets = sum(int(number) for number in re.findall(r"packets (\d+)", counters))
+    finally:
+        await _nft("delete", "table", "inet", table)
+
+
+async def _nft(*words: str) -> str:
+    return (await asyncio.to_thread(run, find("nft") or "", *words)).stdout
