@@ -11,7 +11,7 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push
-from sidecar.cluster.policy import Balancing, LoadBalancing, ServicePolicy
+from sidecar.cluster.policy import Balancing, Keepalive, LoadBalancing, ServicePolicy, Timeouts, WaitForInstance
 from sidecar.errors import FAILURES
 from sidecar.proxy.http1.upstream import InstanceConnection
 from sidecar.proxy.listener import Listener, OwnEntrance
@@ -124,11 +124,20 @@ class Stack:
         self.upstream.wake(self.now)
 
 
-POLICY = ServicePolicy(name="orders", load_balancing=LoadBalancing(policy=Balancing.ROUND_ROBIN))
+POLICY = ServicePolicy(
+    name="orders",
+    load_balancing=LoadBalancing(policy=Balancing.ROUND_ROBIN),
+    timeouts=Timeouts(connect=PATIENCE),
+    wait_for_instance=WaitForInstance(timeout=PATIENCE),
+    keepalive=Keepalive(idle_timeout=PATIENCE, non_idempotent_max_idle=PATIENCE),
+)
 
 
 def policy(**sections: object) -> ServicePolicy:
-    """The default policy, round robin so that a test knows who is asked, with some sections replaced."""
+    """Round robin, so that a test knows who is asked, and patient, so that nothing ends for being slow.
+
+    `sections` are those that the test is about.
+    """
     return replace(POLICY, **sections)  # type: ignore[arg-type]
 
 

@@ -10,13 +10,14 @@ from sidecar.errors import FAILURES
 from sidecar.proxy import connect
 from tests.support.ports import free_port
 from tests.support.scripted_peer import ScriptedPeer, full_backlog
+from tests.support.stack import until
 
 
 async def test_a_listener_is_connected_and_a_probe_hangs_up() -> None:
     """None is success; the peer sees a connection without a byte."""
     async with ScriptedPeer() as peer:
         assert await connect.probe("127.0.0.1", peer.port, 1.0) is None
-        await asyncio.sleep(0.02)
+        await until(lambda: bool(peer.talks) and peer.talks[0].reader.at_eof())
         assert peer.requests == []
 
 
@@ -25,6 +26,7 @@ async def test_a_closed_port_refuses() -> None:
     assert await connect.probe("127.0.0.1", free_port(), 1.0) is FAILURES["refused"]
 
 
+@pytest.mark.virtual_time
 async def test_a_black_hole_times_out() -> None:
     """Within the limit, whatever the kernel would do."""
     loop = asyncio.get_running_loop()

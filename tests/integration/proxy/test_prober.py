@@ -25,6 +25,7 @@ async def test_a_probe_tells_who_listens() -> None:
         assert repr(prober) == "<Prober 0 asked>"
 
 
+@pytest.mark.virtual_time
 async def test_who_asks_twice_shares_one_probe() -> None:
     """The endpoint is dialled once."""
     async with ScriptedPeer() as peer:
@@ -34,6 +35,7 @@ async def test_who_asks_twice_shares_one_probe() -> None:
         assert len(peer.talks) == 1
 
 
+@pytest.mark.virtual_time
 async def test_probes_wait_for_their_turn() -> None:
     """With one at once, three black holes take three limits."""
     loop = asyncio.get_running_loop()
@@ -44,6 +46,7 @@ async def test_probes_wait_for_their_turn() -> None:
     assert loop.time() - began >= 0.3
 
 
+@pytest.mark.virtual_time
 async def test_a_cancelled_probe_leaves_nothing_behind() -> None:
     """The endpoint can be asked again."""
     with full_backlog() as port:

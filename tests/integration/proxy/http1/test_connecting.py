@@ -28,6 +28,7 @@ async def test_a_refused_connect_is_never_seen(stack: MakeStack, request_name: s
         assert sorted(r.rescued_by or "-" for r in proxy.records) == ["-", "-", "-", "retry"]
 
 
+@pytest.mark.virtual_time
 async def test_a_connect_that_times_out_goes_elsewhere(stack: MakeStack) -> None:
     """A host that drops every SYN costs `timeouts.connect`, then another is asked."""
     with full_backlog() as port:

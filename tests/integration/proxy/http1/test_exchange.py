@@ -20,6 +20,7 @@ from tests.support.scripted_peer import (
 from tests.support.stack import GET, POST, Answer, MakeStack, Stack, ask, begin, call, read, until
 
 
+@pytest.mark.virtual_time
 @pytest.mark.http("H-66")
 async def test_silence_ends_in_504(stack: MakeStack) -> None:
     """`timeouts.response` counts from the head, all attempts included; the attempt is closed."""
@@ -31,6 +32,7 @@ async def test_silence_ends_in_504(stack: MakeStack) -> None:
         assert proxy.cluster.stats.attempts == {"response_timeout": 1}
 
 
+@pytest.mark.virtual_time
 async def test_only_what_an_instance_answered_is_in_its_answer_time(stack: MakeStack) -> None:
     """The 200 counts from the end of the request to its head; the 504 that we made does not."""
     async with ScriptedPeer(serving, hanging) as peer:
@@ -44,6 +46,7 @@ async def test_only_what_an_instance_answered_is_in_its_answer_time(stack: MakeS
         assert 0.0 <= times.total < 0.3
 
 
+@pytest.mark.virtual_time
 async def test_the_response_clock_restarts_with_every_byte_from_the_app(stack: MakeStack) -> None:
     """An upload that lasts longer than `timeouts.response` is not cut while it moves."""
     async with ScriptedPeer() as peer:
@@ -57,6 +60,7 @@ async def test_the_response_clock_restarts_with_every_byte_from_the_app(stack: M
             assert (await read(app)).status == 200
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(("request_bytes", "status"), [(GET, 200), (POST, 504)])
 async def test_a_slow_try_is_given_up_for_another(stack: MakeStack, request_bytes: bytes, status: int) -> None:
     """`per_try_timeout` with `response-timeout`: idempotent requests go elsewhere, others end as 504."""
@@ -177,9 +181,9 @@ async def test_whatever_instances_do_each_request_ends_once_and_no_post_is_execu
         proxy = stack(wait_for_instance=WaitForInstance(timeout=2.0))
         await proxy.open(one.port, two.port, three.port)
         apps = [begin(ask_anything(proxy, Random(seed * 100 + n), f"app{n}", 40)) for n in range(12)]
-        await asyncio.sleep(0.2)
+        await until(lambda: len(proxy.records) > 100)
         await three.close()
-        await asyncio.sleep(0.2)
+        await until(lambda: len(proxy.records) > 200)
         await three.open()
         seen: Counter[int] = sum([await app for app in apps], Counter())
         assert sum(seen.values()) == 12 * 40
@@ -193,4 +197,4 @@ async def test_whatever_instances_do_each_request_ends_once_and_no_post_is_execu
         assert proxy.cluster.waiting == 0
         assert proxy.runtime.replay_bytes == 0
         stats = proxy.cluster.stats
-        assert stats.idle_connections == stats.instance_connections
+        await until(lambda: stats.idle_connections == stats.instance_connections)

@@ -1,22 +1,16 @@
 """Nobody to ask: the queue, its end, and who is told what."""
 
-import asyncio
-
 import pytest
 
-from sidecar.cluster.policy import (
-    WaitForInstance,
-)
+from sidecar.cluster.policy import WaitForInstance
 from tests.support.ports import free_port
-from tests.support.scripted_peer import (
-    ScriptedPeer,
-    connected,
-)
+from tests.support.scripted_peer import ScriptedPeer, connected
 from tests.support.stack import GET, POST, MakeStack, begin, call, until
 
 SHORT_WAIT = WaitForInstance(timeout=0.3)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.http("H-66")
 async def test_nothing_to_ask_is_a_503_after_the_wait(stack: MakeStack) -> None:
     """Without any instance a request waits, then is told why, with a retry-after."""
@@ -29,6 +23,7 @@ async def test_nothing_to_ask_is_a_503_after_the_wait(stack: MakeStack) -> None:
     assert proxy.cluster.stats.waiting == proxy.cluster.waiting == 0
 
 
+@pytest.mark.virtual_time
 async def test_everybody_refusing_is_told_after_one_round_and_the_wait(stack: MakeStack) -> None:
     """UF with the last refusal, not UH: there are instances, but none can be connected."""
     proxy = stack(wait_for_instance=SHORT_WAIT)
@@ -49,7 +44,7 @@ async def test_a_request_waits_for_a_single_replica_to_come_back(stack: MakeStac
     await proxy.open(peer.port)
     await peer.close()
     asked = begin(call(proxy, POST))
-    await asyncio.sleep(0.2)
+    await until(lambda: proxy.cluster.waiting == 1)
     await peer.open()
     assert (await asked).status == 200
     assert len(peer.requests) == 1
@@ -70,6 +65,7 @@ async def test_a_request_waits_for_a_push(stack: MakeStack) -> None:
         assert proxy.cluster.stats.rescued == {"wait": 3}
 
 
+@pytest.mark.virtual_time
 async def test_a_full_queue_turns_away(stack: MakeStack) -> None:
     """More than `max_queued` is answered at once."""
     proxy = stack(wait_for_instance=WaitForInstance(timeout=0.5, max_queued=1))

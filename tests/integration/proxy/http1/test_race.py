@@ -39,6 +39,7 @@ def settled(proxy: Stack) -> bool:
     return proxy.cluster.stats.requests_in_flight == 0 and not any(counts)
 
 
+@pytest.mark.virtual_time
 async def test_a_request_that_waits_on_a_frozen_endpoint_is_answered_by_another(stack: MakeStack) -> None:
     """`stall`: a second attempt elsewhere, the first stays as witness until the other's head comes."""
 
@@ -54,7 +55,8 @@ async def test_a_request_that_waits_on_a_frozen_endpoint_is_answered_by_another(
             assert (await call(proxy)).status == 200
         bad_one = proxy.cluster.endpoints[bad.address]
         asked: list[asyncio.Task[Answer]] = []
-        while bad_one.state is not State.STALLED and len(asked) < 200:
+        while bad_one.state is not State.STALLED:
+            assert len(asked) < 200
             asked.append(begin(call(proxy)))
             await asyncio.sleep(0.02)
         assert {(await asyncio.wait_for(one, PATIENCE)).status for one in asked} == {200}

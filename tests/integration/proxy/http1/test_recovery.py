@@ -148,11 +148,12 @@ async def test_an_unreadable_answer_is_a_502(stack: MakeStack, request_name: str
 )
 async def test_a_truncated_answer_looks_truncated(stack: MakeStack, answer: bytes, cut: str) -> None:
     """The app's connection is reset and gets no last chunk; nothing is retried, though it is a GET."""
+    passed_on = asyncio.Event()
 
     async def script(talk: Talk) -> None:
         await talk.request()
         await talk.send(answer)
-        await asyncio.sleep(0.05)
+        await passed_on.wait()
         if cut == "reset":
             talk.reset()
         elif cut == "malformed":
@@ -166,6 +167,7 @@ async def test_a_truncated_answer_looks_truncated(stack: MakeStack, answer: byte
         async with connected(proxy.port) as app:
             await app.send(GET)
             assert (await app.head()).startswith(b"HTTP/1.1 200 OK\r\n")
+            passed_on.set()
             with pytest.raises(ConnectionResetError):
                 await app.reader.read()
         assert good.requests == []

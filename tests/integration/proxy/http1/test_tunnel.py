@@ -48,6 +48,7 @@ async def test_after_101_bytes_go_both_ways(stack: MakeStack) -> None:
         assert proxy.cluster.stats.idle_connections == 0
 
 
+@pytest.mark.virtual_time
 async def test_a_silent_tunnel_ends_after_idle(stack: MakeStack) -> None:
     """The response clock no longer counts, the idle one does."""
     async with ScriptedPeer(websocket) as peer:

@@ -70,6 +70,7 @@ async def test_bytes_on_an_idle_connection_poison_it(stack: MakeStack) -> None:
         assert (await call(proxy)).body == b"ok"
 
 
+@pytest.mark.virtual_time
 @pytest.mark.http("H-38")
 async def test_a_poison_that_the_loop_has_not_seen_is_found_by_the_peek(stack: MakeStack) -> None:
     """The look right before reuse sees bytes that are still in the kernel."""
@@ -86,6 +87,7 @@ async def test_a_poison_that_the_loop_has_not_seen_is_found_by_the_peek(stack: M
         assert proxy.cluster.stats.retries == {}
 
 
+@pytest.mark.virtual_time
 async def test_a_fin_on_an_idle_connection_teaches_the_ceiling(stack: MakeStack) -> None:
     """The pool drops it, no request is lost, and 80 % of that age is the limit from then on."""
     async with ScriptedPeer() as peer:
@@ -100,6 +102,7 @@ async def test_a_fin_on_an_idle_connection_teaches_the_ceiling(stack: MakeStack)
         assert proxy.cluster.stats.attempts == {"ok": 1}
 
 
+@pytest.mark.virtual_time
 async def test_an_unused_connection_is_closed_at_its_ceiling(stack: MakeStack) -> None:
     """`idle_timeout` is an upper bound that needs no request to be kept."""
     async with ScriptedPeer() as peer:
@@ -110,6 +113,7 @@ async def test_an_unused_connection_is_closed_at_its_ceiling(stack: MakeStack) -
         assert proxy.cluster.stats.instance_connections == 0
 
 
+@pytest.mark.virtual_time
 async def test_a_post_takes_a_young_connection_or_a_new_one(stack: MakeStack) -> None:
     """Beyond `non_idempotent_max_idle` a POST dials, while a GET still uses what idles."""
     async with ScriptedPeer() as peer:
@@ -140,6 +144,7 @@ async def test_the_instance_sees_the_host_it_should(stack: MakeStack, setting: H
         assert b"\r\nHost: %b\r\n" % expected in peer.requests[0]
 
 
+@pytest.mark.one_loop
 async def test_an_instance_that_stops_reading_a_large_upload_is_no_black_hole(stack: MakeStack) -> None:
     """The limit on unacknowledged bytes would end a connection whose window stays shut: it is lifted for uploads."""
     size = 4 * 1024 * 1024
