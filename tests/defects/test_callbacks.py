@@ -43,7 +43,7 @@ async def test_reproduced_03_a_slow_callback_delays_every_ack(registry: Embedded
         with pytest.raises(TimeoutError):
             await settled(lambda: len(connection.acks) > known, within=0.3)
         release.set()
-        await until(lambda: acked(connection, "ClientDetectionResponse"), within=30)
+        await until(lambda: acked(connection, "ClientDetectionResponse"))
 
 
 @pytest.mark.reproduces(3)
@@ -78,7 +78,7 @@ async def test_defect_03_a_reader_that_sleeps_delays_no_ack(registry: EmbeddedRe
         registry.register("orders", "127.0.0.1", port)
         await settled(lambda: not connection.unacked)
     await registry.apply(DetectClients())
-    await until(lambda: acked(connection, "ClientDetectionResponse"), within=30)
+    await until(lambda: acked(connection, "ClientDetectionResponse"))
     await _read_until(updates, {"orders": {8081, 8082, 8083}})
     await source.close()
 
@@ -120,7 +120,7 @@ async def test_reproduced_04_a_callback_that_fails_loses_the_change(registry: Em
         await app.subscribe(sdk.nacos.SubscribeServiceParam(service_name="orders", subscribe_callback=fails_once))
         (connection,) = registry.connections
         registry.register("orders", "127.0.0.1", 8082)
-        await until(lambda: acked(connection, "NotifySubscriberResponse"), within=30)
+        await until(lambda: acked(connection, "NotifySubscriberResponse"))
         assert told == [1, 2]
 
 
@@ -141,7 +141,7 @@ async def test_defect_04_a_list_that_nobody_can_take_is_acknowledged_and_the_ses
     (connection,) = registry.connections
     registry.register("orders", "127.0.0.1", 8082)
     assert await ear.trouble() is Trouble.STREAM_END
-    await until(lambda: acked(connection, "NotifySubscriberResponse"), within=30)
+    await until(lambda: acked(connection, "NotifySubscriberResponse"))
     await session.close()
     assert [record.getMessage() for record in caplog.records] == ["crash"]
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from sidecar.cluster.instance import Via
+from sidecar.cluster.policy import Range
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.options import Server
 from sidecar.discovery.session import RequestError, Unanswered
+from sidecar.discovery.source import Connected
 from sidecar.embedded.faults import Abilities, Answer, EndStreams, Negotiation
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support import sdk
@@ -33,7 +35,7 @@ async def test_reproduced_09_a_failed_subscription_is_half_there(registry: Embed
         with pytest.raises(sdk.NacosException):
             await app.subscribe(param)
         registry.lift("answer")
-        await until(app.server_health, within=30)
+        await until(app.server_health)
         await sdk.subscribe(app, "orders")
         assert await failed.next() == {ONE}
 
@@ -48,7 +50,7 @@ async def test_defect_09_a_session_that_could_not_subscribe_is_thrown_away(regis
         registry.register("orders", "127.0.0.1", 8082)
         await source.until(lambda: source.ports()[-1] == [8081, 8082])
         assert source.ports(Via.PUSH) == [[8081], [8081, 8082]]
-        await until(lambda: clients(registry, 1), within=30)
+        await until(lambda: clients(registry, 1))
 
 
 @pytest.mark.reproduces(12)
@@ -149,6 +151,26 @@ async def test_defect_22_closed_sessions_leave_nothing_behind(
     await session.open()
     assert await session.close() > 0
     assert sdk.tasks() == set()
+
+
+@pytest.mark.defect(13, 19, 22)
+@pytest.mark.scenario("S-30")
+@pytest.mark.one_loop
+async def test_defects_13_19_22_a_registry_that_flaps_a_hundred_times_leaves_nothing_behind(
+    registry: EmbeddedRegistry,
+) -> None:
+    """Sessions that end as soon as they are open cost no task, descriptor or log handler, and each is counted."""
+    stats = ProcessStats()
+    async with following(registry, stats=stats, reconnect_backoff=Range(0.001, 0.001)) as source:
+
+        async def flap() -> None:
+            known = len(source.all(Connected))
+            await registry.apply(EndStreams())
+            await source.until(lambda: len(source.all(Connected)) > known)
+
+        assert await growth(flap, times=100) is None
+    assert stats.reconnects == {"stream_end": 101}
+    assert stats.tasks_cancelled >= 101
 
 
 @pytest.mark.reproduces(27)

@@ -11,7 +11,7 @@ from sidecar.embedded.faults import ForcedList, PushNow, RefTime, Restart, Shape
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support import sdk
 from tests.support.registry_session import ORDERS, Ear, acked, new_session, opened, ports
-from tests.support.until import settled, until
+from tests.support.until import PATIENCE, settled, until
 from tests.support.watched_source import following
 
 ONE, TWO = "127.0.0.1:8081", "127.0.0.1:8082"
@@ -64,7 +64,7 @@ async def test_reproduced_06_a_list_from_disk_is_served_as_if_it_were_subscribed
     async with sdk.sdk_client(
         registry.address, tmp_path, tune=lambda config: config.set_load_cache_at_start(True)
     ) as app:
-        await until(lambda: _loaded(app), within=30)
+        await until(lambda: _loaded(app))
         found = await app.get_service(sdk.nacos.GetServiceParam(service_name="orders"))
         assert [f"{host.ip}:{host.port}" for host in found.hosts] == [ONE]
         assert registry.connections.counts["SubscribeServiceRequest"] == asked
@@ -92,7 +92,7 @@ async def test_reproduced_07_a_list_without_hosts_is_not_acked(registry: Embedde
         registry.register("orders", "127.0.0.1", 8082)
         with pytest.raises(TimeoutError):
             await lists.next(within=0.5)
-        assert await lists.next(within=30) == {ONE, TWO}
+        assert await lists.next(within=PATIENCE) == {ONE, TWO}
 
 
 @pytest.mark.defect(7)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.until import until
+from tests.support.until import PATIENCE, until
 
 
 class Held(NamedTuple):
@@ -25,7 +25,7 @@ def held() -> Held:
     return Held(len(asyncio.all_tasks()), descriptors, sum(len(logger.handlers) for logger in loggers))
 
 
-async def growth(use: Callable[[], Awaitable[None]], *, times: int, within: float = 30.0) -> Held | None:
+async def growth(use: Callable[[], Awaitable[None]], *, times: int, within: float = PATIENCE) -> Held | None:
     """None when nothing is held any more than after the first use; else what is, `within` seconds after the last.
 
     Without the garbage collector: what it would find later is a leak until then.
@@ -60,5 +60,5 @@ async def _settled() -> Held:
         seen.append(held())
         return len(seen) > 10 and len(set(seen[-10:])) == 1
 
-    await until(still, within=30.0, pause=0.02)
+    await until(still, pause=0.02)
     return seen[-1]

@@ -11,6 +11,7 @@ from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import Listing, ServiceKey, Trouble
 from sidecar.embedded.connections import Connection
 from sidecar.embedded.registry import EmbeddedRegistry
+from tests.support.until import PATIENCE
 
 ORDERS = ServiceKey("orders", "DEFAULT_GROUP")
 
@@ -33,7 +34,7 @@ class Ear:
         self.troubles.append(trouble)
         self.woken.set()
 
-    async def next(self, within: float = 30.0) -> tuple[ServiceKey, Listing | str]:
+    async def next(self, within: float = PATIENCE) -> tuple[ServiceKey, Listing | str]:
         async with asyncio.timeout(within):
             return await self.lists.get()
 
@@ -42,7 +43,7 @@ class Ear:
         while ports((await self.next())[1]) != sorted(wanted):
             pass
 
-    async def trouble(self, within: float = 30.0) -> Trouble:
+    async def trouble(self, within: float = PATIENCE) -> Trouble:
         async with asyncio.timeout(within):
             await self.woken.wait()
         return self.troubles[0]

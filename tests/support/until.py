@@ -14,7 +14,7 @@ async def until(happened: Callable[[], Awaitable[bool]], *, within: float = PATI
             await asyncio.sleep(pause)
 
 
-async def settled(happened: Callable[[], bool], *, within: float = 30.0) -> None:
+async def settled(happened: Callable[[], bool], *, within: float = PATIENCE) -> None:
     """The same for what can be seen without asking anybody."""
 
     async def seen() -> bool:

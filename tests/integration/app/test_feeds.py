@@ -5,10 +5,12 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from sidecar.app.feeds import Feeds
 from sidecar.app.services import Services
 from sidecar.cluster.events import Event
-from sidecar.cluster.instance import Instance
+from sidecar.cluster.instance import Instance, Origin
 from sidecar.cluster.policy import Discovery, ServicePolicy
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.last_good import LastGood
@@ -155,6 +157,26 @@ async def test_start_from_disk_is_marked_and_bad_files_are_named(tmp_path: Path)
     assert cluster.has_list
     assert cluster.origin is not None
     assert cluster.origin.value == "disk"
+
+
+@pytest.mark.defect(6)
+async def test_defect_06_a_list_from_disk_is_subscribed_all_the_same_and_does_not_come_back(tmp_path: Path) -> None:
+    """It serves until the registry has spoken; what only the disk knows is then held as doubtful, and dialled."""
+    await LastGood(tmp_path).save("orders", Discovery(service="orders"), [Instance("127.0.0.1", 7009)])
+    async with EmbeddedRegistry(port=0) as registry:
+        registry.register("orders", "127.0.0.1", 7001)
+        play = Play(_policy("orders"))
+        options = NacosOptions(server_addresses=(registry.address,), snapshot_dir=tmp_path)
+        play.feeds.load_last_good(options, {"orders": Discovery(service="orders")})
+        await play.listed("orders", 7009)
+        play.follow(options)
+        await play.listed("orders", 7001, 7009)
+        cluster = play.services["orders"].cluster
+        assert cluster.origin is Origin.NACOS
+        assert registry.connections.counts["SubscribeServiceRequest"] == 1
+        assert [address for address, one in cluster.endpoints.items() if one.listed] == ["127.0.0.1:7001"]
+        assert cluster.guard.held.keys() == {"127.0.0.1:7009"}
+        await play.feeds.close()
 
 
 async def test_lists_of_the_registry_are_kept_on_disk(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import random
 import socket
+import statistics
 from collections.abc import AsyncIterator
 
 import pytest
 
 from sidecar.cluster.instance import Push, Statement, Via, View
 from sidecar.cluster.policy import Discovery
-from sidecar.discovery.options import NacosOptions
+from sidecar.discovery.options import DEFAULT_BACKOFF, NacosOptions
 from sidecar.discovery.questions import Enquiry
 from sidecar.discovery.session import ErrorAnswer, ServiceKey, Trouble, Unanswered
 from sidecar.discovery.source import Connected, Disconnected, Malformed
@@ -184,13 +185,18 @@ async def test_other_failures_back_off(registry: ScriptedRegistry, door: Door) -
         assert 10 <= len(registry.sessions) - before <= 15
 
 
-async def test_a_registry_that_flaps_is_left_in_peace(registry: ScriptedRegistry, door: Door) -> None:
-    """Sessions that die young count as failures: the pauses grow."""
+@pytest.mark.scenario("S-30")
+async def test_a_registry_that_flaps_a_hundred_times_is_left_in_peace(registry: ScriptedRegistry, door: Door) -> None:
+    """Sessions of two seconds count as failures: the pauses between them grow to the ceiling and stay there."""
+    pauses = []
     async with watched(registry, door) as source:
-        for _ in range(11):
-            await source.next(Connected, within=10)
+        for _ in range(100):
+            pauses.append(await source.next(Connected, within=10))
+            await asyncio.sleep(2)
             registry.live.owner.troubled(Trouble.STREAM_END)
-        assert await source.next(Connected, within=10) > 3.5
+    assert min(pauses[1:4]) < DEFAULT_BACKOFF.low * 2
+    assert min(pauses[12:]) > DEFAULT_BACKOFF.high * 0.7
+    assert statistics.median(pauses) < DEFAULT_BACKOFF.high * 1.3
 
 
 async def test_a_client_library_that_fails_oddly_costs_one_session(
