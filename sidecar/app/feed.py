@@ -63,13 +63,14 @@ class Feed:
 
     async def _run(self) -> None:
         async for update in self._source.updates():
-            self._take(update, self._now())
+            if isinstance(update, Push):
+                await self._pushed(update)
+            else:
+                self._take(update, self._now())
             await asyncio.sleep(0)  # two hundred lists at once are taken one a turn: calls go on in between
 
     def _take(self, update: Update, now: float) -> None:
         match update:
-            case Push():
-                self._pushed(update, now)
             case Statement(service=name) if self._speaks():
                 if known := self._serving(name):
                     self._emit(known.cluster.hear(update, now))
@@ -91,13 +92,12 @@ class Feed:
                 if known := self._serving(name):
                     self._emit(known.cluster.malformed(now))
 
-    def _pushed(self, push: Push, now: float) -> None:
+    async def _pushed(self, push: Push) -> None:
+        """All of it, before anything else that the source says: nothing overtakes a list."""
         service = self._serving(push.service)
         if service is None:
             return
-        events = service.cluster.apply(push, now)
-        self._emit(events)
-        if any(isinstance(event, SnapshotApplied) for event in events):
+        if await put_in_force(push, service.cluster, emit=self._emit, now=self._now):
             self._keep(service)
 
     def _speaks(self) -> bool:
@@ -109,6 +109,19 @@ class Feed:
 
     def _fed(self) -> list[Service]:
         return [service for name, service in self._services.items() if name in self.names]
+
+
+async def put_in_force(
+    push: Push, cluster: Cluster, *, emit: Callable[[Sequence[Event]], None], now: Callable[[], float]
+) -> bool:
+    """Has the cluster take a list, a slice a turn of the loop; whether the list in force may be another one now."""
+    events = cluster.take(push, now())
+    emit(events)
+    changed = cluster.behind or any(isinstance(event, SnapshotApplied) for event in events)
+    while cluster.behind:
+        await asyncio.sleep(0)
+        emit(cluster.go_on(now()))
+    return changed
 
 
 def _enquiry(cluster: Cluster) -> Enquiry:

@@ -5,14 +5,16 @@ the old one goes when the new one is connected; until then the old lists are the
 are numbered through the whole process, so what the old one still says never overrides the new one.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from sidecar.app.feed import Feed
+from sidecar.app.feed import Feed, put_in_force
 from sidecar.app.keeper import Keeper
 from sidecar.app.services import Service
 from sidecar.clock import Rng
 from sidecar.cluster.events import Event
+from sidecar.cluster.instance import Push
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.last_good import Ignored, LastGood
@@ -63,20 +65,19 @@ class Feeds:
         """Wall time of the last change between connected and not; None before the first."""
         return max((feed.since for feed in (self._registry, *self._leaving) if feed and feed.since), default=None)
 
-    def load_last_good(self, options: NacosOptions, discoveries: Mapping[str, Discovery]) -> list[Ignored]:
+    async def load_last_good(self, options: NacosOptions) -> list[Ignored]:
         """Applies what an earlier run left on disk; returns the files that are not believed."""
         if options.snapshot_dir is None:
             return []
         files = self._files(options)
         ignored = []
-        for name, discovery in discoveries.items():
-            match files.load(name, discovery):
+        for service in list(self._services.values()):
+            match files.load(service.name, service.cluster.policy.discovery):
                 case Ignored() as reason:
                     ignored.append(reason)
-                case None:
-                    pass
-                case push:
-                    self._emit(self._services[name].cluster.apply(push, self._now()))
+                case Push() as push:
+                    await put_in_force(push, service.cluster, emit=self._emit, now=self._now)
+            await asyncio.sleep(0)
         return ignored
 
     def follow(self, options: NacosOptions, discoveries: Mapping[str, Discovery]) -> None:

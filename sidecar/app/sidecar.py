@@ -79,11 +79,9 @@ class Sidecar:
         for problem in loaded.problems:
             _log.warning("%s", problem)
         await self._bind(loaded)
-        discoveries = {name: service.cluster.policy.discovery for name, service in self.services.items()}
-        options = nacos_options(loaded.config)
-        for ignored in self.feeds.load_last_good(options, discoveries):
+        for ignored in await self.feeds.load_last_good(nacos_options(loaded.config)):
             _log.warning("last-good list %s is not used: %s", ignored.path, ignored.reason)
-        self.feeds.follow(options, discoveries)
+        self._follow(self.loaded.config)  # which a reload may have replaced meanwhile
         self._heartbeat = Heartbeat(self.loop, on_beat=self.services.due, on_slow_beat=self._slow_beat)
         self.lag.start()
 
@@ -97,10 +95,7 @@ class Sidecar:
                 access.close(0)
             raise
         self.logs.put_in_force(loaded.config, access)
-        self.feeds.follow(
-            nacos_options(loaded.config),
-            {name: service.cluster.policy.discovery for name, service in self.services.items()},
-        )
+        self._follow(loaded.config)
         self.loaded, self.loaded_at = loaded, clock.wall()
 
     def refresh(self) -> None:
@@ -206,6 +201,10 @@ class Sidecar:
             spawn(self._admin.close(), name="close the replaced admin port")
         self._admin, self.admin_bound = server, bound
         self.emit([Listening(name=ADMIN, address=bound)])
+
+    def _follow(self, config: Config) -> None:
+        discoveries = {name: service.cluster.policy.discovery for name, service in self.services.items()}
+        self.feeds.follow(nacos_options(config), discoveries)
 
     def _slow_beat(self, now: float) -> None:
         self.services.let_go()

@@ -150,8 +150,7 @@ async def test_start_from_disk_is_marked_and_bad_files_are_named(tmp_path: Path)
     await files.save("orders", Discovery(service="orders"), [Instance("127.0.0.1", 7001)])
     files.path("stock").write_text("{")
     play = Play(_policy("orders"), _policy("stock"))
-    discoveries = {name: one.cluster.policy.discovery for name, one in play.services.items()}
-    (ignored,) = play.feeds.load_last_good(NacosOptions(snapshot_dir=tmp_path), discoveries)
+    (ignored,) = await play.feeds.load_last_good(NacosOptions(snapshot_dir=tmp_path))
     assert (ignored.path, ignored.reason) == (files.path("stock"), "damaged")
     cluster = play.services["orders"].cluster
     assert cluster.has_list
@@ -167,7 +166,7 @@ async def test_defect_06_a_list_from_disk_is_subscribed_all_the_same_and_does_no
         registry.register("orders", "127.0.0.1", 7001)
         play = Play(_policy("orders"))
         options = NacosOptions(server_addresses=(registry.address,), snapshot_dir=tmp_path)
-        play.feeds.load_last_good(options, {"orders": Discovery(service="orders")})
+        await play.feeds.load_last_good(options)
         await play.listed("orders", 7009)
         play.follow(options)
         await play.listed("orders", 7001, 7009)

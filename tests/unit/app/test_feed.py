@@ -1,12 +1,14 @@
 """Claims about what a feed does with what its source says."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Collection, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
 from sidecar.app.feed import Feed
 from sidecar.app.services import Service
+from sidecar.cluster.backlog import SLICE
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push, Statement, View
 from sidecar.cluster.policy import Protection
@@ -82,6 +84,38 @@ async def test_a_list_reaches_its_cluster_and_the_disk() -> None:
     assert "snapshot_applied" in kinds
     assert [one.address for one in play.cluster.in_force()] == ["10.0.0.1:80"]
     assert play.kept == ["orders"]
+    await play.feed.close()
+
+
+def _large(hosts: int, sequence: int, *, weight: float = 1.0) -> Push:
+    instances = tuple(Instance(f"10.1.{i // 250}.{i % 250}", 80, weight=weight) for i in range(hosts))
+    return Push("orders", instances, Origin.NACOS, epoch=1, sequence=sequence)
+
+
+async def test_the_loop_turns_while_a_large_list_comes_into_force() -> None:
+    """At least once for every slice, and no turn tells of more endpoints than a slice has."""
+    play, turns = Play(), [0]
+
+    def turn() -> None:
+        turns.append(len(play.events))
+        play.feed.connected.is_set() or asyncio.get_running_loop().call_soon(turn)
+
+    asyncio.get_running_loop().call_soon(turn)
+    await play.say(_large(10 * SLICE, 1), Connected(1, "127.0.0.1:8848"))
+    told = [late - early for early, late in itertools.pairwise(turns)]
+    assert max(told) <= SLICE + 1  # the last one has the sum, too
+    assert sum(count > 1 for count in told) >= 10
+    assert play.kept == ["orders"]
+    await play.feed.close()
+
+
+async def test_a_newer_list_does_not_overtake_one_on_its_way() -> None:
+    """The first is in force as a whole, and told as such, before the second is looked at."""
+    play = Play()
+    kinds = await play.say(_large(3 * SLICE, 1), _large(2 * SLICE, 2, weight=2.0))
+    assert [kind for kind in kinds if kind in {"push", "snapshot_applied"}] == ["push", "snapshot_applied"] * 2
+    assert {one.weight for one in play.cluster.in_force()} == {2.0}
+    assert len(play.cluster.in_force()) == 2 * SLICE
     await play.feed.close()
 
 
