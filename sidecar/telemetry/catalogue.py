@@ -5,26 +5,18 @@ label whose words are known is exported with all of them from the start, at 0: a
 event hides that event from `rate()`.
 """
 
-import enum
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint, State
 from sidecar.cluster.instance import Origin
-from sidecar.cluster.stats import Histogram, ProcessStats, ServiceStats
+from sidecar.cluster.stats import ProcessStats, ServiceStats
 from sidecar.errors import OUTCOMES
-
-
-class Kind(enum.Enum):
-    """Prometheus types."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
+from sidecar.telemetry.family import Family, Kind
+from sidecar.telemetry.machine import MACHINE
 
 
 class Service:
@@ -65,24 +57,6 @@ class Process:
     facts: Facts
     build: tuple[str, str, str]
     """Version, Python, event loop."""
-
-
-Reading = int | float | Histogram | Mapping[Any, int] | None
-"""A number; one for each word of the label, or each tuple of values of the labels; None: absent."""
-
-Subject = TypeVar("Subject")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Family(Generic[Subject]):
-    """One metric. `labels` leaves out those of the subject; `known` are the words of the only label."""
-
-    name: str
-    kind: Kind
-    help: str
-    read: Callable[[Subject], Reading]
-    labels: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
 
 
 _C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
@@ -401,13 +375,6 @@ UNROUTED: tuple[Family[Process], ...] = (
 )
 """The rest of these families, with `-` for the service."""
 
-FROM_LIBRARY: tuple[tuple[str, str], ...] = (
-    ("process_*", "CPU, memory, file descriptors and start time of the process"),
-    ("python_gc_*", "The garbage collector's work, by generation"),
-    ("python_info", "The interpreter"),
-)
-"""What prometheus-client exports by itself."""
-
 
 def reference() -> str:
     """The catalogue as a page of the documentation."""
@@ -416,7 +383,7 @@ def reference() -> str:
         *(_row(family) for family in PROCESS),
         *(_row(family, "service", "endpoint") for family in PER_ENDPOINT),
         _row(LEFT_OUT),
-        *(f"| `{name}` | | | {meaning} |" for name, meaning in FROM_LIBRARY),
+        *(_row(family) for family in MACHINE),
     ]
     return "\n".join(
         ("# Metrics", "", _INTRODUCTION, "", "| metric | type | labels | meaning |", "|---|---|---|---|", *rows, "")

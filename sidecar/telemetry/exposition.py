@@ -7,13 +7,11 @@ therefore not of one instant; those of one service are.
 
 import asyncio
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import accumulate, chain, islice
 from typing import Any
-
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.exposition import choose_encoder
 
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.stats import Histogram, ProcessStats
@@ -24,16 +22,19 @@ from sidecar.telemetry.catalogue import (
     PROCESS,
     UNROUTED,
     Facts,
-    Family,
-    Kind,
     Process,
-    Reading,
     Service,
 )
+from sidecar.telemetry.family import Family, Kind, Reading
+from sidecar.telemetry.machine import INTERPRETER, USAGE, usage
 
 __all__ = ["Exposition", "Facts"]
 
-_OPENMETRICS = "application/openmetrics-text"
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+_WANTS_OPENMETRICS = re.compile(r"(?:^|,)\s*application/openmetrics-text\s*(?:[;,]|$)", re.IGNORECASE).search
+"""Who knows that format names it; nobody names it to refuse it."""
 
 
 class Exposition:
@@ -42,15 +43,11 @@ class Exposition:
     def __init__(self, process: ProcessStats, *, version: str, loop: str) -> None:
         self._process = process
         self._build = (version, platform.python_version(), loop)
-        self._library = CollectorRegistry()
-        ProcessCollector(registry=self._library)
-        PlatformCollector(registry=self._library)
-        GCCollector(registry=self._library)
 
     async def render(self, accept: str, clusters: Sequence[Cluster], facts: Facts) -> tuple[bytes, str]:
         """The body and its content type, as the `Accept` header asks."""
-        encode_library, content_type = choose_encoder(accept)
-        page = _Page(openmetrics=content_type.startswith(_OPENMETRICS))
+        openmetrics = _WANTS_OPENMETRICS(accept) is not None
+        page = _Page(openmetrics=openmetrics)
         left = facts.max_endpoint_series if facts.per_endpoint else 0
         for cluster in clusters:
             page.add_service(Service(cluster, facts.now))
@@ -60,10 +57,9 @@ class Exposition:
         if facts.per_endpoint:
             known = sum(len(cluster.endpoints) for cluster in clusters)
             page.add(LEFT_OUT, "", max(0, known - facts.max_endpoint_series))
+        page.add_machine()
         await asyncio.sleep(0)
-        library = encode_library(self._library)
-        await asyncio.sleep(0)
-        return page.body(library), content_type
+        return page.body(), _OPENMETRICS if openmetrics else _TEXT
 
 
 class _Page:
@@ -95,6 +91,13 @@ class _Page:
         for family in PROCESS:
             self.add(family, "", family.read(process))
 
+    def add_machine(self) -> None:
+        if (now := usage()) is not None:
+            for family in USAGE:
+                self.add(family, "", family.read(now))
+        for other in INTERPRETER:
+            self.add(other, "", other.read(None))
+
     def add(self, family: Family[Any], labels: str, reading: Reading) -> None:
         """`labels` are those of the subject, as they stand inside the braces."""
         if reading is None:
@@ -103,9 +106,9 @@ class _Page:
             part = self._parts[family.name] = [self._head(family).encode()]
         part.append(_samples(family, labels, reading).encode())
 
-    def body(self, library: bytes) -> bytes:
-        """Ours first: the library's part ends as the format ends."""
-        return b"".join([*chain.from_iterable(self._parts.values()), library])
+    def body(self) -> bytes:
+        end = (b"# EOF\n",) if self._openmetrics else ()
+        return b"".join([*chain.from_iterable(self._parts.values()), *end])
 
     def _head(self, family: Family[Any]) -> str:
         name = family.name

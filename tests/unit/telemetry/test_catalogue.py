@@ -8,7 +8,8 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.stats import Histogram
-from sidecar.telemetry.catalogue import LEFT_OUT, PER_ENDPOINT, PER_SERVICE, PROCESS, Family, Kind, Service, reference
+from sidecar.telemetry.catalogue import LEFT_OUT, PER_ENDPOINT, PER_SERVICE, PROCESS, Service, reference
+from sidecar.telemetry.family import Family, Kind
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 FAMILIES: tuple[Family[Any], ...] = (*PER_SERVICE, *PER_ENDPOINT, LEFT_OUT, *PROCESS)
