@@ -1,11 +1,10 @@
-"""argv to a command; the only place that knows exit codes.
+"""argv to a command, and to an exit code.
 
 Commands import what they need when they run: `wait` and `status` are called by probes and scripts and must start
 fast. Results go to stdout, problems and the event log to stderr.
 """
 
 import argparse
-import enum
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,20 +16,7 @@ from sidecar import __version__
 from sidecar.config.address import Address, listen_address
 from sidecar.config.report import FlagError
 from sidecar.durations import duration
-
-
-class Exit(enum.IntEnum):
-    """What the process says when it ends."""
-
-    OK = 0
-    INTERNAL = 1
-    USAGE = 2
-    FOUND = 3
-    UNAVAILABLE = 69
-    CONFIG = 78
-    INTERRUPTED = 130
-    TERMINATED = 143
-
+from sidecar.exits import Exit
 
 _DESCRIPTION = """\
 Carries an app's outbound calls to providers registered in Nacos, so that restarts of the providers stay
@@ -369,6 +355,9 @@ def _registry(args: argparse.Namespace) -> int:
     try:
         asyncio.run(serve(args.listen.host, args.listen.port, args.port_offset))
     except OSError as error:
-        sys.stderr.write(f"nacos-sidecar registry: cannot bind {args.listen}: {error}\n")
+        reason = error.strerror or str(error)
+        sys.stderr.write(
+            f"nacos-sidecar registry: {reason}; free the port, or choose others (--listen, --port-offset)\n"
+        )
         return Exit.UNAVAILABLE
     return Exit.OK

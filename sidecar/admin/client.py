@@ -12,8 +12,7 @@ from urllib.parse import quote
 
 from sidecar.admin.tables import status_table
 from sidecar.clock import monotonic
-
-OK, USAGE, UNAVAILABLE = 0, 2, 69
+from sidecar.exits import Exit
 
 POLL = 0.2
 """Seconds between two looks at /readyz."""
@@ -25,16 +24,22 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1", "*": "127.0.
 
 
 def wait(admin: str, *, timeout: float, err: TextIO = sys.stderr) -> int:
-    """Polls /readyz until it answers 200; on time-out says which latches are closed."""
+    """Polls /readyz until it answers 200; on time-out says which latches are closed.
+
+    A look that is cut short because time is up tells nothing about the sidecar: then the one before counts.
+    """
     deadline = monotonic() + timeout
+    why = ""
     while True:
         left = deadline - monotonic()
         status, body = _look(admin, "/readyz?verbose&format=json", patience=max(POLL, min(left, _PATIENCE)))
         if status == 200:
-            return OK
+            return Exit.OK
+        if status or not why or monotonic() < deadline:
+            why = _why_not_ready(admin, status, body)
         if deadline - monotonic() <= POLL:
-            err.write(f"not ready after {timeout:g}s: {_why_not_ready(admin, status, body)}\n")
-            return UNAVAILABLE
+            err.write(f"not ready after {timeout:g}s: {why}\n")
+            return Exit.UNAVAILABLE
         time.sleep(POLL)
 
 
@@ -51,13 +56,13 @@ def status(
     code, body = _look(admin, f"/clusters?format=json{only}", patience=_PATIENCE)
     if code != 200:
         err.write(f"{admin}: {body or 'no answer'}\n")
-        return UNAVAILABLE
+        return Exit.UNAVAILABLE
     document = json.loads(body)
     if service is not None and not document["clusters"]:
         err.write(f"no service {service!r}\n")
-        return USAGE
+        return Exit.USAGE
     out.write(body if format == "json" else status_table(document))
-    return OK
+    return Exit.OK
 
 
 def target(admin: str) -> tuple[str, int]:

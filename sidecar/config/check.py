@@ -3,17 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from sidecar.config.effective import effective_yaml
 from sidecar.config.loading import load
 from sidecar.config.report import ConfigError, Problem, as_json, as_text
 from sidecar.config.schema import schema_text
+from sidecar.exits import Exit
 
 __all__ = ["Verdict", "check", "schema_text"]
-
-OK: Final = 0
-INVALID: Final = 78
 
 
 class Verdict(NamedTuple):
@@ -47,13 +45,13 @@ def check(
     lines = "".join(f"{problem}\n" for problem in loaded.problems)
     done = f"{loaded.path}: ok: {len(loaded.config.services)} services, {len(loaded.problems)} warnings\n"
     if print_effective:
-        return Verdict(effective_yaml(loaded.config), lines + done, OK)
+        return Verdict(effective_yaml(loaded.config), lines + done, Exit.OK)
     if format == "json":
-        return Verdict(as_json(loaded.problems, ok=True), "", OK)
-    return Verdict(done, lines, OK)
+        return Verdict(as_json(loaded.problems, ok=True), "", Exit.OK)
+    return Verdict(done, lines, Exit.OK)
 
 
 def _refusal(problems: Sequence[Problem], form: Literal["text", "json"]) -> Verdict:
     if form == "json":
-        return Verdict(as_json(problems, ok=False), "", INVALID)
-    return Verdict("", as_text(problems), INVALID)
+        return Verdict(as_json(problems, ok=False), "", Exit.CONFIG)
+    return Verdict("", as_text(problems), Exit.CONFIG)

@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from aiohttp import web
 
 from sidecar.discovery.absent import absent
+from sidecar.exits import Exit
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is loaded: it tells of every closed connection otherwise
 
@@ -35,8 +36,6 @@ with absent(), warnings.catch_warnings(action="ignore"):  # of things deprecated
         RegisterInstanceParam,
     )
     from v2.nacos.common.nacos_exception import NacosException
-
-_OK, _UNAVAILABLE = 0, 69
 
 _GROUP = "DEFAULT_GROUP"
 
@@ -63,12 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _unavailable(f"cannot listen on 127.0.0.1:{args.port}: {error.strerror}")
         except NacosException as error:
             return _unavailable(f"cannot register at {args.registry}: {error}")
-    return _OK
+    return Exit.OK
 
 
 def _unavailable(reason: str) -> int:
     sys.stderr.write(f"{reason}\n")
-    return _UNAVAILABLE
+    return Exit.UNAVAILABLE
 
 
 async def _serve(args: argparse.Namespace, ids: TextIO, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Two listening sockets a fixed distance apart: HTTP, and gRPC above it."""
 
+import os
 import secrets
 import socket
 
@@ -28,12 +29,17 @@ def _bound(host: str, *ports: int) -> tuple[socket.socket, socket.socket]:
     """Listening TCP sockets on two ports; none is left open when one is taken."""
     if max(ports) > 65_535:
         raise OSError(f"port {max(ports)} does not exist")
-    opened: list[socket.socket] = []
+    http = _listening(host, ports[0])
     try:
-        opened.extend(socket.create_server((host, port), backlog=1024) for port in ports)
+        return http, _listening(host, ports[1])
     except OSError:
-        for sock in opened:
-            sock.close()
+        http.close()
         raise
-    http, grpc = opened
-    return http, grpc
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=1024)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno, f"cannot bind {host}:{port}: {reason}") from error

@@ -10,9 +10,10 @@ import pytest
 
 from sidecar import __version__
 from sidecar.app.process import Ending
-from sidecar.cli import Exit, main
+from sidecar.cli import main
 from sidecar.config.report import FlagError
 from sidecar.demo.story import Options
+from sidecar.exits import Exit
 
 COMMANDS = ("run", "check", "schema", "wait", "status", "demo", "registry")
 
@@ -329,14 +330,14 @@ class TestRegistry:
         assert served == [("127.0.0.1", 8848, 1000), ("0.0.0.0", 80, 10)]
 
     def test_a_taken_port_is_69(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        """What the system says is passed on."""
+        """What went wrong is passed on, with a remedy."""
 
         async def serve(*_: object) -> None:
-            raise OSError("port 8848 is taken")
+            raise OSError(98, "port 8848 is taken")
 
         monkeypatch.setattr("sidecar.embedded.serve.serve", serve)
         assert main(["registry"]) == Exit.UNAVAILABLE
-        assert "port 8848 is taken" in capsys.readouterr().err
+        assert "registry: port 8848 is taken; free the port, or choose" in capsys.readouterr().err
 
 
 class TestStart:

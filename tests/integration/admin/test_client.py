@@ -17,6 +17,7 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import ServicePolicy
 from tests.support.admin_backend import ScriptedBackend
+from tests.support.until import PATIENCE
 
 
 class Console:
@@ -54,17 +55,28 @@ async def test_wait_ends_when_the_last_latch_opens(console: Console) -> None:
     """It polls, and a wildcard address means this host."""
     console.backend.closed = ["service/orders"]
     asyncio.get_running_loop().call_later(0.3, console.backend.closed.clear)
-    assert await console.wait(10.0) == 0
+    assert await console.wait(PATIENCE) == 0
     assert console.err.getvalue() == ""
 
 
 async def test_wait_names_the_closed_latches_when_time_is_up(console: Console) -> None:
     """Exit code 69 and the reason on stderr."""
     console.backend.closed = ["service/orders", "service/stock"]
-    assert await console.wait(0.3) == 69
+    assert await console.wait(2.0) == 69
     assert console.err.getvalue() == (
-        "not ready after 0.3s: service/orders (no instance list yet), service/stock (no instance list yet)\n"
+        "not ready after 2s: service/orders (no instance list yet), service/stock (no instance list yet)\n"
     )
+
+
+async def test_a_look_that_time_cuts_short_says_nothing(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the sidecar said before counts: it was not ready, whereas "timed out" would be about ourselves."""
+    latches = '{"latches": [{"name": "service/orders", "open": false, "why": "no instance list yet"}]}'
+    looks = iter([(503, latches), (0, "timed out")])
+    times = iter([0.0, 0.0, 0.1, 0.1, 1.1, 1.1])  # of the first look, then of one that ends at the deadline
+    monkeypatch.setattr(client, "monotonic", lambda: next(times))
+    monkeypatch.setattr(client, "_look", lambda *_, **__: next(looks))
+    assert await console.wait(1.0) == 69
+    assert console.err.getvalue() == "not ready after 1s: service/orders (no instance list yet)\n"
 
 
 async def test_wait_says_when_nobody_answers(console: Console) -> None:
