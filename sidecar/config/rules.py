@@ -71,6 +71,41 @@ def every_service_has_a_way_in(config: Config, _written: Config, _locator: Locat
             yield Finding((*loc, "hosts"), "no way in: name 'hosts', or set 'listen'", related=related)
 
 
+HTTP_ONLY: Final[tuple[tuple[str, ...], ...]] = (
+    ("host_header",),
+    ("limits",),
+    ("via",),
+    ("debug_headers",),
+    ("keepalive",),
+    ("timeouts", "request_head"),
+    ("timeouts", "response"),
+    ("outlier_detection", "consecutive_5xx"),
+    ("outlier_detection", "leaving_signals"),
+    ("outlier_detection", "leaving_header"),
+    ("outlier_detection", "stall_after"),
+    ("retry", "num_retries"),
+    ("retry", "non_idempotent"),
+    ("retry", "on_ambiguous"),
+    ("retry", "budget"),
+    ("retry", "per_try_timeout"),
+    ("retry", "replay_buffer"),
+)
+"""Keys that mean nothing where no requests are seen."""
+
+
+def tcp_knows_no_requests(config: Config, written: Config, _locator: Locator) -> Iterator[Finding]:
+    """A default that means nothing to a tcp service is ignored there; written on the service itself it is a mistake."""
+    for index, (service, own) in enumerate(zip(config.services, written.services, strict=True)):
+        if service.protocol is not Protocol.TCP:
+            continue
+        if own.hosts:
+            message = "a tcp service has no hosts, only its listener: remove them"
+            yield Finding(("services", index, "hosts"), message)
+        for path in HTTP_ONLY:
+            if _is_written(own, path):
+                yield Finding(("services", index, *path), "means nothing to a tcp service: remove it")
+
+
 def static_stands_alone(_config: Config, written: Config, _locator: Locator) -> Iterator[Finding]:
     """A fixed list has no group, no clusters, no registry name."""
     for index, service in enumerate(written.services):
@@ -159,6 +194,7 @@ RULES: Final[tuple[Rule, ...]] = (
     one_name_one_service,
     one_host_one_service,
     every_service_has_a_way_in,
+    tcp_knows_no_requests,
     static_stands_alone,
     one_source_a_secret,
     shorter_fits_into_longer,
@@ -166,6 +202,12 @@ RULES: Final[tuple[Rule, ...]] = (
     secrets_stand_elsewhere,
     credentials_are_whole,
 )
+
+
+def _is_written(section: Section, path: tuple[str, ...]) -> bool:
+    for key in path[:-1]:
+        section = getattr(section, key)
+    return path[-1] in section.model_fields_set
 
 
 def _listeners(config: Config) -> Iterator[tuple[Loc, Address]]:

@@ -14,7 +14,7 @@ from sidecar.config.section import Section, shapes, shown
 from sidecar.config.service import Service
 
 _TOP: Final = ("unmatched", "address_memory", "transparent", "facade")
-_SERVICE: Final = ("protocol", "tls")
+_SERVICE: Final = ("tls",)
 
 NOT_BUILT: Final[Mapping[type[Section], tuple[str, ...]]] = MappingProxyType({Config: _TOP, Service: _SERVICE})
 """By section, the keys that must stay at their default."""

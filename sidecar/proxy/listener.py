@@ -4,14 +4,16 @@ Accepting is done here and not by the loop's server, because running out of desc
 server would drop the waiting connections, the other's log an error a second.
 """
 
+import asyncio
 import errno
 import socket
 
-from sidecar.cluster.policy import ServicePolicy
+from sidecar.cluster.policy import Protocol, ServicePolicy
 from sidecar.proxy.connect import tune
 from sidecar.proxy.http1.downstream import AppConnection
 from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.tcp.relay import Relay
 from sidecar.proxy.upstream import Upstream
 from sidecar.tasks import spawn
 
@@ -123,9 +125,15 @@ class Listener:
     async def _meet(self, sock: socket.socket) -> None:
         try:
             tune(sock)
-            await self._runtime.loop.connect_accepted_socket(lambda: AppConnection(self._runtime, self, sock), sock)
+            await self._runtime.loop.connect_accepted_socket(lambda: self._greet(sock), sock)
         except OSError:
             sock.close()
+
+    def _greet(self, sock: socket.socket) -> asyncio.Protocol:
+        service = self.entrance.service
+        if service is not None and service.policy.protocol is Protocol.TCP:
+            return Relay(self._runtime, service, sock).app
+        return AppConnection(self._runtime, self, sock)
 
     def _pause(self, sock: socket.socket) -> None:
         loop = self._runtime.loop

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint, State
@@ -11,6 +11,7 @@ from sidecar.cluster.events import Event
 from sidecar.cluster.policy import HostHeader, NonIdempotent, RetryOn, ServicePolicy
 from sidecar.cluster.retry import RetryBudget
 from sidecar.proxy import connect
+from sidecar.proxy.connect import ProtocolT
 from sidecar.proxy.http1.pool import TRUSTED, Pool
 from sidecar.proxy.http1.request import RequestHead
 from sidecar.proxy.http1.upstream import InstanceConnection
@@ -99,10 +100,18 @@ class Upstream:
         def factory(sock: socket.socket) -> InstanceConnection:
             return InstanceConnection(self, endpoint, sock)
 
-        connection = await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
-        self._dialling.discard(asyncio.current_task())
+        connection = await self.connect(endpoint, factory)
         connection.count()
         return connection
+
+    async def connect(self, endpoint: Endpoint, factory: Callable[[socket.socket], ProtocolT]) -> ProtocolT:
+        """A dial that takes a place among the service's connections while it lasts; raises connect.DialError."""
+        task = asyncio.current_task()
+        self._dialling.add(task)
+        try:
+            return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
+        finally:
+            self._dialling.discard(task)
 
     def count_dial(self, task: "asyncio.Task[None]") -> None:
         """Takes a place for the connection of a task that is about to call `dial`, however that ends.

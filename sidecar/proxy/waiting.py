@@ -38,9 +38,9 @@ class WaitingRoom:
         self._held[waiter] = None
         return True
 
-    def leave(self, waiter: Waiter) -> None:
-        """The waiter's time is over, or its app has gone."""
-        self._held.pop(waiter, None)
+    def leave(self, waiter: Waiter) -> bool:
+        """The waiter's time is over, or its app has gone; False when it had been released already."""
+        return self._held.pop(waiter, self) is None
 
     def release(self, now: float, while_: Callable[[], bool]) -> int:
         """Lets go of those who are held now, in order, as long as `while_()`; how many.

@@ -113,6 +113,14 @@ PER_SERVICE: tuple[Family[Service], ...] = (
     ),
     Family("sidecar_requests_total", _C, _REQUESTS, lambda s: s.stats.requests, ("code", "flags")),
     Family(
+        "sidecar_tcp_connections_total",
+        _C,
+        "Finished tcp connections",
+        lambda s: s.stats.tcp_connections,
+        ("flags",),
+        ("-",),
+    ),
+    Family(
         "sidecar_request_duration_seconds",
         _H,
         "From the complete request head to the last byte of the answer",

@@ -7,7 +7,13 @@ import pytest
 from sidecar.config.locate import Locator
 from sidecar.config.merge import in_force
 from sidecar.config.model import Config
-from sidecar.config.rules import credentials_are_whole, files_are_readable, one_source_a_secret, secrets_stand_elsewhere
+from sidecar.config.rules import (
+    HTTP_ONLY,
+    credentials_are_whole,
+    files_are_readable,
+    one_source_a_secret,
+    secrets_stand_elsewhere,
+)
 from sidecar.config.source import parse
 from tests.support.configs import MINIMAL, loaded, refusal, service
 
@@ -124,8 +130,36 @@ def test_a_pair_split_between_defaults_and_service_is_judged_merged(tmp_path: Pa
 
 
 def test_a_tcp_service_without_a_listener_has_no_way_in(tmp_path: Path) -> None:
-    """Reported beside what this version says of tcp."""
-    assert "services[0].protocol" in refusal(tmp_path, service("protocol: tcp"))[0]
+    """The shared one routes by Host, and there is none."""
+    (found,) = refusal(tmp_path, service("protocol: tcp"))
+    assert found.endswith("services[0].protocol: a tcp service needs a listener of its own: set 'listen'")
+
+
+TCP = "protocol: tcp\nlisten: 127.0.0.1:1\n"
+
+
+@pytest.mark.parametrize("path", HTTP_ONLY, ids=".".join)
+def test_what_only_requests_have_is_refused_of_a_tcp_service(tmp_path: Path, path: tuple[str, ...]) -> None:
+    """On the service itself; among the defaults it is ignored."""
+    key = path[-1]
+    value = {"budget": "{percent: 1}", "limits": "{max_headers: 9}", "keepalive": "{idle_timeout: 1s}"}.get(key)
+    value = value or {"non_idempotent": "never", "on_ambiguous": "close", "replay_buffer": "1KiB"}.get(key)
+    value = value or {"leaving_signals": "true", "via": "true", "debug_headers": "true"}.get(key)
+    value = value or {"request_head": "1s", "response": "1s", "per_try_timeout": "1s", "stall_after": "1s"}.get(
+        key, "1"
+    )
+    value = "x" if key in {"host_header", "leaving_header"} else value
+    body = f"{key}: {value}" if len(path) == 1 else f"{path[0]}: {{{key}: {value}}}"
+    (found,) = refusal(tmp_path, service(TCP + body))
+    assert found.endswith(f"services[0].{'.'.join(path)}: means nothing to a tcp service: remove it")
+    defaults = f"defaults: {{{body}}}\n"
+    assert refusal(tmp_path, service(TCP.strip()) + defaults) == []
+
+
+def test_a_tcp_service_has_no_hosts(tmp_path: Path) -> None:
+    """None, or an empty list that says so."""
+    assert "services[0].hosts: a tcp service has no hosts" in refusal(tmp_path, service(TCP + "hosts: [a]"))[0]
+    assert refusal(tmp_path, service(TCP + "hosts: []")) == []
 
 
 def test_only_the_admin_port_may_leave_loopback_unremarked(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_key_at_the_top_that_is_not_built_is_refused(tmp_path: Path, line: str
     assert f": not supported in {__version__}: leave it at " in found
 
 
-@pytest.mark.parametrize("line", ["protocol: tcp", "tls: {}"])
+@pytest.mark.parametrize("line", ["tls: {}"])
 def test_a_key_of_a_service_that_is_not_built_is_refused_wherever_it_stands(tmp_path: Path, line: str) -> None:
     """On the service, and among the defaults."""
     assert f"not supported in {__version__}" in refusal(tmp_path, service(line))[0]

@@ -1,0 +1,151 @@
+"""One connection of an app to a service of another protocol than HTTP, from accept to its end.
+
+    accepted ─▶ reaching (a task: choose, dial, wait) ─▶ relaying (callbacks only) ─▶ finished, lost, idle or cut
+
+What the app sends meanwhile is kept up to a bound. A failed dial is free to be made again elsewhere, since no byte
+has been sent; once an instance is connected nothing is repeated, for nobody knows what it did.
+"""
+
+import socket
+from typing import TYPE_CHECKING
+
+from sidecar.errors import FAILURES, Failure
+from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.tcp import ending
+from sidecar.proxy.tcp.ends import AppEnd, End, InstanceEnd
+from sidecar.proxy.tcp.reaching import Journey, reach
+from sidecar.proxy.wheel import Timer
+from sidecar.tasks import spawn
+
+if TYPE_CHECKING:
+    from sidecar.proxy.upstream import Upstream
+
+STUCK_TIME = 5.0
+"""Seconds in which a peer takes none of the last bytes for it: then it is reset, or it would stay for ever."""
+
+_APP_LEFT, _RESET, _IDLE = FAILURES["app_left"], FAILURES["reset"], FAILURES["response_timeout"]
+
+
+class Relay:
+    """Both ends and what is known of them; it ends exactly once."""
+
+    __slots__ = (
+        "_now",
+        "_timer",
+        "_unwritten",
+        "app",
+        "instance",
+        "journey",
+        "last_byte",
+        "over",
+        "runtime",
+        "started",
+        "upstream",
+    )
+
+    def __init__(self, runtime: Runtime, upstream: "Upstream", sock: socket.socket) -> None:
+        self.runtime = runtime
+        self.upstream = upstream
+        self.app = AppEnd(self, sock)
+        self.instance: InstanceEnd | None = None
+        self.journey = Journey(upstream.policy.wait_for_instance.timeout)
+        self._now = runtime.now
+        self.started = self.last_byte = runtime.now()
+        self.over = False
+        """It is told and counted; what is left is to write the last bytes."""
+        self._timer = Timer(self._expired)
+        self._unwritten = 0
+
+    def __repr__(self) -> str:
+        return f"<Relay {self.upstream.cluster.name} {self.app!r} {self.instance!r}>"
+
+    def accepted(self) -> None:
+        """The app is connected. An instance is dialled at once: the server may be the one to speak first."""
+        stats = self.upstream.stats
+        self.runtime.connections.add(self.app)
+        stats.app_connections += 1
+        at_instances = stats.requests_in_flight - stats.waiting
+        stats.requests_in_flight += 1
+        if at_instances >= self.upstream.max_requests:
+            self.end(FAILURES["too_many_requests"])
+        else:
+            self.journey.task = spawn(self._reach(), name="reach an instance")
+
+    def joined(self, instance: InstanceEnd, now: float) -> None:
+        """An instance is connected: bytes flow from now on."""
+        self.instance, self.last_byte = instance, now
+        self._arm()
+        instance.join(self.app)
+        self.app.join(instance)
+        if self.app.ended and instance.ended:
+            self.end(None)
+
+    def moved(self) -> None:
+        """A byte or an end came from somewhere."""
+        self.last_byte = self._now()
+
+    def lost(self, side: End, error: Exception | None) -> None:
+        """A connection is closed: by its peer with RST or, where an error is missing, as a whole."""
+        if side is self.app:
+            self.runtime.connections.discard(self.app)
+            self.upstream.stats.app_connections -= 1
+            self.end(_APP_LEFT)
+        elif side is self.instance:
+            self.end(_RESET if error is not None else None)
+        if self.app.gone and (self.instance is None or self.instance.gone):
+            self._timer.cancel()
+
+    def end(self, failure: Failure | None) -> None:
+        """Told and counted once. Without a failure both ends get FIN after their last bytes, else RST."""
+        if self.over:
+            return
+        self.over = True
+        if self.journey.task is not None:
+            self.journey.task.cancel()
+        ending.end(self, failure, self._now())
+        for side in self._sides():
+            if failure is None:
+                side.finish()
+            else:
+                side.abort()
+        self._watch_last_bytes()
+
+    async def _reach(self) -> None:
+        failure = await reach(self)
+        self.journey.task = None
+        if failure is not None:
+            self.end(failure)
+
+    def _arm(self) -> None:
+        idle = self.upstream.policy.timeouts.idle
+        if idle is not None:
+            self.runtime.wheel.arm(self._timer, self.last_byte + idle)
+
+    def _expired(self, now: float) -> None:
+        idle = self.upstream.policy.timeouts.idle
+        if self.over:
+            self._look_at_last_bytes()
+        elif idle is not None and now - self.last_byte >= idle:
+            self.end(_IDLE)
+        else:
+            self._arm()
+
+    def _watch_last_bytes(self) -> None:
+        self._unwritten = self._left()
+        if self._unwritten:
+            self.runtime.wheel.arm(self._timer, self._now() + STUCK_TIME)
+        else:
+            self._timer.cancel()
+
+    def _look_at_last_bytes(self) -> None:
+        if self._left() < self._unwritten:
+            self._watch_last_bytes()
+            return
+        for side in self._sides():
+            side.abort()
+
+    def _left(self) -> int:
+        return sum(side.unwritten for side in self._sides())
+
+    def _sides(self) -> tuple[End, ...]:
+        return (self.app,) if self.instance is None else (self.app, self.instance)

@@ -1,0 +1,175 @@
+"""Bytes and ends, as they go from one connection to the other."""
+
+import asyncio
+
+import pytest
+
+from sidecar.proxy.tcp.ends import HIGH_WATER
+from tests.integration.proxy.tcp.conftest import echo
+from tests.support.scripted_peer import ScriptedPeer, Talk
+from tests.support.stack import MakeStack
+from tests.support.until import settled
+
+
+@pytest.mark.parametrize("size", [1, 100_000, 5_000_000])
+async def test_bytes_arrive_as_they_were_sent(tcp: MakeStack, size: int) -> None:
+    """Both ways, in order, none lost and none added, whatever the size."""
+    data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    async with ScriptedPeer(echo) as peer:
+        proxy = tcp()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            sending = asyncio.get_running_loop().create_task(app.send(data))
+            assert await app.reader.readexactly(size) == data
+            await sending
+
+
+async def test_a_server_may_speak_first(tcp: MakeStack) -> None:
+    """The instance is dialled before the app has said a word."""
+
+    async def greet(talk: Talk) -> None:
+        await talk.send(b"220 ready\r\n")
+        await talk.until_closed()
+
+    async with ScriptedPeer(greet) as peer:
+        proxy = tcp()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            assert await app.reader.readline() == b"220 ready\r\n"
+
+
+async def test_fin_of_the_app_is_passed_on_and_the_answer_still_comes(tcp: MakeStack) -> None:
+    """Half-close: "that was all, now answer"."""
+
+    async def count(talk: Talk) -> None:
+        asked = await talk.reader.read()
+        await talk.send(b"%d bytes" % len(asked))
+
+    async with ScriptedPeer(count) as peer:
+        proxy = tcp()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await app.send(b"x" * 1000)
+            app.half_close()
+            assert await app.reader.read() == b"1000 bytes"
+        await settled(lambda: proxy.codes == [(0, "-")])
+
+
+async def test_fin_of_the_instance_is_passed_on_and_the_app_may_go_on(tcp: MakeStack) -> None:
+    """The other half."""
+    heard: list[bytes] = []
+
+    async def bye(talk: Talk) -> None:
+        await talk.send(b"bye")
+        talk.half_close()
+        heard.append(await talk.reader.read())
+
+    async with ScriptedPeer(bye) as peer:
+        proxy = tcp()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            assert await app.reader.read() == b"bye"
+            await app.send(b"still here")
+            app.half_close()
+            await settled(lambda: heard == [b"still here"])
+        await settled(lambda: proxy.codes == [(0, "-")])
+
+
+async def test_an_instance_that_resets_resets_the_app(tcp: MakeStack) -> None:
+    """A cut must not look like an end."""
+
+    async def break_off(talk: Talk) -> None:
+        await talk.send(b"par")
+        await talk.reader.readexactly(1)
+        talk.reset()
+
+    async with ScriptedPeer(break_off) as peer:
+        proxy = tcp()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            assert await app.reader.readexactly(3) == b"par"
+            await app.send(b"!")
+            with pytest.raises(ConnectionResetError):
+                await app.reader.read()
+        assert proxy.codes == [(0, "UR")]
+
+
+async def test_an_app_that_resets_resets_the_instance(tcp: MakeStack) -> None:
+    """And the other way round."""
+    seen: list[type[BaseException]] = []
+
+    async def listen(talk: Talk) -> None:
+        await talk.send(b"hello")
+        try:
+            await talk.reader.read()
+        except ConnectionResetError as error:
+            seen.append(type(error))
+
+    async with ScriptedPeer(listen) as peer:
+        proxy = tcp()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await app.reader.readexactly(5)
+            app.reset()
+            await settled(lambda: seen == [ConnectionResetError])
+        assert proxy.codes == [(0, "DC")]
+
+
+@pytest.mark.parametrize("slow", ["instance", "app"])
+async def test_a_side_that_does_not_read_stops_the_other(tcp: MakeStack, slow: str) -> None:
+    """What is kept for it stays within the bound, and all of it arrives once it reads."""
+    size = 64 * 1024 * 1024
+    reads = asyncio.Event()
+    arrived: list[int] = []
+
+    async def instance(talk: Talk) -> None:
+        if slow == "app":
+            await talk.send(b"x" * size)
+            return
+        await reads.wait()
+        arrived.append(len(await talk.reader.read()))
+
+    async with ScriptedPeer(instance) as peer:
+        proxy = tcp()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            relay = None
+            sending = asyncio.get_running_loop().create_task(_send_all(app, size)) if slow == "instance" else None
+            await settled(lambda: len(proxy.runtime.connections) == 1)
+            relay = next(iter(proxy.runtime.connections)).relay  # type: ignore[attr-defined]
+            await settled(lambda: relay.instance is not None)
+            giver, taker = (relay.app, relay.instance) if slow == "instance" else (relay.instance, relay.app)
+            if slow == "app":
+                app.reader._limit = 1  # type: ignore[attr-defined]
+            await settled(lambda: giver._paused)
+            assert taker.unwritten < HIGH_WATER + 1024 * 1024
+            assert giver.received < size
+            reads.set()
+            if sending is not None:
+                await sending
+                await settled(lambda: arrived == [size])
+            else:
+                assert len(await app.reader.readexactly(size)) == size
+
+
+async def _send_all(app: Talk, size: int) -> None:
+    await app.send(*[b"x" * 65536] * (size // 65536))
+    app.half_close()
+
+
+async def test_a_reader_that_pauses_for_long_is_no_black_hole(tcp: MakeStack) -> None:
+    """After some bytes the kernel's limit on unacknowledged ones is lifted: a full window is no dead machine."""
+    import socket  # noqa: PLC0415 - the option is this test's alone
+
+    async with ScriptedPeer(echo) as peer:
+        proxy = tcp()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await app.send(b"x")
+            assert await app.reader.readexactly(1) == b"x"
+            relay = next(iter(proxy.runtime.connections)).relay  # type: ignore[attr-defined]
+            sock = relay.instance._sock
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) > 0
+            await app.send(b"x" * 65536)
+            assert len(await app.reader.readexactly(65536)) == 65536
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
