@@ -6,7 +6,8 @@ A failed dial is a promise: nothing was sent, so any request may go elsewhere.
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from sidecar.errors import FAILURES, Failure
@@ -56,19 +57,40 @@ async def dial(host: str, port: int, within: float, factory: Callable[[socket.so
 
     The factory gets the very socket that the transport uses: peeking and TCP_INFO need no second descriptor.
     """
-    loop = asyncio.get_running_loop()
+    sock = await _connected(host, port, within)
+    with _given_up_on_failure(sock):
+        tune(sock)
+        set_black_hole_limit(sock, BLACK_HOLE_MS)
+        _, protocol = await asyncio.get_running_loop().create_connection(lambda: factory(sock), sock=sock)
+    return protocol
+
+
+async def probe(host: str, port: int, within: float) -> Failure | None:
+    """Connects and hangs up; None when somebody listens. The connection is closed when this returns."""
     try:
-        # A socket of its own, not create_connection(host): neither loop's transport gives out one that can peek.
+        (await _connected(host, port, within)).close()
+    except DialError as error:
+        return error.failure
+    return None
+
+
+async def _connected(host: str, port: int, within: float) -> socket.socket:
+    """A socket of its own, not create_connection(host): neither loop's transport gives out one that can peek."""
+    try:
         sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
         raise DialError(failure_of(error)) from error
-    try:
+    with _given_up_on_failure(sock):
         sock.setblocking(False)
         async with asyncio.timeout(within):
-            await loop.sock_connect(sock, (host, port))
-        tune(sock)
-        set_black_hole_limit(sock, BLACK_HOLE_MS)
-        _, protocol = await loop.create_connection(lambda: factory(sock), sock=sock)
+            await asyncio.get_running_loop().sock_connect(sock, (host, port))
+    return sock
+
+
+@contextmanager
+def _given_up_on_failure(sock: socket.socket) -> Iterator[None]:
+    try:
+        yield
     except (OSError, UnicodeError) as error:
         # UnicodeError: a host that no resolver is asked for, such as one with an empty label.
         sock.close()
@@ -76,30 +98,6 @@ async def dial(host: str, port: int, within: float, factory: Callable[[socket.so
     except BaseException:
         sock.close()
         raise
-    return protocol
-
-
-async def probe(host: str, port: int, within: float) -> Failure | None:
-    """Connects and hangs up; None when somebody listens."""
-    try:
-        protocol = await dial(host, port, within, _Probe)
-    except DialError as error:
-        return error.failure
-    protocol.hang_up()
-    return None
-
-
-class _Probe(asyncio.Protocol):
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._transport: asyncio.BaseTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-
-    def hang_up(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
 
 
 def tune(sock: socket.socket) -> None:

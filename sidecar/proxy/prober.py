@@ -1,17 +1,26 @@
 """Dials endpoints that nobody should meet first with a request: held, quarantined and new ones.
 
-The cluster says whom and when; here is only the I/O: one probe an endpoint at a time, and never so many at once
-that a list of thousands becomes a storm of connects.
+The cluster says whom and when; here is only the I/O: one connection at a time to an address, however many services
+list it and whatever each of them wants it for, and never so many at once that a list of thousands becomes a storm of
+connects. Services that ask for one address at the same time share one answer.
 """
 
 import asyncio
+from typing import NamedTuple
 
 from sidecar.cluster.endpoint import Endpoint
-from sidecar.errors import Failure
+from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.connect import probe
 
 AT_ONCE = 64
 """Probes in flight in the whole process: with 1 s to a timeout still 64 unreachable endpoints a second."""
+
+
+class _Asked(NamedTuple):
+    """A probe that is under way, and how patient it is."""
+
+    answer: asyncio.Future[Failure | None]
+    within: float
 
 
 class Prober:
@@ -21,22 +30,23 @@ class Prober:
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._turn = asyncio.Semaphore(at_once)
-        self._asked: dict[Endpoint, asyncio.Future[Failure | None]] = {}
+        self._asked: dict[str, _Asked] = {}
 
     def __repr__(self) -> str:
         return f"<Prober {len(self._asked)} asked>"
 
     async def probe(self, endpoint: Endpoint, within: float) -> Failure | None:
-        """None when it can be connected within `within` seconds; who asks twice shares one answer."""
-        asked = self._asked.get(endpoint)
-        if asked is not None:
-            return await asyncio.shield(asked)
-        answer = self._asked[endpoint] = asyncio.get_running_loop().create_future()
+        """None when it can be connected within `within` seconds."""
+        while (asked := self._asked.get(endpoint.address)) is not None:
+            failure = await asyncio.shield(asked.answer)
+            if failure is not FAILURES["connect_timeout"] or within <= asked.within:
+                return failure
+        asked = self._asked[endpoint.address] = _Asked(asyncio.get_running_loop().create_future(), within)
         try:
             async with self._turn:
                 failure = await probe(endpoint.host, endpoint.port, within)
-            answer.set_result(failure)
+            asked.answer.set_result(failure)
         finally:
-            del self._asked[endpoint]
-            answer.cancel()
+            del self._asked[endpoint.address]
+            asked.answer.cancel()
         return failure

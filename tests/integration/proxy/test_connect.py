@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +14,25 @@ from tests.support.scripted_peer import ScriptedPeer, full_backlog
 from tests.support.stack import until
 
 
+def descriptors() -> int:
+    """Open ones of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_a_listener_is_connected_and_a_probe_hangs_up() -> None:
     """None is success; the peer sees a connection without a byte."""
     async with ScriptedPeer() as peer:
         assert await connect.probe("127.0.0.1", peer.port, 1.0) is None
         await until(lambda: bool(peer.talks) and peer.talks[0].reader.at_eof())
         assert peer.requests == []
+
+
+async def test_a_probe_is_over_when_its_connection_is_closed() -> None:
+    """So that the next one never meets it: the process has as many descriptors as before."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        before = descriptors()
+        assert await connect.probe("127.0.0.1", listener.getsockname()[1], 1.0) is None
+        assert descriptors() == before
 
 
 async def test_a_closed_port_refuses() -> None:

@@ -1,6 +1,7 @@
-"""Probes: one an endpoint at a time, and never too many at once."""
+"""Probes: one an address at a time, and never too many at once."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,6 +11,7 @@ from sidecar.errors import FAILURES
 from sidecar.proxy.prober import Prober
 from tests.support.ports import free_port
 from tests.support.scripted_peer import ScriptedPeer, full_backlog
+from tests.support.until import until
 
 
 def endpoint(port: int) -> Endpoint:
@@ -25,23 +27,40 @@ async def test_a_probe_tells_who_listens() -> None:
         assert repr(prober) == "<Prober 0 asked>"
 
 
-@pytest.mark.virtual_time
-async def test_who_asks_twice_shares_one_probe() -> None:
-    """The endpoint is dialled once."""
+async def test_services_that_list_one_address_share_one_probe() -> None:
+    """Five ask, one connection is made; who asks afterwards makes the next."""
     async with ScriptedPeer() as peer:
-        prober, one = Prober(), endpoint(peer.port)
-        assert await asyncio.gather(*(prober.probe(one, 1.0) for _ in range(5))) == [None] * 5
-        await asyncio.sleep(0.02)
-        assert len(peer.talks) == 1
+        prober = Prober()
+        for connections in (1, 2):
+            assert await asyncio.gather(*(prober.probe(endpoint(peer.port), 1.0) for _ in range(5))) == [None] * 5
+
+            async def arrived(connections: int = connections) -> bool:
+                return len(peer.talks) >= connections
+
+            await until(arrived, within=10, pause=0.01)
+            assert len(peer.talks) == connections
+
+
+@pytest.mark.virtual_time
+async def test_who_is_more_patient_asks_again() -> None:
+    """A time-out of somebody else's limit is no answer; the next dial begins when that one is over."""
+    with full_backlog() as port:
+        prober = Prober()
+        hasty = asyncio.ensure_future(prober.probe(endpoint(port), 0.05))  # noqa: TID251
+        patient = asyncio.ensure_future(prober.probe(endpoint(port), 0.5))  # noqa: TID251
+        assert await hasty is FAILURES["connect_timeout"]
+        assert not patient.done()
+        assert await patient is FAILURES["connect_timeout"]
 
 
 @pytest.mark.virtual_time
 async def test_probes_wait_for_their_turn() -> None:
     """With one at once, three black holes take three limits."""
     loop = asyncio.get_running_loop()
-    with full_backlog() as port:
+    with ExitStack() as stack:
+        ports = [stack.enter_context(full_backlog()) for _ in range(3)]
         prober, began = Prober(at_once=1), loop.time()
-        answers = await asyncio.gather(*(prober.probe(endpoint(port), 0.1) for _ in range(3)))
+        answers = await asyncio.gather(*(prober.probe(endpoint(port), 0.1) for port in ports))
     assert answers == [FAILURES["connect_timeout"]] * 3
     assert loop.time() - began >= 0.3
 

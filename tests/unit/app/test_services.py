@@ -4,12 +4,16 @@ import asyncio
 import random
 from dataclasses import replace
 
+import pytest
+
+from sidecar.app.heartbeat import Heartbeat
 from sidecar.app.services import Services
 from sidecar.cluster.endpoint import State
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import Discovery, ServicePolicy, WaitForInstance
-from sidecar.errors import FAILURES
+from sidecar.errors import FAILURES, Failure
+from sidecar.proxy import prober
 from sidecar.proxy.runtime import Runtime
 from tests.support.scripted_peer import ScriptedPeer, serving
 from tests.support.until import PATIENCE, until
@@ -22,7 +26,7 @@ class Play:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.runtime = Runtime(emit=self.events.extend)
+        self.runtime = Runtime(emit=self.events.extend, now=asyncio.get_running_loop().time)
         self.services = Services(self.runtime, random.Random(1), self.events.extend)
 
     @property
@@ -119,3 +123,61 @@ async def test_who_waits_under_the_old_configuration_is_still_served() -> None:
     play.services.due(play.now)
     async with asyncio.timeout(PATIENCE):
         await waiter.released_at
+
+
+class _Closed:
+    """A port that takes thirty milliseconds to refuse; who dials it, and when."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.most = 0
+        """Connects that were under way at the same time."""
+        self.began: list[float] = []
+
+    async def probe(self, _host: str, _port: int, _within: float) -> Failure:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        self.began.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.03)
+        self.open -= 1
+        return FAILURES["refused"]
+
+    def busiest(self, seconds: float) -> int:
+        """The most dials in any stretch of so many seconds."""
+        return max(sum(at <= other < at + seconds for other in self.began) for at in self.began)
+
+
+@pytest.mark.virtual_time
+async def test_many_services_that_list_one_instance_dial_it_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quarantined in four, held by order in four, asked for by waiting calls in four: one connect at a time.
+
+    And not more than one a heartbeat, however many ask; before anybody waits not more than the four holds' one a second
+    and the back-off of quarantine make.
+    """
+    closed = _Closed()
+    monkeypatch.setattr(prober, "probe", closed.probe)
+    play, names = Play(), [f"s{number}" for number in range(12)]
+    play.use(*(ServicePolicy(name) for name in names))
+    clusters = [play.services[name].cluster for name in names]
+    for cluster in clusters:
+        cluster.apply(Push(cluster.name, (Instance("127.0.0.1", 7001),), Origin.STATIC), play.now)
+    for cluster in clusters[4:8]:
+        cluster.hold(600.0, play.now)
+        cluster.apply(Push(cluster.name, (), Origin.STATIC), play.now)
+    for cluster in (*clusters[:4], *clusters[8:]):
+        endpoint = cluster.pick(play.now)
+        assert endpoint is not None
+        cluster.report_failure(endpoint, FAILURES["refused"], play.now)
+    heartbeat = Heartbeat(asyncio.get_running_loop(), on_beat=play.services.due, on_slow_beat=lambda _: None)
+    await asyncio.sleep(20)
+    assert closed.busiest(1.0) <= 20
+    calm = [at for at in closed.began if at > play.now - 10]
+    assert 10 <= len(calm) <= 10 * 4 + 8
+    for cluster in clusters[8:]:
+        cluster.waiting = 1
+    await asyncio.sleep(20)
+    heartbeat.stop()
+    assert {state for cluster in clusters for state in cluster.states()} == {State.QUARANTINED}
+    assert len(closed.began) > 20 * 5
+    assert closed.busiest(1.0) <= 20
+    assert closed.most == 1
