@@ -30,7 +30,7 @@ from sidecar.cluster.instance import Instance, Origin, Push, Statement
 from sidecar.cluster.leaving import LEAVING_FOR, signal
 from sidecar.cluster.membership import Membership
 from sidecar.cluster.outlier import GATEWAY_STATUSES, OutlierDetector
-from sidecar.cluster.policy import ServicePolicy
+from sidecar.cluster.policy import Probe, ServicePolicy
 from sidecar.cluster.quarantine import Quarantine, Reach
 from sidecar.cluster.rng import Rng
 from sidecar.cluster.schedule import Schedule
@@ -373,6 +373,8 @@ class Cluster:
 
     def _reached(self, endpoint: Endpoint, proof: Proof, now: float) -> list[Event]:
         """A dial succeeded or an answer came."""
+        if proof is Proof.ANSWER and endpoint.refusing and self.policy.protection.probe is not Probe.NONE:
+            return []  # over a connection from before the refusal: a process that leaves answers, and accepts no more
         if endpoint.hold is not None and endpoint.hold.seen(proof):
             self._choose_anew()
         quarantine, endpoint.quarantine = endpoint.quarantine, None
@@ -380,6 +382,7 @@ class Cluster:
             return []
         endpoint.trial = False
         if quarantine.connected() is Reach.REFUSING:
+            endpoint.forget_farewell()
             return [EndpointRecovered(service=self.name, endpoint=endpoint.address, after_s=now - quarantine.since)]
         if self._has_company(endpoint) and self.policy.load_balancing.slow_start:
             endpoint.ramp_from = now

@@ -196,10 +196,14 @@ class Endpoint:
 
     def forget_announcements(self) -> None:
         """Its process is gone: what that one announced or owed says nothing of the next."""
-        self.leaving_until = -math.inf
-        self.closes = 0
+        self.forget_farewell()
         self.stalled = False
         self.given_up = None
+
+    def forget_farewell(self) -> None:
+        """It accepts again: whoever took leave has gone."""
+        self.leaving_until = -math.inf
+        self.closes = 0
 
     def verdict(self, now: float) -> str | None:
         """Where the registry and we disagree, None where we do not.

@@ -213,6 +213,18 @@ def test_a_probe_that_ends_after_its_endpoint_left_is_harmless(orders: Stage) ->
     assert repr(orders.cluster) == "<Cluster orders: 2 available>"
 
 
+def test_an_answer_on_an_old_connection_does_not_undo_a_refusal(orders: Stage) -> None:
+    """A process that stops accepts no more and answers what it has begun: out until a dial succeeds."""
+    late = orders.cluster.pick(orders.now)
+    assert late is not None
+    letter = letter_of(late.address)
+    orders.call("refused", on=letter)
+    orders.cluster.report_answer(late, 200, orders.now)
+    assert orders.state(letter) is State.QUARANTINED
+    orders.wait(1, alive=letter)
+    assert orders.state(letter) is State.AVAILABLE
+
+
 def test_without_probes_one_request_tries_after_the_back_off() -> None:
     """`probe: none`: nobody is dialled; the first call after the pause tries it, others go elsewhere meanwhile."""
     stage = Stage(protection=Protection(probe=Probe.NONE), rng=random.Random(3))

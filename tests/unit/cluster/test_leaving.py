@@ -102,6 +102,18 @@ def test_a_restart_ends_the_leaving(orders: Stage) -> None:
     assert orders.state("a") is State.AVAILABLE
 
 
+def test_a_farewell_that_is_heard_after_the_refusal_ends_with_the_restart_too(orders: Stage) -> None:
+    """What was in flight when the listener closed is answered later, `Connection: close` on each of the answers."""
+    late = [orders.cluster.pick(orders.now, [orders["b"]]) for _ in range(3)]
+    orders.call("refused", on="a")
+    for endpoint in late:
+        assert endpoint is orders["a"]
+        orders.cluster.report_answer(endpoint, 200, orders.now, closing=True)
+    assert orders.state("a") is State.QUARANTINED
+    orders.wait(1, alive="a")
+    assert orders.state("a") is State.AVAILABLE
+
+
 def test_signals_can_be_switched_off() -> None:
     """With `leaving_signals: false` no answer announces anything."""
     stage = Stage(outlier_detection=OutlierDetection(leaving_signals=False))
