@@ -16,6 +16,7 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint, State
 from sidecar.cluster.events import Event, HoldEnded, PushArrived
 from sidecar.cluster.notation import written
+from sidecar.cluster.verdict import evidence
 
 Document = dict[str, Any]
 
@@ -289,9 +290,17 @@ def _endpoint(cluster: Cluster, endpoint: Endpoint, moment: Moment) -> Document:
         "failures": endpoint.failures,
         "consecutive_failures": endpoint.consecutive_failures,
         "ejections": endpoint.ejections,
-        "verdict": endpoint.verdict(moment.now),
+        "verdict": (verdict := endpoint.verdict(moment.now)),
+        "evidence": _evidence(endpoint, verdict, moment),
         "last_failure": None if failure is None else {"at": moment.at(failure.at), "outcome": failure.reason},
     }
+
+
+def _evidence(endpoint: Endpoint, verdict: str | None, moment: Moment) -> Document | None:
+    found = evidence(endpoint, verdict)
+    if found is None:
+        return None
+    return {"since": moment.at(found.since), "shown_by": found.shown_by, "dials": found.dials}
 
 
 def _until(cluster: Cluster, endpoint: Endpoint, now: float) -> float | None:

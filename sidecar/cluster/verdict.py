@@ -12,9 +12,32 @@ quarantine and of holds do.
 """
 
 import math
+from dataclasses import dataclass
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event, Ghost, Zombie
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on."""
+
+    since: float
+    """Loop time from which the registry and we disagree: the first refusal, or the list that missed it first."""
+    shown_by: str
+    """Why the last dial failed, or what showed that it is there: a reason of `errors.py`, or a word of `Proof`."""
+    dials: int = 0
+    """Planned dials that failed in a row; 0 for a ghost."""
+
+
+def evidence(endpoint: Endpoint, verdict: str | None) -> Evidence | None:
+    """Why `verdict`, which is the endpoint's own; None where there is none."""
+    hold, quarantine = endpoint.hold, endpoint.quarantine
+    if verdict == "ghost" and hold is not None and hold.proof is not None:
+        return Evidence(hold.began, hold.proof.value)
+    if verdict == "zombie" and quarantine is not None:
+        return Evidence(quarantine.since, quarantine.reason, quarantine.failures)
+    return None
 
 
 def news(endpoint: Endpoint, service: str, now: float) -> list[Event]:
@@ -23,14 +46,13 @@ def news(endpoint: Endpoint, service: str, now: float) -> list[Event]:
     if verdict == endpoint.told:
         return []
     endpoint.told = verdict
-    hold, quarantine = endpoint.hold, endpoint.quarantine
-    if verdict == "ghost" and hold is not None and hold.proof is not None:
-        proof, unlisted = hold.proof.value, now - hold.began
-        return [Ghost(service=service, endpoint=endpoint.address, proof=proof, unlisted_s=unlisted)]
-    if verdict == "zombie" and quarantine is not None:
-        reason, refusing, dials = quarantine.reason, now - quarantine.since, quarantine.failures
-        return [Zombie(service=service, endpoint=endpoint.address, reason=reason, refusing_s=refusing, dials=dials)]
-    return []
+    found = evidence(endpoint, verdict)
+    if found is None:
+        return []
+    who, lasted = endpoint.address, now - found.since
+    if verdict == "ghost":
+        return [Ghost(service=service, endpoint=who, proof=found.shown_by, unlisted_s=lasted)]
+    return [Zombie(service=service, endpoint=who, reason=found.shown_by, refusing_s=lasted, dials=found.dials)]
 
 
 def due_at(endpoint: Endpoint) -> float:

@@ -95,6 +95,7 @@ def test_a_service_is_shown_as_the_contract_says(orders: Cluster) -> None:
         "consecutive_failures": 0,
         "ejections": 0,
         "verdict": None,
+        "evidence": None,
         "last_failure": None,
     }
     assert [endpoint["address"] for endpoint in endpoints] == ["10.0.0.1:8080", "10.0.0.1:8081"]
@@ -113,6 +114,31 @@ def test_a_hold_says_why_since_when_and_how_long(orders: Cluster) -> None:
     }
     [first, _] = cluster["endpoints"]
     assert (first["state"], first["listed"], first["until"]) == ("held", False, "2026-01-31T10:10:00.123Z")
+
+
+def test_a_ghost_is_shown_with_since_when_and_by_what(orders: Cluster) -> None:
+    """Missing since ten o'clock, and a probe three seconds later found it there."""
+    _held(orders)
+    (first, _) = orders.probes_due(100.0)
+    orders.probed(first, None, 103.0)
+    [cluster] = _clusters(orders, moment=_moment(104.0))
+    ghost, unproven = cluster["endpoints"]
+    assert ghost["verdict"] == "ghost"
+    assert ghost["evidence"] == {"since": "2026-01-31T10:00:00.123Z", "shown_by": "probe", "dials": 0}
+    assert (unproven["verdict"], unproven["evidence"]) == (None, None)
+
+
+def test_a_zombie_is_shown_with_its_first_refusal_and_how_often_it_was_dialled(orders: Cluster) -> None:
+    """Refused by a call at two seconds past, and by two probes since: ten seconds later that makes a zombie."""
+    endpoint = next(iter(orders.endpoints.values()))
+    for at in (102.0, 105.0, 108.0):
+        orders.probed(endpoint, FAILURES["refused"], at)
+    [cluster] = _clusters(orders, moment=_moment(111.9))
+    assert cluster["endpoints"][0]["verdict"] is None
+    [cluster] = _clusters(orders, moment=_moment(112.0))
+    zombie = cluster["endpoints"][0]
+    assert zombie["verdict"] == "zombie"
+    assert zombie["evidence"] == {"since": "2026-01-31T10:00:02.123Z", "shown_by": "refused", "dials": 3}
 
 
 def test_an_order_to_hold_shows_its_end(orders: Cluster) -> None:
