@@ -29,6 +29,6 @@ def pytest_asyncio_loop_factories(
         return {"asyncio": asyncio.new_event_loop}
     if item.get_closest_marker("virtual_time"):
         return {"virtual": VirtualLoop}
-    if item.get_closest_marker("one_loop"):
+    if item.get_closest_marker("one_loop") or item.get_closest_marker("reproduces"):
         return {"asyncio": asyncio.new_event_loop}
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

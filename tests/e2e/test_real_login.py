@@ -43,6 +43,8 @@ def rotate(server: NacosServer, token: str, password: str) -> None:
     assert server.call("PUT", path, {"username": "nacos", "newPassword": password}, token)[0] == 200
 
 
+@pytest.mark.fact("R-8", "R-9")
+@pytest.mark.scenario("S-24")
 async def test_a_token_expires_and_a_password_is_rotated(
     server: NacosServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

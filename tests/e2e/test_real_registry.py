@@ -39,6 +39,7 @@ async def source(nacos_server: NacosServer, provider: JavaProvider) -> AsyncIter
         yield found
 
 
+@pytest.mark.fact("R-5")
 async def test_providers_come_and_go_with_the_pushes_of_the_server(
     source: WatchedSource, provider: JavaProvider
 ) -> None:
@@ -71,6 +72,7 @@ async def test_without_grpc_lists_are_polled(nacos_server: NacosServer, provider
         assert found.all(Disconnected) == []
 
 
+@pytest.mark.fact("R-1", "R-2")
 async def test_a_restarted_server_is_left_found_and_believed_no_sooner_than_it_speaks(
     source: WatchedSource, nacos_server: NacosServer, provider: JavaProvider
 ) -> None:
