@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.embedded.registry import EmbeddedRegistry
-from tests.integration.app.test_sidecar import answered_by, registered, static
+from tests.integration.app.test_sidecar import PATIENT, answered_by, registered, static
 from tests.support.ports import free_port
 from tests.support.providers import providers
 from tests.support.sidecar_process import SidecarProcess, running
@@ -84,7 +84,7 @@ async def test_drain_and_undrain_move_readiness_only(tmp_path: Path) -> None:
 
 async def test_a_stopping_process_cannot_be_undrained(tmp_path: Path) -> None:
     """After /quitquitquit both calls are refused with 409."""
-    async with running(tmp_path, "drain: {quiet: 5s}\n" + static("127.0.0.1:9")) as process:
+    async with running(tmp_path, "drain: {quiet: 60s, timeout: 120s}\n" + static("127.0.0.1:9")) as process:
         await process.ready()
         await process.admin("/quitquitquit", method="POST")
         await process.event("drain_started")
@@ -98,9 +98,8 @@ async def test_events_are_numbered_and_can_be_followed(tmp_path: Path) -> None:
     async with providers(1) as (provider,), running(tmp_path, static(provider.address, dead)) as process:
         await process.ready()
         first = await _json(process, "/events")
-        for _ in range(4):
+        while not process.events("endpoint_quarantined"):
             await answered_by(process)
-        await process.event("endpoint_quarantined")
         later = await _json(process, f"/events?since={first['next']}&service=orders&kind=endpoint_quarantined")
         (event,) = later["events"]
         assert (event["endpoint"], event["detail"]["reason"]) == (dead, "refused")
@@ -121,8 +120,11 @@ async def test_an_instance_can_be_taken_out_and_put_back_by_hand(tmp_path: Path)
         assert {await answered_by(process) for _ in range(20)} == {str(two.port)}
         restored = await process.admin(f"{path}/restore", method="POST")
         assert json.loads(restored.body)["state"] == "available"
-        calls = [await answered_by(process) for _ in range(60)]
-        assert str(one.port) in calls
+
+        async def asked_again() -> bool:
+            return await answered_by(process) == str(one.port)
+
+        await until(asked_again, pause=0.0)  # it starts slowly: which call it gets is a matter of chance
         told = [event for event in process.events() if event["event"] in {"endpoint_ejected", "endpoint_restored"}]
         assert [(event["event"], event.get("reason"), event.get("by")) for event in told] == [
             ("endpoint_ejected", "operator", None),
@@ -132,7 +134,7 @@ async def test_an_instance_can_be_taken_out_and_put_back_by_hand(tmp_path: Path)
 
 async def test_a_call_that_waits_is_served_as_soon_as_the_operator_restores(tmp_path: Path) -> None:
     """With the only instance taken out a call waits; restoring it answers that call."""
-    async with providers(1) as (provider,), running(tmp_path, static(provider.address)) as process:
+    async with providers(1) as (provider,), running(tmp_path, static(provider.address, more=PATIENT)) as process:
         await process.ready()
         path = f"/services/orders/endpoints/{provider.address}"
         await process.admin(f"{path}/eject", method="POST")

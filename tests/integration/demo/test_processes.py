@@ -15,24 +15,23 @@ from sidecar.demo import processes
 from sidecar.demo.processes import Stage, StageError, free_ports
 from sidecar.tasks import spawn
 from tests.support.ports import free_port
-from tests.support.until import until
+from tests.support.until import PATIENCE, until
 
 pytestmark = pytest.mark.own_process
 
-SLEEPER = "import sys, time; print('up', *sys.argv[1:], flush=True); time.sleep(60)\n"
+SLEEPER = "import sys, time; print('up', *sys.argv[1:], flush=True); time.sleep(600)\n"
 STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)\n"
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)\n"
 )
 POLITE = """\
 import pathlib, signal, sys, time
-from tests.support.ports import free_port
 def end(*_):
     with open(sys.argv[1], "a") as file:
         file.write(sys.argv[2] + "\\n")
     sys.exit()
 signal.signal(signal.SIGTERM, end)
 print("up", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 CURIOUS = "import os; print(*sorted(name for name in os.environ if name.startswith(('SIDECAR_', 'NACOS_'))), 'end')\n"
 
@@ -43,7 +42,8 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     for name, code in {"sleeper": SLEEPER, "stubborn": STUBBORN, "polite": POLITE, "curious": CURIOUS}.items():
         (tmp_path / f"{name}.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    async with Stage(tmp_path, deadline=monotonic() + 30) as stage:
+    monkeypatch.setattr(processes, "_GRACE", PATIENCE)
+    async with Stage(tmp_path, deadline=monotonic() + PATIENCE) as stage:
         yield stage
 
 

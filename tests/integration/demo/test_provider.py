@@ -21,6 +21,9 @@ pytestmark = pytest.mark.own_process
 
 SERVICE = "order-service"
 
+LINGERING = "from sidecar.demo import provider; provider._LINGER = 4.0; raise SystemExit(provider.main())"
+"""The program, with time for a busy machine to see it linger."""
+
 
 class Provider:
     """The process, and where it listens."""
@@ -30,7 +33,7 @@ class Provider:
         self.ids = folder / "ids"
         self.child = Child(
             [
-                sys.executable, "-m", "sidecar.demo.provider",
+                sys.executable, "-c", LINGERING,
                 "--port", str(self.port), "--registry", registry, "--service", SERVICE, "--ids", str(self.ids),
             ],
             log=folder / "provider.log",

@@ -9,6 +9,7 @@ from sidecar.clock import monotonic
 from sidecar.demo.processes import Stage
 from sidecar.demo.scene import PROVIDERS, SERVICE, set_scene
 from tests.support.http_client import request
+from tests.support.until import PATIENCE
 
 pytestmark = pytest.mark.own_process
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.own_process
 async def test_everybody_is_there_and_a_restart_brings_a_provider_back(tmp_path: Path) -> None:
     """The registry lists all, a call through the sidecar is executed by one, and a restart keeps port and book."""
     said: list[str] = []
-    async with Stage(tmp_path, deadline=monotonic() + 90) as stage, aiohttp.ClientSession() as session:
+    async with Stage(tmp_path, deadline=monotonic() + 5 * PATIENCE) as stage, aiohttp.ClientSession() as session:
         scene = await set_scene(stage, session, said.append)
         assert await scene.complete()
         assert len({provider.port for provider in scene.providers}) == PROVIDERS
