@@ -85,11 +85,18 @@ def test_a_list_of_thousands_does_not_take_the_whole_ring() -> None:
     assert told == [*thousands[:AT_ONCE], *others]
 
 
-def test_the_next_moment_counts_anew() -> None:
-    """Two short lists in a row are told in full."""
+def test_slices_of_one_list_count_together() -> None:
+    """However many steps it comes in; a second later the next list counts anew."""
     worth = Worth()
     events = [EndpointAdded(service="orders", endpoint=A, weight=1.0)] * AT_ONCE
-    assert len(kept(worth, events)) + len(kept(worth, events)) == 2 * AT_ONCE
+    assert [len(kept(worth, events, now)) for now in (100.0, 100.1, 101.1)] == [AT_ONCE, 0, AT_ONCE]
+
+
+def test_the_next_moment_counts_anew() -> None:
+    """What calls and probes meet, one after the other, is told in full."""
+    worth = Worth()
+    events: list[Event] = [EndpointQuarantined(service="orders", endpoint=A, reason="refused", next_probe_s=0.1)]
+    assert sum(len(kept(worth, events * AT_ONCE)) for _ in range(2)) == 2 * AT_ONCE
 
 
 def test_its_memory_is_bounded() -> None:
