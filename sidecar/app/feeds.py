@@ -140,7 +140,9 @@ class Feeds:
         kept = options.snapshot_dir, options.namespace, options.snapshot_max_age
         if kept != self._kept:
             self._kept = kept
-            self._keeper = Keeper(self._files(options), self._emit, self._stats) if options.snapshot_dir else None
+            self._keeper = None
+            if options.snapshot_dir is not None:
+                self._keeper = Keeper(self._files(options), self._emit, self._stats, now=self._now)
 
     def _keep(self, service: Service) -> None:
         if self._keeper is not None and not service.cluster.policy.discovery.static:

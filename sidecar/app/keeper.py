@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from sidecar.app.services import Service
 from sidecar.cluster.events import Event, SnapshotWriteFailed
+from sidecar.cluster.instance import Origin
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.last_good import REFRESH, LastGood
 from sidecar.tasks import spawn
@@ -15,7 +16,15 @@ from sidecar.tasks import spawn
 class Keeper:
     """Writes after each change, and again now and then: the age of a file counts from its last write."""
 
-    def __init__(self, files: LastGood, emit: Callable[[Sequence[Event]], None], stats: ProcessStats) -> None:
+    def __init__(
+        self,
+        files: LastGood,
+        emit: Callable[[Sequence[Event]], None],
+        stats: ProcessStats,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self._now = now
         self._files = files
         self._emit = emit
         self._stats = stats
@@ -37,7 +46,7 @@ class Keeper:
         if now - self._refreshed_at >= REFRESH:
             self._refreshed_at = now
             for service in services:
-                if service.cluster.confirmed_at is not None:
+                if service.cluster.origin is Origin.NACOS:
                     self.keep(service)
 
     async def _save(self, service: Service) -> None:
@@ -53,7 +62,8 @@ class Keeper:
     async def _write(self, service: Service) -> None:
         cluster = service.cluster
         try:
-            await self._files.save(cluster.name, cluster.policy.discovery, cluster.in_force())
+            age = 0.0 if cluster.confirmed_at is None else self._now() - cluster.confirmed_at
+            await self._files.save(cluster.name, cluster.policy.discovery, cluster.in_force(), age=age)
         except OSError as error:
             self._stats.snapshot_write_errors += 1
             if not self._failing:

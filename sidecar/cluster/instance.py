@@ -56,6 +56,7 @@ class Push:
     `service` is the name in the YAML. `epoch` is the running number of the registry session (0 for disk and
     static), `sequence` grows with every list of the process: order is (epoch, sequence), never the server's clock.
     `protect` is the registry's reachProtectionThreshold: None where the message cannot tell (a push has no such flag).
+    `age` is for how many seconds the registry had not been heard when the list arrived: of one from disk, else 0.
     """
 
     service: str
@@ -65,6 +66,7 @@ class Push:
     sequence: int = 0
     via: Via = Via.PUSH
     protect: bool | None = None
+    age: float = 0.0
 
 
 class View(enum.Enum):

@@ -95,8 +95,8 @@ class Membership:
         news = read(push, self.policy.discovery)
         change = difference(self._latest, news)
         known_origin, self.origin = self.origin is push.origin, push.origin
-        if push.origin is Origin.NACOS:
-            self.confirmed_at = now
+        if push.origin is not Origin.STATIC:
+            self.confirmed_at = now - push.age
         if known_origin and not change:
             self.guard.same_answer()
             self._notice_list(now)

@@ -66,7 +66,9 @@ class LastGood:
         """
         path = self.path(service)
         try:
-            instances = self._believe(json.loads(path.read_bytes()), self._subject(service, discovery))
+            document = json.loads(path.read_bytes())
+            instances = self._believe(document, self._subject(service, discovery))
+            age = self._age(document.get("confirmed_at", document["saved_at"]))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -75,24 +77,28 @@ class LastGood:
             return Ignored(path, str(error))
         except (ValueError, TypeError, KeyError, AttributeError):
             return Ignored(path, "damaged")
-        return Push(service, instances, Origin.DISK, sequence=next(SEQUENCES)) if instances else None
+        return Push(service, instances, Origin.DISK, sequence=next(SEQUENCES), age=age) if instances else None
 
-    async def save(self, service: str, discovery: Discovery, instances: Sequence[Instance]) -> None:
-        """Keeps `instances` for the next start; raises OSError, and then the old file is still whole.
+    async def save(
+        self, service: str, discovery: Discovery, instances: Sequence[Instance], *, age: float = 0.0
+    ) -> None:
+        """Keeps `instances`, which the registry confirmed `age` seconds ago, for the next start.
 
-        Cheap to call often: an unchanged list is written only every `REFRESH` seconds.
+        Raises OSError, and then the old file is still whole. Cheap to call often: an unchanged list is written only
+        every `REFRESH` seconds.
         """
+        subject = self._subject(service, discovery)
         async with self._locks[service]:
-            await asyncio.to_thread(self._save, service, self._subject(service, discovery), tuple(instances))
+            await asyncio.to_thread(self._save, service, subject, tuple(instances), age)
 
-    def _save(self, service: str, subject: dict[str, Any], instances: tuple[Instance, ...]) -> None:
+    def _save(self, service: str, subject: dict[str, Any], instances: tuple[Instance, ...], age: float) -> None:
         """On a thread of its own: putting five thousand instances into words takes a tenth of a second, too."""
         body = json.dumps({"format": FORMAT, "of": subject, "instances": [_raw(i) for i in instances]})[1:].encode()
         now = self._wall()
         at, written = self._written.get(service, (-math.inf, b""))
         if written == body and now - at < REFRESH:
             return
-        _write(self.path(service), b'{"saved_at": %d, ' % now + body)
+        _write(self.path(service), b'{"saved_at": %d, "confirmed_at": %d, ' % (now, now - age) + body)
         self._written[service] = (now, body)
 
     def _subject(self, service: str, discovery: Discovery) -> dict[str, Any]:
@@ -111,10 +117,14 @@ class LastGood:
             raise _UnbelievableError(f"format {document['format']} is not {FORMAT}")
         if document["of"] != subject:
             raise _UnbelievableError("about another service, group, namespace or filter")
-        age = self._wall() - document["saved_at"]
+        age = self._age(document["saved_at"])
         if age > self._max_age:
             raise _UnbelievableError(f"{age:.0f} s old, older than {self._max_age:.0f} s")
         return tuple(_instance(raw) for raw in document["instances"])
+
+    def _age(self, stamp: float) -> float:
+        """A wall clock may have been set back since."""
+        return max(0.0, self._wall() - stamp)
 
 
 class _UnbelievableError(Exception):

@@ -9,7 +9,7 @@ from typing import cast
 from sidecar.app.keeper import Keeper
 from sidecar.app.services import Service
 from sidecar.cluster.events import Event
-from sidecar.cluster.instance import Instance
+from sidecar.cluster.instance import Instance, Origin
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.last_good import REFRESH, LastGood
@@ -22,10 +22,12 @@ class SlowFiles:
 
     def __init__(self) -> None:
         self.saved: list[tuple[str, ...]] = []
+        self.ages: list[float] = []
         self.go = asyncio.Event()
         self.error: OSError | None = None
 
-    async def save(self, service: str, discovery: Discovery, instances: Sequence[Instance]) -> None:
+    async def save(self, service: str, discovery: Discovery, instances: Sequence[Instance], *, age: float) -> None:
+        self.ages.append(age)
         listed = tuple(instance.address for instance in instances)
         await self.go.wait()
         if self.error is not None:
@@ -41,7 +43,7 @@ class Play:
         self.events: list[Event] = []
         self.stats = ProcessStats()
         self.stage = Stage()
-        self.keeper = Keeper(cast("LastGood", self.files), self.events.extend, self.stats)
+        self.keeper = Keeper(cast("LastGood", self.files), self.events.extend, self.stats, now=lambda: self.stage.now)
         self.service = cast("Service", SimpleNamespace(name="orders", cluster=self.stage.cluster))
 
     async def settle(self) -> None:
@@ -101,9 +103,21 @@ async def test_a_list_that_the_registry_never_confirmed_is_not_refreshed() -> No
     """What came from disk keeps the age it had: else a dead registry would keep it young for ever."""
     play = Play()
     play.files.go.set()
+    play.stage.lists("a", origin=Origin.DISK, epoch=0, age=60.0)
     play.keeper.refresh([play.service], 1000.0)
     await play.settle()
     assert play.files.saved == []
+
+
+async def test_a_list_is_kept_with_the_time_for_which_the_registry_has_been_silent() -> None:
+    """Written again while the registry is down, it does not pretend to be confirmed."""
+    play = Play()
+    play.files.go.set()
+    play.stage.lists("a")
+    play.stage.now += 700
+    play.keeper.keep(play.service)
+    await play.settle()
+    assert play.files.ages == [700.0]
 
 
 async def test_real_files_are_what_the_keeper_writes(tmp_path: Path) -> None:
@@ -112,7 +126,7 @@ async def test_real_files_are_what_the_keeper_writes(tmp_path: Path) -> None:
     stage.lists("ab")
     files = LastGood(tmp_path)
     service = cast("Service", SimpleNamespace(name="orders", cluster=stage.cluster))
-    Keeper(files, lambda _: None, ProcessStats()).keep(service)
+    Keeper(files, lambda _: None, ProcessStats(), now=lambda: stage.now).keep(service)
 
     async def written() -> bool:
         return files.path("orders").exists()

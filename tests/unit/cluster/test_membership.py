@@ -281,10 +281,10 @@ def test_without_probes_held_ones_are_asked_by_traffic_only() -> None:
 def test_a_list_from_disk_serves_after_a_dial() -> None:
     """Known from disk: has_list opens, each endpoint is probed first."""
     stage = Stage()
-    stage.lists("ab", origin=Origin.DISK, epoch=0)
+    stage.lists("ab", origin=Origin.DISK, epoch=0, age=3600.0)
     assert (stage.cluster.has_list, stage.cluster.origin) == (True, Origin.DISK)
     assert repr(stage.cluster) == "<Cluster orders: 2 quarantined>"
-    assert stage.cluster.confirmed_at is None
+    assert stage.cluster.confirmed_at == stage.now - 3600.0
     stage.probe("ab")
     assert repr(stage.cluster) == "<Cluster orders: 2 available>"
 

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import Discovery
-from sidecar.discovery.last_good import REFRESH, Ignored, LastGood
+from sidecar.discovery.last_good import FORMAT, REFRESH, Ignored, LastGood, _raw
 
 ORDERS = Discovery(service="order-service")
 ONE = Instance("10.0.0.1", 8080, weight=0.5, cluster="A", metadata=MappingProxyType({"v": "1"}))
@@ -48,6 +48,26 @@ async def test_what_was_saved_is_loaded(kept: LastGood) -> None:
     assert isinstance(loaded, Push)
     assert loaded.instances == (ONE, TWO)
     assert (loaded.service, loaded.origin, loaded.epoch) == ("orders", Origin.DISK, 0)
+
+
+async def test_a_list_is_as_old_as_the_last_word_of_the_registry(kept: LastGood, wall: Wall) -> None:
+    """However late it was written; but whether it is too old to be served counts from the writing."""
+    await kept.save("orders", ORDERS, [ONE], age=3000.0)
+    wall.now += 3000.0
+    loaded = kept.load("orders", ORDERS)
+    assert isinstance(loaded, Push)
+    assert loaded.age == 6000.0
+
+
+def test_a_file_without_the_last_word_is_as_old_as_it_is(kept: LastGood, wall: Wall) -> None:
+    """An earlier version wrote it."""
+    subject = kept._subject("orders", ORDERS)
+    document = {"saved_at": wall.now - 60, "format": FORMAT, "of": subject, "instances": [_raw(ONE)]}
+    kept.path("orders").parent.mkdir()
+    kept.path("orders").write_text(json.dumps(document))
+    loaded = kept.load("orders", ORDERS)
+    assert isinstance(loaded, Push)
+    assert loaded.age == 60.0
 
 
 def test_no_file_is_no_list_and_no_complaint(kept: LastGood) -> None:
