@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from sidecar import clock
+from sidecar.app.remarks import Remarks
 from sidecar.app.services import Service
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.events import Event, RegistryConnected, RegistryDisconnected, SnapshotApplied
@@ -42,10 +43,14 @@ class Feed:
         self._now = now
         self._doubted: frozenset[str] = frozenset()
         self._enquiries: Mapping[str, Enquiry] = {}
+        self._remarks = Remarks()
         self._pump = spawn(self._run(), name="instance feed")
 
     def doubt(self, now: float) -> None:
-        """Tells the source which lists are in doubt, and what it is to find out about them, when that has changed."""
+        """Tells the source which lists are in doubt, and what it is to find out about them, when that has changed.
+
+        And the operator, once, which services nobody seems to provide.
+        """
         doubted = frozenset(one.name for one in self._fed() if one.cluster.doubtful(now))
         if doubted != self._doubted:
             self._doubted = doubted
@@ -54,6 +59,8 @@ class Feed:
         if enquiries != self._enquiries:
             self._enquiries = enquiries
             self._source.enquire(enquiries)
+        for one in self._fed():
+            self._remarks.look(one.cluster)
 
     async def close(self) -> None:
         """Lets go of the source; what it said stays in force."""
@@ -88,8 +95,9 @@ class Feed:
                 self._emit([RegistryDisconnected(server=server, epoch=epoch, reason=reason)])
                 for service in self._fed() if self._speaks() else ():
                     self._emit(service.cluster.registry_disconnected(now))
-            case Malformed(service=name):
+            case Malformed(service=name, error=error):
                 if known := self._serving(name):
+                    self._remarks.unreadable(name, error)
                     self._emit(known.cluster.malformed(now))
 
     async def _pushed(self, push: Push) -> None:
@@ -97,6 +105,7 @@ class Feed:
         service = self._serving(push.service)
         if service is None:
             return
+        self._remarks.readable(push.service)
         if await put_in_force(push, service.cluster, emit=self._emit, now=self._now):
             self._keep(service)
 

@@ -119,6 +119,16 @@ class Cluster:
         return self._members.has_list
 
     @property
+    def ever_listed(self) -> bool:
+        """Any list so far had an instance that passes the filters."""
+        return self._members.ever_listed
+
+    @property
+    def offered(self) -> int:
+        """Instances on the latest list, before the filters."""
+        return self._members.offered
+
+    @property
     def origin(self) -> Origin | None:
         """Where the list in force came from."""
         return self._members.origin

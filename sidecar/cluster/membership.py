@@ -70,6 +70,10 @@ class Membership:
         self.has_list = False
         self.origin: Origin | None = None
         self.confirmed_at: float | None = None
+        self.ever_listed = False
+        """Any list, be it from disk, had an instance for us."""
+        self.offered = 0
+        """Instances on the latest list, before the filters."""
         self.backlog = Backlog()
         """What is decided, and not yet done to everyone whom it concerns; whoever keeps the states works it off."""
         self._stats = stats
@@ -95,6 +99,7 @@ class Membership:
         news = read(push, self.policy.discovery)
         change = difference(self._latest, news)
         known_origin, self.origin = self.origin is push.origin, push.origin
+        self.offered = len(push.instances)
         if push.origin is not Origin.STATIC:
             self.confirmed_at = now - push.age
         if known_origin and not change:
@@ -218,8 +223,9 @@ class Membership:
         ]
 
     def _notice_list(self, now: float) -> None:
-        if self._latest.instances and self.origin is not Origin.DISK:
-            self._started = True
+        if self._latest.instances:
+            self.ever_listed = True
+            self._started |= self.origin is not Origin.DISK
         if self.has_list or self.origin is None:
             return
         if self._latest.instances:

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from sidecar.app.feed import Feed
 from sidecar.app.services import Service
 from sidecar.cluster.backlog import SLICE
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push, Statement, View
+from sidecar.cluster.membership import EMPTY_BELIEVED
 from sidecar.cluster.policy import Protection
 from sidecar.discovery.questions import Enquiry
 from sidecar.discovery.source import Connected, Disconnected, Identified, Malformed, Update
@@ -125,6 +128,20 @@ async def test_lists_of_services_that_it_no_longer_feeds_are_ignored() -> None:
     play.feed.names -= {"orders"}
     assert await play.say(_push(), _push("unknown"), Malformed("orders", 1, "damaged")) == []
     assert not play.cluster.has_list
+    await play.feed.close()
+
+
+@pytest.mark.scenario("S-23")
+async def test_what_an_operator_should_know_of_a_list_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """That it cannot be read, with the reason; that it has been empty from the start."""
+    play = Play()
+    await play.say(Connected(1, "n:8848"), Malformed("orders", 1, "hosts is null"))
+    await play.say(Push("orders", (), Origin.NACOS, epoch=1, sequence=1))
+    play.cluster.tick(200.0 + EMPTY_BELIEVED)
+    play.feed.doubt(200.0 + EMPTY_BELIEVED)
+    unreadable, unlisted = caplog.messages
+    assert "hosts is null" in unreadable
+    assert "no instance has ever been listed" in unlisted
     await play.feed.close()
 
 
