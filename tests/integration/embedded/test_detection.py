@@ -2,16 +2,14 @@
 
 from sidecar.embedded.faults import DetectClients, Detection, ResetConnections
 from sidecar.embedded.registry import EmbeddedRegistry
-from tests.support.until import until
+from tests.support.until import PATIENCE, until
 from tests.support.wire_client import WireClient
-
-HASTY = Detection(sweep_s=0.05, idle_s=0.2, answer_s=0.2)
 
 
 async def test_an_idle_client_that_answers_stays() -> None:
     """Asked again and again, a client that answers keeps its connection."""
     registry = EmbeddedRegistry()
-    await registry.apply(HASTY)
+    await registry.apply(Detection(sweep_s=0.05, idle_s=0.2, answer_s=PATIENCE))
     async with registry, WireClient(registry.port) as client:
         await client.set_up()
         assert [(await client.told())[0] for _ in range(2)] == ["ClientDetectionRequest"] * 2
@@ -21,7 +19,7 @@ async def test_an_idle_client_that_answers_stays() -> None:
 async def test_an_idle_client_that_keeps_silent_is_evicted() -> None:
     """Without an answer the stream ends and the client's instances are gone."""
     async with EmbeddedRegistry() as registry:
-        await registry.apply(HASTY)
+        await registry.apply(Detection(sweep_s=0.05, idle_s=PATIENCE, answer_s=0.2))
         async with WireClient(registry.port, acks=False) as client:
             await client.set_up()
             instance = {"ip": "10.0.0.2", "port": 80}

@@ -2,10 +2,13 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from sidecar.embedded.faults import (
+    Condition,
     ForcedList,
     NamesInPushes,
     PushNow,
@@ -37,14 +40,14 @@ async def test_changes_within_the_delay_are_one_push(registry: EmbeddedRegistry,
     registry.register("orders", "10.0.0.2", 80)
     registry.register("orders", "10.0.0.3", 80)
     assert await client.pushed() == [ONE, TWO, THREE]
-    assert asyncio.get_running_loop().time() - before >= 0.1
+    assert asyncio.get_running_loop().time() - before >= 0.09  # timers of uvloop count in milliseconds
     with pytest.raises(TimeoutError):
         await client.told(within=0.15)
 
 
 async def test_a_query_is_no_fresher_than_a_push(registry: EmbeddedRegistry, client: WireClient) -> None:
     """Until a change is pushed, queries answer the old list; without the lag they answer the new one."""
-    await registry.apply(PushTiming(delay_s=0.2, second=False))
+    await registry.apply(PushTiming(delay_s=3600.0, second=False))
     await client.subscribe("orders")
     registry.register("orders", "10.0.0.2", 80)
     assert await client.query("orders") == [ONE]
@@ -54,7 +57,7 @@ async def test_a_query_is_no_fresher_than_a_push(registry: EmbeddedRegistry, cli
 
 async def test_an_unacked_push_is_repeated_until_it_is_acked(registry: EmbeddedRegistry) -> None:
     """A push without ack comes again after the resend time, and no more once it is acked."""
-    await registry.apply(PushTiming(delay_s=0.0, second=True, resend_s=0.05))
+    await registry.apply(PushTiming(delay_s=0.0, second=True, resend_s=1.0))
     async with WireClient(registry.port, acks=False) as client:
         await client.set_up()
         await client.subscribe("orders")
@@ -64,8 +67,7 @@ async def test_an_unacked_push_is_repeated_until_it_is_acked(registry: EmbeddedR
         (connection,) = registry.connections
         await until(lambda: _acked(registry))
         assert [ack.type for ack in connection.acks] == ["NotifySubscriberResponse"]
-        with pytest.raises(TimeoutError):
-            await client.told(within=0.15)
+        assert connection.unacked == {}
 
 
 async def test_pushes_can_be_lost(registry: EmbeddedRegistry, client: WireClient) -> None:
@@ -74,8 +76,7 @@ async def test_pushes_can_be_lost(registry: EmbeddedRegistry, client: WireClient
     await client.subscribe("orders")
     await registry.apply(SuppressPushes("orders", times=1))
     registry.register("orders", "10.0.0.2", 80)
-    with pytest.raises(TimeoutError):
-        await client.told(within=0.1)
+    await until(lambda: _lifted(registry, SuppressPushes))
     registry.register("orders", "10.0.0.3", 80)
     assert await client.pushed() == [ONE, TWO, THREE]
 
@@ -135,17 +136,21 @@ async def test_a_threshold_shows_in_queries_and_in_no_push(registry: EmbeddedReg
 
 
 async def test_after_a_restart_the_first_list_is_empty_and_providers_return_one_by_one(
-    registry: EmbeddedRegistry,
+    registry: EmbeddedRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The story of R-1: an empty answer, an empty push, then the instances one after another."""
+    """The story of R-1: an empty answer, an empty push, then the instances one after another, each at its time."""
     registry.register("orders", "10.0.0.2", 80)
-    await registry.apply(PushTiming(delay_s=0.02, second=True))
-    await registry.restart(Restart(return_after_s=0.5, return_over_s=0.3))
+    later: list[tuple[float, Callable[[], object]]] = []
+    monkeypatch.setattr(registry, "_later", lambda delay, act, *args: later.append((delay, partial(act, *args))))
+    await registry.restart(Restart(return_after_s=60.0, return_over_s=60.0))
+    returns = [act for delay, act in later if delay >= 60.0]
     async with WireClient(registry.port) as client:
         await client.set_up()
         assert await client.subscribe("orders") == []
-        lists = [await client.pushed() for _ in range(3)]
-        assert lists == [[], [ONE], [ONE, TWO]]
+        assert await client.pushed() == []
+        for come_back, told in zip(returns, ([ONE], [ONE, TWO]), strict=True):
+            come_back()
+            assert await client.pushed() == told
 
 
 async def test_a_restart_can_keep_part_of_the_registry(registry: EmbeddedRegistry) -> None:
@@ -161,6 +166,10 @@ async def _ref_time(client: WireClient) -> int:
     _, body = await client.ask("ServiceQueryRequest", serviceName="orders")
     time: int = body["serviceInfo"]["lastRefTime"]
     return time
+
+
+async def _lifted(registry: EmbeddedRegistry, kind: type[Condition]) -> bool:
+    return registry.faults.find(kind, "orders") is None
 
 
 async def _acked(registry: EmbeddedRegistry) -> bool:

@@ -65,9 +65,10 @@ async def test_the_sdk_survives_client_detection(registry: EmbeddedRegistry, tmp
         assert list(registry.connections) == [connection]
 
 
+@pytest.mark.one_loop
 async def test_a_restart_is_seen_from_outside_as_one(registry: EmbeddedRegistry) -> None:
     """Both ports refuse while it is down, then every request is told 300, then all is well on the same ports."""
-    restarting = spawn(registry.restart(Restart(down_s=0.2, starting_s=0.3)), name="restarting")
+    restarting = spawn(registry.restart(Restart(down_s=2.0, starting_s=2.0)), name="restarting")
     await until(lambda: _refuses(registry.port))
     await until(lambda: _refuses(registry.port + registry.port_offset))
     await restarting
