@@ -1,8 +1,8 @@
 """HTTP/1.1 as a registry node is asked in it: a request as bytes, and the bytes that come back as an answer. Pure.
 
-Why not the client of a web framework: it would stay in every pod's memory for a few short questions, as much as all
-lists and counters together many times over (docs/operating/weight.md). The data path's own reader knows what a proxy
-has to pass on; here nothing is passed on, and httptools alone tells what came.
+Why not the client of a web framework: for a few short questions it would stay in every pod's memory, a seventh of the
+whole process (docs/operating/weight.md). The data path's own reader knows what a proxy has to pass on; here nothing is
+passed on, and httptools alone tells what came.
 """
 
 import re

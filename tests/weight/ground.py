@@ -52,14 +52,14 @@ async def registry(found: tuple[Service, ...], folder: Path, command: str) -> As
     address = f"127.0.0.1:{port}"
     child = Child([command, "registry", "--listen", address], log=folder / "registry.log")
     try:
-        await until(lambda: _open(port), within=30)
+        await until(lambda: _open(port))
         for service in found:
             for host in HOSTS:
                 query = f"serviceName={service.name}&ip={host}&port={service.port}&ephemeral=false"
                 await request(port, "POST", f"/nacos/v1/ns/instance?{query}")
         yield address
     finally:
-        await child.terminate(within=5)
+        await child.terminate()
 
 
 async def _open(port: int) -> bool:
