@@ -56,6 +56,7 @@ class Login:
         self._options = options
         self._renewal = Renewal(rng=rng)
         self._trying: asyncio.Task[None] | None = None
+        self._trying_at: Server | None = None
         self._complaint: str | None = None
 
     def __repr__(self) -> str:
@@ -71,8 +72,11 @@ class Login:
 
     async def refused(self, server: Server, token: str | None) -> bool:
         """`server` did not accept `token`; True when there is another one to show."""
-        if token == self._renewal.token and (trying := self._try(server, refused=True)) is not None:
+        while token == self._renewal.token and (trying := self._try(server, refused=True)) is not None:
+            elsewhere = self._trying_at != server
             await asyncio.shield(trying)
+            if not elsewhere:
+                break
         return token != self._renewal.token
 
     async def close(self) -> None:
@@ -91,8 +95,9 @@ class Login:
         except SecretError as error:
             self._complain(str(error))
             return None
-        if not self._renewal.may_try(password, refused=refused, now=asyncio.get_running_loop().time()):
+        if not self._renewal.may_try(password, server, refused=refused, now=asyncio.get_running_loop().time()):
             return None
+        self._trying_at = server
         self._trying = spawn(self._log_in(server, password, refused=refused), name="registry login")
         return self._trying
 
@@ -103,7 +108,7 @@ class Login:
                 token, ttl = await log_in(http, self._user.name, password)
         except (NotLoggedInError, RequestError) as error:
             answered = isinstance(error, NotLoggedInError)
-            self._renewal.failed(password=password, answered=answered, now=loop.time())
+            self._renewal.failed(server, password=password, answered=answered, now=loop.time())
             self._complain(f"{server}: {error}")
         else:
             self._renewal.obtained(token, ttl, password=password, refused=refused, now=loop.time())

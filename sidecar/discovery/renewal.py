@@ -9,13 +9,15 @@ Pauses, ±20 %, doubling from 1 s:
             of a minute ago are forgotten. Renewals in time do not wait for this pause.
 At most 5 s; 30 s after a minute or two where somebody answered. Not sooner: real servers learn a new password or right
 only after 15 s and more.
-Recovery: another password than the one tried last is tried at once.
+Recovery: another password than the one tried last is tried at once, and so is another server than the one that left
+the last try unanswered: its silence says nothing of the others.
 A token is shown until there is a better one, since what it is refused for (one service) may not be all it is good for.
 """
 
 import math
 
 from sidecar.clock import Rng
+from sidecar.discovery.options import Server
 
 RENEWED_AT = 0.8
 FIRST_PAUSE = 1.0
@@ -55,7 +57,7 @@ class _Pause:
 class Renewal:
     """One user's token at one registry."""
 
-    __slots__ = ("_again", "_in_vain", "_renew_at", "_tried_password", "token")
+    __slots__ = ("_again", "_in_vain", "_renew_at", "_silent", "_tried_password", "token")
 
     def __init__(self, *, rng: Rng) -> None:
         self.token: str | None = None
@@ -63,6 +65,7 @@ class Renewal:
         self._in_vain = _Pause(rng)
         self._again = _Pause(rng)
         self._tried_password: str | None = None
+        self._silent: Server | None = None
 
     def __repr__(self) -> str:
         return f"<Renewal: {'logged in' if self.token else 'not logged in'}, {self._in_vain.streak} tries in vain>"
@@ -71,10 +74,10 @@ class Renewal:
         """There is no token, or it is time for the next one."""
         return now >= self._renew_at
 
-    def may_try(self, password: str, *, refused: bool, now: float) -> bool:
+    def may_try(self, password: str, server: Server, *, refused: bool, now: float) -> bool:
         """Whether a login is allowed just now; `refused`: it is wanted because the token was."""
-        over = self._in_vain.over(now) and not (refused and not self._again.over(now))
-        return over or password != self._tried_password
+        over = self._in_vain.over(now) or self._silent not in {None, server}
+        return (over and not (refused and not self._again.over(now))) or password != self._tried_password
 
     def obtained(self, token: str, ttl: float, *, password: str, refused: bool, now: float) -> None:
         """A login succeeded; `ttl` in seconds."""
@@ -82,11 +85,13 @@ class Renewal:
         self._renew_at = now + ttl * RENEWED_AT
         self._tried_password = password
         self._in_vain.end()
+        self._silent = None
         if refused:
             self._again.grow(ANSWERED, now)
 
-    def failed(self, *, password: str, answered: bool, now: float) -> None:
+    def failed(self, server: Server, *, password: str, answered: bool, now: float) -> None:
         """A login brought nothing."""
+        self._silent = None if answered else server
         if password != self._tried_password:
             self._in_vain.end()
         self._tried_password = password

@@ -17,6 +17,7 @@ from sidecar.embedded.faults import Auth, LoginPath, RevokeTokens
 from sidecar.embedded.registry import EmbeddedRegistry
 from sidecar.tasks import spawn
 from tests.support.odd_server import answer, odd_server
+from tests.support.ports import free_port
 from tests.support.until import PATIENCE, until
 
 OPTIONS = NacosOptions(request_timeout=PATIENCE)
@@ -120,6 +121,38 @@ async def test_a_refused_token_is_replaced_and_an_old_one_costs_nothing(registry
     assert registry.doorman.logins == 2
     assert await login.refused(at(registry), first)
     assert registry.doorman.logins == 2
+    await login.close()
+
+
+async def test_a_server_that_cannot_be_reached_costs_the_next_no_pause(
+    registry: EmbeddedRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause after a try in vain is for the server that was silent."""
+    monkeypatch.setattr(renewal, "FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr(renewal, "UNANSWERED", (3600.0, 3600.0))
+    login = user()
+    assert await login.token(Server("127.0.0.1", free_port(), 1)) is None
+    assert await login.token(at(registry)) is not None
+    await login.close()
+
+
+async def test_who_is_refused_does_not_depend_on_a_try_elsewhere(registry: EmbeddedRegistry) -> None:
+    """A login that hangs at one server, and then fails, is followed by one at the server that refused."""
+    reached, over = asyncio.Event(), asyncio.Event()
+
+    async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.set()
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as mute:
+        login = user()
+        elsewhere = spawn(login.token(Server("127.0.0.1", mute.sockets[0].getsockname()[1], 1)), name="elsewhere")
+        await asyncio.wait_for(reached.wait(), PATIENCE)
+        here = spawn(login.refused(at(registry), None), name="here")
+        over.set()
+        assert await asyncio.wait_for(here, PATIENCE)
+        await elsewhere
     await login.close()
 
 

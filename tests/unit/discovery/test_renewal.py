@@ -4,7 +4,10 @@ import random
 
 import pytest
 
+from sidecar.discovery.options import Server
 from sidecar.discovery.renewal import ANSWERED, FIRST_TRIES, UNANSWERED, Renewal
+
+A, B = (Server(host, 8848, 9848) for host in "ab")
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def granted(renewal: Renewal, now: float, *, ttl: float = 100.0, refused: bool =
 
 def wait(renewal: Renewal, now: float, *, refused: bool = False) -> float:
     """Seconds until a try is allowed, to a tenth."""
-    return next(n / 10 for n in range(10_000) if renewal.may_try("p", refused=refused, now=now + n / 10))
+    return next(n / 10 for n in range(10_000) if renewal.may_try("p", A, refused=refused, now=now + n / 10))
 
 
 def test_a_token_is_renewed_at_four_fifths_of_its_life(renewal: Renewal) -> None:
@@ -41,7 +44,7 @@ def test_tries_in_vain_back_off(renewal: Renewal, longest: tuple[float, float]) 
     """From a second, doubling, to a ceiling below ten seconds, and after some minutes to one that spares the server."""
     now, pauses = 0.0, []
     for _ in range(FIRST_TRIES + 5):
-        renewal.failed(password="p", answered=longest is ANSWERED, now=now)
+        renewal.failed(A, password="p", answered=longest is ANSWERED, now=now)
         pauses.append(wait(renewal, now))
         now += pauses[-1]
     assert 0.8 <= pauses[0] <= 1.3
@@ -53,10 +56,10 @@ def test_tries_in_vain_back_off(renewal: Renewal, longest: tuple[float, float]) 
 def test_another_password_is_tried_at_once(renewal: Renewal) -> None:
     """However long the pause still was, and its own pauses begin anew."""
     for n in range(8):
-        renewal.failed(password="old", answered=True, now=float(n * 40))
-    assert not renewal.may_try("old", refused=False, now=282.0)
-    assert renewal.may_try("p", refused=False, now=282.0)
-    renewal.failed(password="p", answered=True, now=282.0)
+        renewal.failed(A, password="old", answered=True, now=float(n * 40))
+    assert not renewal.may_try("old", A, refused=False, now=282.0)
+    assert renewal.may_try("p", A, refused=False, now=282.0)
+    renewal.failed(A, password="p", answered=True, now=282.0)
     assert wait(renewal, 282.0) <= 1.3
 
 
@@ -65,7 +68,7 @@ def test_a_token_that_is_refused_again_and_again_is_replaced_more_and_more_rarel
     granted(renewal, 0.0)
     now, tries = 10.0, 0
     while now < 610.0:
-        if renewal.may_try("p", refused=True, now=now):
+        if renewal.may_try("p", A, refused=True, now=now):
             granted(renewal, now, refused=True)
             tries += 1
         now += 3.0
@@ -76,9 +79,9 @@ def test_renewal_in_time_does_not_wait_for_refusals(renewal: Renewal) -> None:
     """One service that may not be read does not cost the others their token."""
     for n in range(6):
         granted(renewal, float(n * 10), ttl=3.0, refused=True)
-    assert not renewal.may_try("p", refused=True, now=53.0)
+    assert not renewal.may_try("p", A, refused=True, now=53.0)
     assert renewal.due(53.0)
-    assert renewal.may_try("p", refused=False, now=53.0)
+    assert renewal.may_try("p", A, refused=False, now=53.0)
 
 
 def test_a_refusal_long_after_the_last_is_answered_at_once(renewal: Renewal) -> None:
@@ -91,7 +94,17 @@ def test_a_refusal_long_after_the_last_is_answered_at_once(renewal: Renewal) -> 
 
 def test_it_reads_like_a_status_line(renewal: Renewal) -> None:
     """Without the token."""
-    renewal.failed(password="hush", answered=True, now=0.0)
+    renewal.failed(A, password="hush", answered=True, now=0.0)
     assert repr(renewal) == "<Renewal: not logged in, 1 tries in vain>"
     renewal.obtained("hush", 9.0, password="hush", refused=False, now=1.0)
     assert repr(renewal) == "<Renewal: logged in, 0 tries in vain>"
+
+
+def test_silence_of_one_server_keeps_nobody_from_another(renewal: Renewal) -> None:
+    """However long the pause for the silent one; a server that answers "no" speaks for all of them."""
+    for now in (0.0, 1.0, 2.0):
+        renewal.failed(A, password="p", answered=False, now=now)
+    assert not renewal.may_try("p", A, refused=True, now=2.0)
+    assert renewal.may_try("p", B, refused=True, now=2.0)
+    renewal.failed(B, password="p", answered=True, now=2.0)
+    assert not renewal.may_try("p", A, refused=False, now=2.0)
