@@ -33,6 +33,8 @@ class Call:
     """0: no answer."""
     error: str = ""
     """The value of x-sidecar-error, or what happened to the app's own connection."""
+    body: bytes = b""
+    """Of the answer, complete."""
 
     @property
     def answered(self) -> bool:
@@ -171,6 +173,8 @@ class _Connection(asyncio.Protocol):
         if len(body) < length:
             return
         self._buffer = body[length:]
+        if self._call is not None:
+            self._call.body = body[:length]
         self._end(status, fields.get(b"x-sidecar-error", b"").decode())
         if fields.get(b"connection", b"").lower() == b"close":
             self.close()
