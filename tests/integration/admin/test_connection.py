@@ -11,6 +11,7 @@ from sidecar.admin import connection
 from sidecar.admin.handling import Answer, text
 from sidecar.admin.server import AdminServer
 from tests.support.admin_backend import ScriptedBackend
+from tests.support.until import PATIENCE
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -125,6 +126,7 @@ async def test_an_answer_under_way_is_finished_before_the_end(port: Port, monkey
         return text("done")
 
     monkeypatch.setattr(AdminServer, "_answer", slow)
+    monkeypatch.setattr("sidecar.admin.server._SHUTDOWN", PATIENCE)
     async with port.peer() as busy, port.peer() as waiting:
         busy.write(HEALTHZ * 2)
         await asked.wait()

@@ -1,7 +1,9 @@
 """The admin port over real sockets: methods, access, compression, and patience with the event loop."""
 
 import asyncio
+import gc
 import gzip
+import itertools
 import json
 import random
 import time
@@ -152,24 +154,26 @@ async def test_the_scraper_chooses_the_format(port: Port) -> None:
 
 
 async def test_ten_thousand_endpoints_do_not_stop_the_loop(port: Port) -> None:
-    """The document is complete, and other work went on while it was made."""
+    """The document is complete, and other work had its turns while it was made: none took a fifth of it."""
     port.backend.listed = [_large_cluster(5000)] * 2
-    worst = 0.0
+    turns = [time.process_time()]
 
     async def watch() -> None:
-        nonlocal worst
-        last = time.process_time()
         while True:
             await asyncio.sleep(0)
-            now = time.process_time()
-            worst, last = max(worst, now - last), now
+            turns.append(time.process_time())
 
-    watching = asyncio.get_running_loop().create_task(watch())
-    _, body, _ = await port.ask("/clusters?format=json", Accept_Encoding="gzip")
-    watching.cancel()
+    gc.disable()  # a look through all objects of a test run is not the server's
+    try:
+        watching = asyncio.get_running_loop().create_task(watch())
+        _, body, _ = await port.ask("/clusters?format=json", Accept_Encoding="gzip")
+        watching.cancel()
+    finally:
+        gc.enable()
     clusters = json.loads(gzip.decompress(body))["clusters"]
     assert [len(cluster["endpoints"]) for cluster in clusters] == [5000, 5000]
-    assert worst < 0.1, "made in one go it takes several times as long"
+    longest = max(later - earlier for earlier, later in itertools.pairwise(turns))
+    assert longest < (turns[-1] - turns[0]) / 5
 
 
 async def test_a_second_server_can_take_over_before_the_first_closes(port: Port) -> None:

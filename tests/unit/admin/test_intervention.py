@@ -85,7 +85,7 @@ def test_a_time_that_is_none_or_too_long_is_400(backend: ScriptedBackend, handle
 def test_a_whole_day_is_allowed(backend: ScriptedBackend, orders: Cluster) -> None:
     """24h, and no second more."""
     _json(_ask(intervention.eject, backend, endpoint=ONE, ttl="24h"))
-    assert orders.shut[ONE] == pytest.approx(monotonic() + 86400, abs=5)
+    assert orders.shut[ONE] == pytest.approx(monotonic() + 86400, abs=60)
 
 
 def test_obeying_tells_whom_it_dropped(backend: ScriptedBackend, orders: Cluster) -> None:
@@ -102,7 +102,7 @@ def test_holding_tells_what_is_protected_until_when(backend: ScriptedBackend, or
     answer = _json(_ask(intervention.hold, backend))
     assert (answer["active"], answer["held"]) == (False, 0)
     assert answer["until"] is not None
-    assert orders.guard.ordered_until == pytest.approx(monotonic() + 600, abs=5)
+    assert orders.guard.ordered_until == pytest.approx(monotonic() + 600, abs=60)
     _listed(orders, 1)
     assert orders.endpoints[TWO].state is State.HELD
 

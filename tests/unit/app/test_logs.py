@@ -36,6 +36,12 @@ def _logs(loaded: Loaded) -> Logs:
     return Logs(loaded, asyncio.get_running_loop(), ProcessStats(), lambda _: None)
 
 
+def _close(logs: Logs) -> None:
+    """As the process does it at its end, but with more patience for the thread that writes."""
+    logs._access.close(PATIENCE)
+    logs.close()
+
+
 def _record(path: str) -> Record:
     return Record(
         started=0.0, service="orders", method="GET", path=path, protocol="HTTP/1.1", code=200, flags="-",
@@ -52,7 +58,7 @@ async def test_a_log_that_cannot_be_opened_is_refused_before_anything_changes(tm
     with pytest.raises(CannotOpenLogError, match=r"access_log.path .*missing.*: No such file.*; name a writable file"):
         logs.prepare(_loaded(tmp_path, "{path: missing/second.log}"), old.config)
     logs.write_record(_record("/still"))
-    logs.close()
+    _close(logs)
     assert "/still" in (tmp_path / "first.log").read_text()
 
 
@@ -64,7 +70,7 @@ async def test_a_new_access_log_takes_over_without_losing_a_line(tmp_path: Path)
     new = _loaded(tmp_path, "{path: second.log}")
     logs.put_in_force(new.config, logs.prepare(new, old.config))
     logs.write_record(_record("/after"))
-    logs.close()
+    _close(logs)
     async with asyncio.timeout(PATIENCE):
         while "/before" not in (tmp_path / "first.log").read_text():  # noqa: ASYNC110 - another thread writes it
             await asyncio.sleep(0.01)
@@ -80,7 +86,7 @@ async def test_an_unchanged_log_is_reopened(tmp_path: Path) -> None:
     assert logs.prepare(loaded, loaded.config) is None
     logs.put_in_force(loaded.config, None)
     logs.write_record(_record("/two"))
-    logs.close()
+    _close(logs)
     assert "/two" in (tmp_path / "access.log").read_text()
 
 
@@ -91,11 +97,11 @@ async def test_a_reload_sets_the_level_back(tmp_path: Path) -> None:
     logs.events.level = "debug"
     logs.put_in_force(loaded.config, None)
     assert logs.events.level == "warning"
-    logs.close()
+    _close(logs)
 
 
 async def test_nothing_is_written_where_nothing_is_wanted(tmp_path: Path) -> None:
     """With `path: none` no record is asked for, not even a notable one."""
     logs = _logs(_loaded(tmp_path, "{path: none}"))
     assert not logs.wants_record(notable=True)
-    logs.close()
+    _close(logs)

@@ -10,6 +10,7 @@ from sidecar.discovery.approach import Miss
 from sidecar.discovery.options import Server, Transport
 from sidecar.discovery.ways import POLLED_AFTER, Ways, grpc_opens, knock
 from sidecar.tasks import spawn
+from tests.support.ports import free_port
 from tests.support.until import PATIENCE
 
 A, B = Server("a", 8848, 9848), Server("b", 8848, 9848)
@@ -51,9 +52,8 @@ def test_one_server_with_grpc_is_enough_not_to_poll_another() -> None:
 
 async def test_a_way_that_is_wanted_is_the_only_one() -> None:
     """And only its own port is knocked at."""
-    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_server(("127.0.0.1", 0)) as closed:
-        port, other = listening.getsockname()[1], closed.getsockname()[1]
-        closed.close()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port, other = listening.getsockname()[1], free_port()
         only_http, only_grpc = Server("127.0.0.1", port, other), Server("127.0.0.1", other, port)
         assert await Ways([only_http], Transport.HTTP).to(only_http) is Transport.HTTP
         assert await Ways([only_http], Transport.GRPC).to(only_http) is Miss.REFUSED
@@ -69,8 +69,7 @@ async def test_a_name_that_is_not_known_yet_is_asked_for_again_soon() -> None:
 async def test_a_port_that_opens_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the next look."""
     monkeypatch.setattr(ways, "LOOKED_FOR_AGAIN_AFTER", 0.02)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     looking = spawn(grpc_opens(Server("127.0.0.1", 1, port)), name="look")
     await asyncio.sleep(0.1)
     assert not looking.done()

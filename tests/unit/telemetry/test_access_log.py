@@ -15,6 +15,7 @@ from sidecar.cluster.stats import ProcessStats
 from sidecar.record import AttemptRecord, Record
 from sidecar.telemetry.access_log import AccessLog, Format, json_line, open_sink, text_line
 from sidecar.telemetry.sink import Sink
+from tests.support.until import PATIENCE
 
 RESCUED = Record(
     started=1769853600.123,
@@ -173,14 +174,14 @@ async def test_only_clean_lines_are_left_out(options: dict[str, Any], wanted: li
     sink = Sink(tmp_path / "log")
     log = _log(sink, **options)
     assert [log.wants(False), log.wants(True)] == wanted
-    log.close()
+    log.close(PATIENCE)
 
 
 async def test_without_a_stream_nothing_is_wanted() -> None:
     """`path: none` costs not even the record."""
     log = _log(None)
     assert not log.wants(True)
-    log.close()
+    log.close(PATIENCE)
 
 
 @pytest.mark.virtual_time
@@ -191,9 +192,9 @@ async def test_a_line_is_out_after_half_a_second_at_the_latest(tmp_path: Path) -
     await asyncio.sleep(0.3)
     sink = log._sink
     assert sink is not None
-    assert sink.flush()
+    assert sink.flush(PATIENCE)
     assert (tmp_path / "log").read_text() == text_line(RESCUED, "/api/1")
-    log.close()
+    log.close(PATIENCE)
 
 
 async def test_many_lines_go_out_before_the_timer(tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ async def test_many_lines_go_out_before_the_timer(tmp_path: Path) -> None:
     for _ in range(500):
         log.write(RESCUED)
     assert len(log._lines) < 250
-    log.close()
+    log.close(PATIENCE)
     assert (tmp_path / "log").read_text().count("\n") == 500
 
 
@@ -211,7 +212,7 @@ async def test_the_query_is_logged_on_request_only(tmp_path: Path) -> None:
     for query in (False, True):
         log = _log(Sink(tmp_path / "log"), query=query)
         log.write(replace(RESCUED, path="/a?token=1"))
-        log.close()
+        log.close(PATIENCE)
     without, with_query = (tmp_path / "log").read_text().splitlines()
     assert '"GET /a HTTP/1.1"' in without
     assert '"GET /a?token=1 HTTP/1.1"' in with_query
@@ -221,7 +222,7 @@ async def test_bytes_of_the_wire_stay_as_they_were(tmp_path: Path) -> None:
     """Text lines are not recoded: what was UTF-8 is UTF-8, what was not stays what it was."""
     log = _log(Sink(tmp_path / "log"))
     log.write(replace(RESCUED, path="/订".encode().decode("latin-1"), user_agent="caf\xe9"))
-    log.close()
+    log.close(PATIENCE)
     line = (tmp_path / "log").read_bytes()
     assert "/订".encode() in line
     assert b'"caf\xe9"' in line
@@ -231,7 +232,7 @@ async def test_json_is_written_when_asked_for(tmp_path: Path) -> None:
     """A file of JSON lines in UTF-8."""
     log = _log(Sink(tmp_path / "log"), format=Format.JSON)
     log.write(replace(RESCUED, path="/订".encode().decode("latin-1")))
-    log.close()
+    log.close(PATIENCE)
     assert json.loads((tmp_path / "log").read_text("utf-8"))["path"] == "/订"
 
 
@@ -252,7 +253,7 @@ async def test_lines_lost_to_a_slow_reader_are_counted_and_told_seldom() -> None
     assert events == [AccessLogDropped(lines=3)]
     await asyncio.sleep(10)
     assert events == [AccessLogDropped(lines=3), AccessLogDropped(lines=1)]
-    log.close()
+    log.close(PATIENCE)
     os.close(reader)
     os.close(writer)
 
@@ -267,12 +268,12 @@ async def test_lines_for_a_broken_stream_are_counted_too() -> None:
     log = _log(sink, stats=stats)
     log.write(RESCUED)
     log.flush()
-    assert sink.flush()
+    assert sink.flush(PATIENCE)
     log.write(RESCUED)
     log.flush()
     assert stats.access_log_dropped == 1
     await asyncio.sleep(1)
-    log.close()
+    log.close(PATIENCE)
     os.close(writer)
 
 
@@ -285,7 +286,7 @@ async def test_a_rotated_file_gets_the_lines_that_were_gathered(tmp_path: Path) 
     (tmp_path / "log").rename(tmp_path / "log.1")
     log.reopen()
     log.write(RESCUED)
-    log.close()
+    log.close(PATIENCE)
     written = [(tmp_path / name).read_text() for name in ("log.1", "log")]
     assert "".join(written).count("\n") == 3
 
@@ -296,7 +297,7 @@ async def test_a_log_that_is_replaced_writes_on_in_the_background(tmp_path: Path
     log = _log(sink)
     log.write(RESCUED)
     log.close(0)
-    sink._thread.join(5)
+    sink._thread.join(PATIENCE)
     assert (tmp_path / "log").read_text() == text_line(RESCUED, "/api/1")
 
 
@@ -307,4 +308,4 @@ def test_streams_have_names(tmp_path: Path) -> None:
     assert [repr(sink).split(":")[0] for sink in streams] == ["<Sink 1", "<Sink 2", f"<Sink {tmp_path / 'access.log'}"]
     for sink in streams:
         assert sink is not None
-        assert sink.close()
+        assert sink.close(PATIENCE)
