@@ -62,6 +62,9 @@ CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # the pod's proxy for the outside world does not know the registry
 )
 
+GREETING_TIMEOUT = 1.0
+"""Seconds for TCP, TLS and the first frame of HTTP/2; the server's port was knocked at just before."""
+
 _DECIDED = {
     grpc.ChannelConnectivity.READY,
     grpc.ChannelConnectivity.TRANSIENT_FAILURE,
@@ -198,15 +201,15 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
     async def _create_new_managed_channel(self, server_ip: str, grpc_port: int) -> grpc.aio.Channel:
         """With a real limit on message size, and an end at the first refusal instead of a wait for better days.
 
-        A channel that could not be connected is returned all the same: the first request on it tells why.
+        A channel that could not be connected is returned all the same: the first request on it tells why. So is one to
+        a server whose kernel accepts and that says nothing: waiting would cost the whole `open_timeout`.
         """
         del server_ip, grpc_port
         channel = await self._new_channel()
         self._channels.append(channel)
-        state = channel.get_state(try_to_connect=True)
-        while state not in _DECIDED:
-            await channel.wait_for_state_change(state)
-            state = channel.get_state(try_to_connect=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GREETING_TIMEOUT):
+                await _decided(channel)
         return channel
 
     async def _new_channel(self) -> grpc.aio.Channel:
@@ -285,6 +288,14 @@ async def _outgoing(queue: asyncio.Queue[Any]) -> AsyncIterator[Any]:
     """What goes out on the stream, until None; the original has no end, and its task would be destroyed pending."""
     while (payload := await queue.get()) is not None:
         yield payload
+
+
+async def _decided(channel: grpc.aio.Channel) -> None:
+    """Returns when the channel is connected, or cannot be."""
+    state = channel.get_state(try_to_connect=True)
+    while state not in _DECIDED:
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)
 
 
 def _body(payload: Any) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from importlib.metadata import version
 import pytest
 
 from sidecar.cluster.instance import Instance
+from sidecar.discovery import nacos
 from sidecar.discovery.nacos import NacosSession, local_ip
 from sidecar.discovery.session import ErrorAnswer, Listing, ServiceKey, Unanswered, Unreadable
 from sidecar.embedded.faults import (
     Abilities,
     Answer,
+    BlackHole,
     DetectClients,
     ForcedList,
     Negotiation,
@@ -120,6 +122,19 @@ async def test_an_error_answer_keeps_its_code(registry: EmbeddedRegistry, sessio
         await session.query(ORDERS)
     assert caught.value.code == code
     assert registry.connections.counts["ServiceQueryRequest"] == asked + 1
+
+
+async def test_a_server_that_accepts_and_is_silent_is_given_up(
+    registry: EmbeddedRegistry, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped process, whose kernel goes on: by the session itself, so that the next server has its turn soon."""
+    monkeypatch.setattr(nacos, "GREETING_TIMEOUT", 0.1)
+    await registry.apply(BlackHole())
+    session = new_session(registry, ear, timeout=0.1)
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(Unanswered):
+            await session.open()
+    await session.close()
 
 
 async def test_a_request_without_an_answer_ends_in_time(registry: EmbeddedRegistry, ear: Ear) -> None:
