@@ -60,6 +60,7 @@ async def test_reproduced_01_a_query_repairs_the_connection_but_not_the_subscrip
             await lists.next(within=0.5)
 
 
+@pytest.mark.scenario("S-16")
 @pytest.mark.defect(1)
 @pytest.mark.parametrize("afterwards", list(Afterwards))
 async def test_defect_01_the_end_of_a_stream_is_the_end_of_the_session(
@@ -86,6 +87,7 @@ async def test_defect_01_the_end_of_a_stream_is_heard_however_it_comes(
         assert await ear.trouble() is Trouble.STREAM_END
 
 
+@pytest.mark.scenario("S-17")
 @pytest.mark.defect(1)
 async def test_defect_01_a_connection_that_the_server_disowns_is_left(registry: EmbeddedRegistry) -> None:
     """Error 301 to a query, with the stream still open: the library would call that healthy."""
@@ -149,6 +151,7 @@ async def test_defect_10_a_request_to_reconnect_is_acknowledged(registry: Embedd
         await until(lambda: acked(connection, "ConnectResetResponse"))
 
 
+@pytest.mark.scenario("S-25")
 @pytest.mark.defect(10)
 async def test_defect_10_a_request_to_reconnect_is_followed(registry: EmbeddedRegistry) -> None:
     """A rebalancing server gets what it wants, and no list is lost by it."""

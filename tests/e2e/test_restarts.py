@@ -28,6 +28,8 @@ def prove(played: Played) -> None:
     assert not played.verdict.objections, report(played.verdict, played.phases, played.healed)
 
 
+@pytest.mark.fact("R-1")
+@pytest.mark.scenario("S-01", "S-21")
 async def test_restarts_of_providers_and_of_nacos_do_not_show(stage: Stage, tmp_path: Path) -> None:
     """A graceful restart, a kill -9 and a restart of Nacos: none failed but POSTs in flight on the killed, none twice.
 
@@ -47,6 +49,7 @@ async def test_restarts_of_providers_and_of_nacos_do_not_show(stage: Stage, tmp_
         assert played.verdict.books.rescued["guard"] > 0
 
 
+@pytest.mark.scenario("S-19")
 async def test_a_start_without_nacos_serves_the_last_good_list_and_heals(stage: Stage, tmp_path: Path) -> None:
     """With a list on disk it is ready and serves at once, without one it is not ready; Nacos back, both are whole."""
     knowing, unknowing = tmp_path / "knowing", tmp_path / "unknowing"

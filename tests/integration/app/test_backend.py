@@ -182,6 +182,7 @@ async def test_the_operator_keeps_what_a_plausible_list_would_drop(tmp_path: Pat
             assert set(calls) == {str(one.port), str(two.port)}
 
 
+@pytest.mark.scenario("S-28")
 async def test_a_listed_instance_that_refuses_is_a_zombie(tmp_path: Path) -> None:
     """Ten seconds after its first refused connect; once, with the evidence, and in the gauge."""
     dead = f"127.0.0.1:{free_port()}"

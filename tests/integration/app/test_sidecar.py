@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.embedded.faults import EndStreams
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support.http_client import request
 from tests.support.ports import free_port
@@ -22,6 +23,8 @@ TOP = "version: 1\nlisten: null\nadmin: {listen: 127.0.0.1:0}\naccess_log: {path
 
 PATIENT = "    wait_for_instance: {timeout: 60s}\n"
 """More of a service: a call waits as long as a busy machine takes to bring its instance back."""
+
+AGE = 'sidecar_registry_snapshot_age_seconds{service="orders"}'
 
 
 def static(*addresses: str, more: str = "") -> str:
@@ -67,6 +70,7 @@ async def test_it_carries_calls_and_tells_of_them(tmp_path: Path) -> None:
         assert (line["upstream_host"], line["response_code"]) == (provider.address, 200)
 
 
+@pytest.mark.scenario("S-02")
 async def test_refusing_instances_cost_no_call_of_any_method(tmp_path: Path) -> None:
     """With one of two instances down, GET and a 3 MB POST are all answered, and the dead one is quarantined at once."""
     dead = f"127.0.0.1:{free_port()}"
@@ -128,6 +132,7 @@ async def test_registry_lists_are_followed(tmp_path: Path) -> None:
             assert await answered_by(process) == str(second.port)
 
 
+@pytest.mark.scenario("S-05")
 async def test_a_false_empty_list_changes_nothing(tmp_path: Path) -> None:
     """When the registry claims that nobody is left, the living instance serves on, visibly held."""
     async with EmbeddedRegistry(port=0) as registry, providers(1) as (provider,):
@@ -143,6 +148,7 @@ async def test_a_false_empty_list_changes_nothing(tmp_path: Path) -> None:
             assert await process.metric('sidecar_rescued_requests_total{service="orders",by="guard"}') == 1
 
 
+@pytest.mark.scenario("S-19")
 async def test_it_starts_from_disk_when_the_registry_is_down(tmp_path: Path) -> None:
     """The lists of an earlier run serve at once; with the registry back, its list takes over."""
     async with EmbeddedRegistry(port=0) as registry, providers(1) as (provider,):
@@ -167,6 +173,47 @@ async def test_it_starts_from_disk_when_the_registry_is_down(tmp_path: Path) -> 
 
             await until(healed)
             assert await answered_by(process) == str(provider.port)
+
+
+@pytest.mark.scenario("S-20")
+async def test_providers_restart_on_their_addresses_while_the_registry_is_away(tmp_path: Path) -> None:
+    """Every call in between is answered, and the age of the list says for how long the registry has been silent."""
+    async with EmbeddedRegistry(port=0) as registry, providers(2) as pair:
+        for provider in pair:
+            registry.register("orders", "127.0.0.1", provider.port)
+        async with running(tmp_path, registered(registry.address)) as process:
+            await process.ready()
+            await _until_endpoints(process, pair)
+            await registry.stop()
+            await process.event("registry_disconnected")
+            silent = await process.metric(AGE)
+            for provider, other in (pair, reversed(pair)):
+                await provider.stop()
+                for _ in range(5):
+                    assert await answered_by(process) == str(other.port)
+                await provider.start()
+                await _until_endpoints(process, pair)
+            assert await process.metric(AGE) > silent
+            assert await process.metric("sidecar_registry_connected") == 0
+
+
+async def test_what_the_client_library_costs_us_is_counted(tmp_path: Path) -> None:
+    """Sessions begun anew with the reason, tasks of its that had to be ended, queries, and the age of each list."""
+    async with EmbeddedRegistry(port=0) as registry, providers(1) as (provider,):
+        registry.register("orders", "127.0.0.1", provider.port)
+        async with running(tmp_path, registered(registry.address)) as process:
+            await process.ready()
+            await registry.apply(EndStreams())
+            await process.event("registry_connected", count=2)
+            assert await process.metric('sidecar_registry_reconnects_total{reason="stream_end"}') == 1
+
+            async def counted() -> bool:
+                ended = await process.metric("sidecar_registry_tasks_cancelled_total")
+                asked = await process.metric('sidecar_registry_queries_total{result="ok"}')
+                return ended > 0 and asked > 0
+
+            await until(counted)
+            assert f"{AGE} " in (await process.admin("/metrics")).body.decode()
 
 
 async def test_without_disk_and_registry_it_comes_up_unready_and_heals(tmp_path: Path) -> None:

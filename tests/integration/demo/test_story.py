@@ -92,6 +92,7 @@ async def demo(folder: Path, *flags: str) -> AsyncIterator[Demo]:
         await asyncio.to_thread(running.process.wait, PATIENCE)
 
 
+@pytest.mark.scenario("S-01")
 async def test_a_run_proves_the_point_and_says_so_in_json(tmp_path: Path) -> None:
     """Exit 0; at least 95 % of the load sent, none of it lost or repeated by the sidecar, some of it saved."""
     async with demo(tmp_path, "--duration", "15s", "--rate", "40", "--format", "json") as run:

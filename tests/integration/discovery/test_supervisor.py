@@ -85,6 +85,7 @@ def versions(source: WatchedSource) -> list[str]:
     return [version for version in told if version]
 
 
+@pytest.mark.scenario("S-19")
 async def test_started_before_the_registry_it_connects_when_it_comes(registry: EmbeddedRegistry) -> None:
     """Nothing fails, and once the port opens the list is there."""
     await registry.stop()
@@ -96,6 +97,7 @@ async def test_started_before_the_registry_it_connects_when_it_comes(registry: E
         assert [update.reason for update in source.all(Disconnected)] == ["open_failed"]
 
 
+@pytest.mark.scenario("S-19")
 async def test_a_starting_registry_is_waited_for(registry: EmbeddedRegistry) -> None:
     """It answers 300 for a while, and is asked again until it does no more."""
     await registry.apply(Starting())
@@ -118,6 +120,7 @@ async def test_a_push_is_told_without_a_question(registry: EmbeddedRegistry) -> 
         assert registry.connections.counts["ServiceQueryRequest"] == asked
 
 
+@pytest.mark.scenario("S-21")
 async def test_a_restart_is_told_as_it_happens_false_empty_list_and_all(registry: EmbeddedRegistry) -> None:
     """Lost at once, empty from the new session, then one by one as they return."""
     async with connected(registry) as source:
@@ -133,6 +136,8 @@ async def test_a_restart_is_told_as_it_happens_false_empty_list_and_all(registry
         assert next(push for push in source.all(Push) if push.epoch == epoch).instances == ()
 
 
+@pytest.mark.defect(11)
+@pytest.mark.scenario("S-18")
 @pytest.mark.one_loop
 async def test_a_black_hole_is_left_for_the_next_server(registry: EmbeddedRegistry) -> None:
     """The stopped process keeps its port and its connections; two questions without an answer are enough."""
@@ -148,6 +153,7 @@ async def test_a_black_hole_is_left_for_the_next_server(registry: EmbeddedRegist
             hole.lift("black_hole")
 
 
+@pytest.mark.scenario("S-22")
 @pytest.mark.one_loop
 async def test_a_lost_push_is_made_good_while_in_doubt(registry: EmbeddedRegistry) -> None:
     """The list changed, nobody told us, a connect fails: it is asked for, and the session is blamed."""
@@ -186,6 +192,7 @@ def logged_in(
     return NacosSource(options, services, rng=random.Random(1), stats=stats or ProcessStats())
 
 
+@pytest.mark.scenario("S-24")
 @pytest.mark.one_loop
 async def test_an_expired_token_costs_one_more_login_and_no_list(registry: EmbeddedRegistry) -> None:
     """Renewed before its end; one that the server forgets is replaced within the query that finds out."""

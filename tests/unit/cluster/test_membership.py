@@ -30,6 +30,7 @@ def test_the_first_list_serves_at_once() -> None:
     assert stage["a"].ramp_from is None
 
 
+@pytest.mark.scenario("S-03")
 def test_a_new_one_is_dialled_before_its_first_request() -> None:
     """Newly listed means quarantined and due for a probe now; then a slow start."""
     stage = stage_of("ab")
@@ -73,6 +74,7 @@ def test_an_idle_one_that_leaves_is_forgotten_at_once() -> None:
     assert stage.kinds() == ["push", "endpoint_removed", "snapshot_applied"]
 
 
+@pytest.mark.scenario("S-14")
 def test_an_address_that_comes_back_while_it_drains_is_dialled_anew() -> None:
     """Another process may answer there: what was believed is forgotten, what is in flight is not."""
     stage = stage_of("abc")
@@ -82,6 +84,7 @@ def test_an_address_that_comes_back_while_it_drains_is_dialled_anew() -> None:
     assert (stage["c"].state, stage["c"].in_flight) == (State.QUARANTINED, 1)
 
 
+@pytest.mark.scenario("S-15")
 @pytest.mark.parametrize("order", [{"weight": 0.0}, {"enabled": False}])
 def test_switching_off_is_obeyed_at_once_for_any_number(order: dict[str, Any]) -> None:
     """Two of three with weight 0 or enabled: false get nothing, and nothing is doubted."""
@@ -91,6 +94,7 @@ def test_switching_off_is_obeyed_at_once_for_any_number(order: dict[str, Any]) -
     assert "push_refused" not in stage.kinds()
 
 
+@pytest.mark.scenario("S-15")
 def test_a_disabled_one_is_no_fallback() -> None:
     """When the other refuses there is nobody, rather than the one that was switched off."""
     stage = stage_of("ab")
@@ -136,6 +140,7 @@ def test_filters_come_first() -> None:
 # Lists that are doubted
 
 
+@pytest.mark.scenario("S-04", "S-05")
 def test_an_empty_list_holds_everybody() -> None:
     """All are held and, while nobody knows better, used; status, event and counter say so."""
     stage = stage_of("abc")
@@ -158,6 +163,7 @@ def test_held_ones_are_probed_at_once_and_every_second() -> None:
     assert stage.cluster.stats.holds_ended == {"gone": 1}
 
 
+@pytest.mark.scenario("S-06")
 def test_scaled_to_zero_ends_within_a_probe() -> None:
     """An empty list and nobody who answers: no endpoint is left, and nothing is doubted any more."""
     stage = stage_of("abc")
@@ -167,6 +173,7 @@ def test_scaled_to_zero_ends_within_a_probe() -> None:
     assert not stage.cluster.guard.held
 
 
+@pytest.mark.scenario("S-07")
 def test_a_false_shrink_does_not_crush_the_one_that_is_left() -> None:
     """Ten to one: the nine, once shown alive, serve beside the one."""
     stage = stage_of("abcdefghij")
@@ -220,6 +227,7 @@ def test_a_shrink_is_believed_when_the_registry_says_so_for_a_minute() -> None:
     assert stage.cluster.stats.holds_ended == {"confirmed": 2}
 
 
+@pytest.mark.scenario("S-10")
 def test_many_turned_unhealthy_at_once_are_doubted() -> None:
     """Three of four called unhealthy are held and probed; who refuses is unhealthy indeed."""
     stage = stage_of("abcd")
@@ -237,6 +245,7 @@ def test_who_refused_before_is_not_held() -> None:
     assert repr(stage.cluster) == "<Cluster orders: 2 held>"
 
 
+@pytest.mark.scenario("S-08", "S-21")
 def test_the_restart_of_a_registry_costs_nothing() -> None:
     """Empty first, then one by one: everybody serves all the time."""
     stage = stage_of("abc")
@@ -259,6 +268,7 @@ def test_the_operator_can_drop_what_is_held() -> None:
     assert repr(stage.cluster) == "<Cluster orders: 1 available>"
 
 
+@pytest.mark.scenario("S-04")
 def test_an_obeyed_empty_list_leaves_nobody() -> None:
     """With `on_empty: obey` a false empty list is believed: the operator asked for it."""
     stage = stage_of("abc", protection=Protection(on_empty=OnEmpty.OBEY))

@@ -102,6 +102,7 @@ def test_the_end_of_a_hold_removes_whom_no_list_names(roster: Roster, *, listed:
     assert roster.knows(one) is listed
 
 
+@pytest.mark.scenario("S-14")
 def test_an_address_that_comes_back_begins_anew(roster: Roster) -> None:
     """What is in flight is still counted; an order of the operator still stands."""
     one = endpoint(roster, "a")

@@ -29,6 +29,7 @@ def test_all_metadata_must_match_exactly() -> None:
     assert read(push(*listed), wanted).instances.keys() == {at("a")}
 
 
+@pytest.mark.scenario("S-13")
 def test_the_healthy_one_of_two_entries_counts() -> None:
     """The same ip:port twice is one endpoint: the healthy entry, wherever it stands."""
     sick, well = instance("a", healthy=False), instance("a", healthy=True)
@@ -36,6 +37,7 @@ def test_the_healthy_one_of_two_entries_counts() -> None:
     assert read(push(well, sick), Discovery()).instances[at("a")] is well
 
 
+@pytest.mark.scenario("S-13")
 def test_of_two_equally_healthy_entries_the_first_counts() -> None:
     """Weights of a later duplicate are ignored."""
     first, second = instance("a", weight=1.0), instance("a", weight=2.0)
@@ -49,6 +51,7 @@ def test_unhealthy_ones_are_left_out() -> None:
     assert news.offered() == at_all("a")
 
 
+@pytest.mark.scenario("S-10")
 @pytest.mark.parametrize(
     ("discovery", "protect"), [(Discovery(healthy_only=False), None), (Discovery(), True)], ids=["asked", "protect"]
 )
@@ -58,6 +61,7 @@ def test_health_bits_are_ignored_on_request(discovery: Discovery, *, protect: bo
     assert news.shunned == frozenset()
 
 
+@pytest.mark.scenario("S-10")
 @pytest.mark.parametrize("other", [{"healthy": False}, {"weight": 0.0}, {"enabled": False}])
 def test_health_bits_that_would_leave_nobody_are_ignored(other: dict[str, object]) -> None:
     """If all who are switched on are unhealthy, they are used all the same."""

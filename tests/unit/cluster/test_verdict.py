@@ -18,6 +18,7 @@ def told(stage: Stage) -> list[Event]:
     return [event for event in stage.events if isinstance(event, (Zombie, Ghost))]
 
 
+@pytest.mark.scenario("S-28")
 def test_a_zombie_is_told_once_after_ten_seconds_of_refusing(orders: Stage) -> None:
     """At 9.9 s nothing is said; at 10 s the reason and the dials are, and never again while it lasts."""
     orders.call("refused", on="a")

@@ -244,6 +244,7 @@ async def test_a_disowning_error_is_trouble_at_once(registry: ScriptedRegistry, 
         assert (await served.trouble(within=3.2))[0] is Trouble.UNHEALTHY
 
 
+@pytest.mark.scenario("S-09")
 async def test_an_answered_error_makes_only_that_service_stale(registry: ScriptedRegistry) -> None:
     """The others go on; the failing one is asked again every three seconds and keeps its list."""
     async with living(registry, ORDERS, USERS) as served:
