@@ -14,6 +14,7 @@ pytestmark = pytest.mark.one_loop
 DRAINING = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 
 
+@pytest.mark.virtual_time
 @pytest.mark.http("H-50")
 async def test_a_list_that_names_the_sidecar_makes_no_loop() -> None:
     """An endpoint with our own address gets no request: 503 instead of one that goes round for ever."""
@@ -38,6 +39,7 @@ async def test_a_503_with_retry_after_sends_new_requests_elsewhere(stack: MakeSt
         assert len(leaving.requests) == 1
 
 
+@pytest.mark.virtual_time
 @pytest.mark.http("H-44")
 async def test_an_announced_end_is_half_a_close_first(stack: MakeStack) -> None:
     """After `Connection: close` the answer is followed by FIN, and what the app still says is no error."""
@@ -73,10 +75,12 @@ async def test_empty_lines_are_no_beginning_of_a_request(stack: MakeStack) -> No
 async def test_an_answer_until_close_that_ends_by_reset_is_truncated(stack: MakeStack) -> None:
     """Only FIN completes it: the app gets no last chunk, and a reset."""
 
+    passed_on = asyncio.Event()
+
     async def script(talk: Talk) -> None:
         await talk.request()
         await talk.send(b"HTTP/1.1 200 OK\r\n\r\nhalf")
-        await asyncio.sleep(0.05)
+        await passed_on.wait()
         talk.reset()
 
     async with ScriptedPeer(script) as peer:
@@ -86,5 +90,6 @@ async def test_an_answer_until_close_that_ends_by_reset_is_truncated(stack: Make
             await app.send(GET)
             assert (await app.head()).endswith(b"Transfer-Encoding: chunked\r\n\r\n")
             assert await app.reader.readexactly(9) == b"4\r\nhalf\r\n"
+            passed_on.set()
             with pytest.raises(ConnectionResetError):
                 await app.reader.read()

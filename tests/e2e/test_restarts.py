@@ -78,4 +78,4 @@ def comeback(stage: Stage) -> Step:
         await stage.server.start()
         await stage.settled()
 
-    return Step("start of Nacos", "Nacos comes back", start)
+    return Step("start of Nacos", "Nacos comes back", start, forgets=True)

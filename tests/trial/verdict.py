@@ -53,6 +53,8 @@ class Verdict:
     calls: Sequence[Call]
     executed: Sequence[str]
     kills: Sequence[Kill]
+    refused: Mapping[str, int]
+    """Lists that the sidecar refused in each step after which the registry had forgotten what it knew."""
     books: Books
     seconds: float
     rate: float
@@ -94,6 +96,7 @@ class Verdict:
     def objections(self) -> tuple[str, ...]:
         """Why the run does not show what it should; empty when it does."""
         books, calls = self.books, len(self.calls)
+        unharmed = [step for step, lists in self.refused.items() if not lists]
         found = (
             (self.inexcusable, f"{len(self.inexcusable)} calls failed without excuse"),
             (self.repeated("POST"), f"{len(self.repeated('POST'))} POSTs were executed twice"),
@@ -101,7 +104,7 @@ class Verdict:
             (books.counted != calls, f"{calls} calls, but {books.counted} in sidecar_requests_total"),
             (books.logged != calls, f"{calls} calls, but {books.logged} lines in the access log"),
             (books.errors, f"the sidecar logged {len(books.errors)} errors"),
-            (not _doubted(books.events), "no list was doubted: nothing was at stake"),
+            (unharmed, f"no list was refused when {', '.join(unharmed)}: nothing was at stake"),
             (self.reached < FULL_RATE * self.rate, f"only {self.reached:.0f} of {self.rate:.0f} calls/s were sent"),
         )
         return tuple(text for wrong, text in found if wrong)
@@ -116,8 +119,3 @@ def _in_flight(call: Call, kill: Kill) -> bool:
         and call.started <= kill.over
         and call.ended >= kill.began
     )
-
-
-def _doubted(events: Mapping[str, int]) -> int:
-    """How often a list was refused. Which kind it is, empty or partial, is up to how soon the providers are back."""
-    return sum(count for kind, count in events.items() if kind.startswith("push_refused "))
