@@ -17,6 +17,8 @@ with warnings.catch_warnings():
     from v2.nacos.transport.grpcauto import nacos_grpc_service_pb2
     from v2.nacos.utils.net_util import NetUtils
 
+from tests.support.until import PATIENCE
+
 __all__ = [
     "NacosClient",
     "NacosException",
@@ -43,7 +45,7 @@ class Subscriber:
     async def callback(self, instances: list[Any]) -> None:
         self.lists.put_nowait(_addresses(instances))
 
-    async def next(self, within: float = 5.0) -> set[str]:
+    async def next(self, within: float = PATIENCE) -> set[str]:
         async with asyncio.timeout(within):
             return await self.lists.get()
 
