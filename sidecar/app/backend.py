@@ -79,7 +79,7 @@ class AppBackend:
             ready=is_ready(sidecar.latches()),
             draining=sidecar.draining,
             last_reload_ok=sidecar.reloader.last_ok,
-            last_reload_at=sidecar.reloader.last_ok_at,
+            last_reload_at=sidecar.loaded_at,
             per_endpoint=admin.per_endpoint_metrics,
             max_endpoint_series=admin.max_endpoint_series,
         )

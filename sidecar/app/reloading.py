@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar import clock
 from sidecar.admin.views import Reloaded, Result, Unbound
 from sidecar.app.listeners import CannotBindError
 from sidecar.app.logs import CannotOpenLogError
@@ -36,7 +35,6 @@ class Reloader:
         self._refused: str | None = None
         self._polling: asyncio.Task[None] | None = None
         self.last_ok = True
-        self.last_ok_at = clock.wall()
 
     def watch(self, sidecar: "Sidecar") -> None:
         """Compares the content every `poll` seconds; 0 seconds: never."""
@@ -56,8 +54,6 @@ class Reloader:
         self.last_ok = outcome.result in {Result.APPLIED, Result.UNCHANGED}
         word = {Result.APPLIED: "applied", Result.UNCHANGED: "unchanged"}.get(outcome.result, "rejected")
         sidecar.stats.reloads[word] += 1
-        if self.last_ok:
-            self.last_ok_at = clock.wall()
         return outcome
 
     async def _reload(self, sidecar: "Sidecar") -> Reloaded:
@@ -68,6 +64,8 @@ class Reloader:
             changes = compare(old.config, loaded.config)
             if loaded.sha256 == old.sha256 and not changes:
                 sidecar.refresh()
+                if not self.last_ok:  # whoever was told of the refusal is told of its end
+                    sidecar.emit([ReloadApplied(changes=0, sha256=loaded.sha256)])
                 return Reloaded(Result.UNCHANGED, loaded.sha256)
             await sidecar.take(loaded)
         except ConfigError as error:

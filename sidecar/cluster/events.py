@@ -353,7 +353,7 @@ class Ready(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadApplied(Event):
-    """A new configuration is in force."""
+    """A new configuration is in force; without changes: after a refusal the file is again the one in force."""
 
     kind: ClassVar[str] = "reload_applied"
     changes: int

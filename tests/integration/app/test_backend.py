@@ -214,3 +214,17 @@ async def test_the_log_level_lasts_until_the_next_reload(tmp_path: Path) -> None
         process.config.write_text(process.config.read_text() + "drain: {quiet: 2s}\n")
         assert (await process.admin("/reload", method="POST")).status == 200
         assert await _json(process, "/logging") == {"level": "info"}
+
+
+async def test_the_time_of_the_configuration_moves_only_with_it(tmp_path: Path) -> None:
+    """A reload that changes nothing succeeds and leaves it alone; one that is applied does not."""
+    series = "sidecar_config_last_reload_success_timestamp_seconds"
+    async with running(tmp_path, static("127.0.0.1:9"), "--reload-poll", "0s") as process:
+        since = await process.metric(series)
+        answer = await process.admin("/reload", method="POST")
+        assert json.loads(answer.body)["result"] == "unchanged"
+        assert await process.metric(series) == since
+        process.config.write_text(process.config.read_text() + "drain: {quiet: 2s}\n")
+        answer = await process.admin("/reload", method="POST")
+        assert json.loads(answer.body)["result"] == "applied"
+        assert await process.metric(series) > since

@@ -65,7 +65,7 @@ async def test_an_unchanged_file_changes_nothing(tmp_path: Path) -> None:
     play = Play(tmp_path)
     assert (await play.reloader.reload(play.sidecar)).result is Result.UNCHANGED
     assert (play.taken, play.refreshed) == ([], 1)
-    assert play.stats.reloads == {"unchanged": 1}
+    assert (play.stats.reloads, play.events) == ({"unchanged": 1}, [])
 
 
 async def test_an_invalid_file_is_refused_with_its_problems(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_the_file_is_watched_by_content(tmp_path: Path) -> None:
 
 @pytest.mark.virtual_time
 async def test_a_refused_file_that_is_put_back_is_no_longer_held_against_us(tmp_path: Path) -> None:
-    """Once the file says again what is in force, the last reload counts as good: an alert on it ends by itself."""
+    """Once the file says again what is in force, the last reload counts as good, and an event says so."""
     play = Play(tmp_path, poll=3.0)
     play.reloader.watch(play.sidecar)
     play.write("version: [\n")
@@ -133,4 +133,6 @@ async def test_a_refused_file_that_is_put_back_is_no_longer_held_against_us(tmp_
         while not play.reloader.last_ok:  # noqa: ASYNC110 - as above
             await asyncio.sleep(1.0)
     assert play.stats.reloads == {"rejected": 1, "unchanged": 1}
+    assert [event.kind for event in play.events] == ["reload_rejected", "reload_applied"]
+    assert (play.events[-1].detail["changes"], play.taken) == (0, [])
     await play.reloader.close()
