@@ -4,14 +4,13 @@
 `@pytest.mark.http("H-12")`; the marks are read from the modules as they are imported, so they may be computed.
 """
 
-import importlib
 import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conformance import marks
+
 FOLDERS = ("tests/conformance", "tests/integration/proxy")
 
 
@@ -103,24 +102,8 @@ both ends. Made from `tests/conformance/checklist.py` by `python -m tests.confor
 
 
 def shown_by() -> dict[str, list[str]]:
-    """Rule → the tests that carry its mark, as `folder/test_file.py::test_name`."""
-    shown: dict[str, list[str]] = {}
-    for path in _modules():
-        module = importlib.import_module(".".join(path.with_suffix("").parts))
-        for name, value in vars(module).items():
-            for rule in _marked(value):
-                shown.setdefault(rule, []).append(f"{path.relative_to('tests')}::{name}")
-    return shown
-
-
-def _modules() -> Iterator[Path]:
-    for folder in FOLDERS:
-        yield from sorted(path.relative_to(ROOT) for path in (ROOT / folder).rglob("test_*.py"))
-
-
-def _marked(function: object) -> list[str]:
-    marks = getattr(function, "pytestmark", None)
-    return [rule for mark in marks if mark.name == "http" for rule in mark.args] if isinstance(marks, list) else []
+    """Rule → the tests that carry its mark."""
+    return marks.shown_by("http", *FOLDERS)
 
 
 def page() -> str:

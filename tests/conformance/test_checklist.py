@@ -1,6 +1,7 @@
 """The table of rules is whole and current."""
 
-from tests.conformance.checklist import ROOT, RULES, page, shown_by
+from tests.conformance.checklist import RULES, page, shown_by
+from tests.conformance.marks import ROOT
 
 
 def test_every_rule_is_shown_on_the_wire() -> None:
