@@ -199,7 +199,7 @@ PER_SERVICE: tuple[Family[Service], ...] = (
     Family(
         "sidecar_quarantines_total",
         _C,
-        "Entries into quarantine after a failed connect",
+        "Entries into quarantine after a failed connect, first dials apart",
         lambda s: s.stats.quarantines,
     ),
     Family(

@@ -43,6 +43,16 @@ def test_a_new_one_is_dialled_before_its_first_request() -> None:
     assert stage.cluster.stats.quarantines == 0
 
 
+def test_a_first_dial_that_fails_is_told_and_is_no_entry_into_quarantine() -> None:
+    """It was out already, because nobody had dialled it; one that served and then refuses is counted."""
+    stage = stage_of("ab")
+    stage.lists("abc")
+    assert stage.probe() == ["c"]
+    assert (stage.kinds().count("endpoint_quarantined"), stage.cluster.stats.quarantines) == (1, 0)
+    stage.call("refused", on="a")
+    assert (stage.kinds().count("endpoint_quarantined"), stage.cluster.stats.quarantines) == (2, 1)
+
+
 def test_a_services_only_endpoint_has_no_slow_start() -> None:
     """After scaling to zero and back, the one that comes is dialled and then serves with all its weight."""
     stage = stage_of("a", protection=Protection(on_empty=OnEmpty.OBEY, shrink_threshold=1.0))
