@@ -159,7 +159,8 @@ class Enquirer:
                 except RequestError as failure:
                     self._failed(question, server, failure, loop.time())
                     continue
-                self._silent.discard(server)
+                if question.view is View.OFFERED:
+                    self._silent.discard(server)
                 instances = len(listing.instances)
                 self._sink.stated(question.key, question.view, server, listing, asked_at)
                 break

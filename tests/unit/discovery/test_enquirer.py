@@ -147,6 +147,19 @@ async def test_a_node_that_does_not_answer_is_passed_over(caplog: pytest.LogCapt
     assert all("gives no second opinion on orders" in text for text in complaints)
 
 
+async def test_a_node_that_gives_no_opinion_is_complained_of_once_though_it_answers_other_questions(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It shows administrators its list all the while."""
+    closed, odd = {ADMINISTRATORS: answer("403 No")}, {ADMINISTRATORS: administrators(3), CLIENTS: answer("500 Odd")}
+    async with play(closed, odd) as found:
+        found.enquirer.about(ELSEWHERE)
+        await asyncio.sleep(10.0)
+        assert len(found.of(View.EVERYTHING)) >= 5
+        assert asked(found.odds[1], CLIENTS) >= 5
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize(
     "nothing", [None, answer("503 Odd", "server is STARTING now"), answer("200 OK", "[]"), b"HTTP/1.1 0 \r\n\r\n"]
 )
