@@ -42,13 +42,18 @@ async def test_defect_05_a_clock_that_is_behind_or_stands_still_decides_nothing(
 ) -> None:
     """Of the same session and of the next one the newer list counts, whatever time the server writes on it."""
     async with following(registry) as source:
-        await registry.apply(clock)
         registry.register("orders", "127.0.0.1", 8082)
         await source.until(lambda: source.ports()[-1] == [8081, 8082])
+        await registry.apply(clock)
+        registry.register("orders", "127.0.0.1", 8083)
+        await source.until(lambda: source.ports()[-1] == [8081, 8082, 8083])
+        registry.deregister("orders", "127.0.0.1", 8083)
+        await source.until(lambda: source.ports()[-1] == [8081, 8082])
+        assert len(source.all(Connected)) == 1
         await registry.apply(RefTime(skew_ms=-2 * HOUR_MS))
         await registry.restart(Restart(return_after_s=None))
-        registry.register("orders", "127.0.0.1", 8083)
-        await source.until(lambda: source.ports()[-1] == [8083])
+        registry.register("orders", "127.0.0.1", 8084)
+        await source.until(lambda: source.ports()[-1] == [8084])
 
 
 @pytest.mark.reproduces(6)
@@ -102,6 +107,7 @@ async def test_defect_07_an_empty_list_is_told_as_empty(registry: EmbeddedRegist
         registry.deregister("orders", "127.0.0.1", 8081)
         await source.until(lambda: source.ports(Via.PUSH)[-1] == [])
         await source.until(lambda: source.ports(Via.QUERY)[-1:] == [[]])
+        assert len(source.all(Connected)) == 1
         await registry.restart(Restart(return_after_s=None))
         await source.next(Connected)
         known = len(source.ports())
@@ -149,8 +155,9 @@ async def test_defect_08_every_session_tells_its_first_list(
     async with following(registry) as source:
         await registry.restart(Restart(keep=kept, return_after_s=None))
         await source.next(Connected)
-        (epoch,) = {update.epoch for update in source.all(Connected)[-1:]}
+        epoch = source.all(Connected)[-1].epoch
         await source.until(lambda: source.all(Push)[-1].epoch == epoch)
+        assert source.all(Push)[-1].via is Via.PUSH
         assert source.ports()[-1] == wanted
 
 

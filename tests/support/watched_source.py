@@ -13,6 +13,7 @@ from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.source import InstanceSource, Update
 from sidecar.discovery.supervisor import NacosSource
 from sidecar.embedded.registry import EmbeddedRegistry
+from tests.support.until import PATIENCE
 
 U = TypeVar("U", bound=Update)
 
@@ -34,7 +35,7 @@ class WatchedSource:
         pushes = [push for push in self.all(Push) if via is None or push.via is via]
         return [sorted(instance.port for instance in push.instances) for push in pushes]
 
-    async def until(self, seen: Callable[[], bool], *, within: float = 30.0) -> float:
+    async def until(self, seen: Callable[[], bool], *, within: float = PATIENCE) -> float:
         """Waits until `seen` after some update; returns the seconds waited, raises TimeoutError."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -44,7 +45,7 @@ class WatchedSource:
                 await self._news.wait()
         return loop.time() - began
 
-    async def next(self, kind: type[Update], *, within: float = 30.0) -> float:
+    async def next(self, kind: type[Update], *, within: float = PATIENCE) -> float:
         """Waits for one more of a kind than there are now."""
         known = len(self.all(kind))
         return await self.until(lambda: len(self.all(kind)) > known, within=within)
@@ -73,7 +74,8 @@ async def watched(source: InstanceSource) -> AsyncIterator[WatchedSource]:
 async def following(
     *registries: EmbeddedRegistry, stats: ProcessStats | None = None, **options: Any
 ) -> AsyncIterator[WatchedSource]:
-    """A source of `orders` that has its first list."""
+    """A source of `orders` that has its first list; a busy machine may take its time for a request."""
+    options = {"request_timeout": PATIENCE, "open_timeout": PATIENCE, **options}
     addresses = tuple(registry.address for registry in registries)
     nacos = NacosSource(
         NacosOptions(server_addresses=addresses, **options),
