@@ -62,6 +62,16 @@ def test_a_doubted_list_holds_and_a_plausible_one_applies(doubt: Doubt) -> None:
     assert [TRANSITIONS[doubt, one][1] for one in LISTS] == [Action.APPLY, Action.HOLD, Action.HOLD]
 
 
+def test_where_each_list_leads() -> None:
+    """From trust to the doubt that it deserves, and to a stronger one; never back."""
+    leads = {doubt: [TRANSITIONS[doubt, one][0] for one in LISTS] for doubt in Doubt}
+    assert leads == {
+        Doubt.TRUSTING: [Doubt.TRUSTING, Doubt.SHRUNK, Doubt.EMPTY],
+        Doubt.SHRUNK: [Doubt.SHRUNK, Doubt.SHRUNK, Doubt.EMPTY],
+        Doubt.EMPTY: [Doubt.EMPTY, Doubt.EMPTY, Doubt.EMPTY],
+    }
+
+
 def test_one_empty_list_rules_until_nothing_is_held() -> None:
     """No list leads from EMPTY anywhere else; only letting go does."""
     assert {TRANSITIONS[Doubt.EMPTY, one][0] for one in LISTS} == {Doubt.EMPTY}
