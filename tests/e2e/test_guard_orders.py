@@ -23,6 +23,7 @@ async def registry() -> AsyncIterator[EmbeddedRegistry]:
         yield running
 
 
+@pytest.mark.scenario("S-15")
 async def test_weight_zero_is_an_order(registry: EmbeddedRegistry, tmp_path: Path) -> None:
     """On one: what is in flight is answered, nothing more begins. On all: 503 after the wait. Nothing is held."""
     async with scene(registry, tmp_path, 2, delay=0.1) as (stage, providers):

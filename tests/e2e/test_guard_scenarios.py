@@ -32,6 +32,7 @@ async def registry() -> AsyncIterator[EmbeddedRegistry]:
 # Lists that lie
 
 
+@pytest.mark.scenario("S-05")
 async def test_a_false_empty_list_costs_no_call(registry: EmbeddedRegistry, tmp_path: Path) -> None:
     """All three are held and serve, everything says so, and the true list restores them."""
     async with scene(registry, tmp_path, 3) as (stage, providers):
@@ -47,6 +48,7 @@ async def test_a_false_empty_list_costs_no_call(registry: EmbeddedRegistry, tmp_
         assert not stage.failed
 
 
+@pytest.mark.scenario("S-07")
 async def test_a_list_that_shrinks_to_one_does_not_crush_the_one(registry: EmbeddedRegistry, tmp_path: Path) -> None:
     """Of ten the nine that are missed serve on beside the one, which gets less than half of the calls; all return."""
     async with scene(registry, tmp_path, 10) as (stage, providers):
@@ -66,6 +68,7 @@ async def test_a_list_that_shrinks_to_one_does_not_crush_the_one(registry: Embed
         assert not stage.failed
 
 
+@pytest.mark.scenario("S-08", "S-21")
 @pytest.mark.parametrize("replicas", [2, 10])
 async def test_a_restarted_registry_fills_up_one_by_one(
     registry: EmbeddedRegistry, tmp_path: Path, replicas: int
@@ -122,6 +125,7 @@ async def test_a_registry_that_evicts_us_again_and_again_is_no_matter(
 # Farewells
 
 
+@pytest.mark.scenario("S-06")
 async def test_a_service_that_is_really_gone_is_gone_at_once(registry: EmbeddedRegistry, tmp_path: Path) -> None:
     """Scaled to zero: probes and calls are refused, which ends every hold; scaled up again, it serves again.
 
@@ -146,6 +150,7 @@ async def test_a_service_that_is_really_gone_is_gone_at_once(registry: EmbeddedR
         assert await stage.answered_by() == {providers[0].address: 20}
 
 
+@pytest.mark.scenario("S-04")
 async def test_a_last_instance_that_leaves_alive_serves_until_max_hold(
     registry: EmbeddedRegistry, tmp_path: Path
 ) -> None:
@@ -165,6 +170,7 @@ async def test_a_last_instance_that_leaves_alive_serves_until_max_hold(
         assert {call.error.split(" ")[1] for call in stage.failed} == {"no_instance"}
 
 
+@pytest.mark.scenario("S-04")
 async def test_a_last_instance_that_leaves_alive_is_obeyed_where_the_policy_says_so(
     registry: EmbeddedRegistry, tmp_path: Path
 ) -> None:
@@ -183,6 +189,7 @@ async def test_a_last_instance_that_leaves_alive_is_obeyed_where_the_policy_says
 # Lists that say too little or too much
 
 
+@pytest.mark.scenario("S-10")
 @pytest.mark.parametrize("threshold", [None, 0.0])
 async def test_a_service_called_unhealthy_as_a_whole_is_judged_by_what_we_see(
     registry: EmbeddedRegistry, tmp_path: Path, threshold: float | None
@@ -205,6 +212,7 @@ async def test_a_service_called_unhealthy_as_a_whole_is_judged_by_what_we_see(
         assert not stage.failed
 
 
+@pytest.mark.scenario("S-13")
 async def test_an_address_that_is_listed_twice_is_one_endpoint(registry: EmbeddedRegistry, tmp_path: Path) -> None:
     """A provider registered on two nodes, once unhealthy: one endpoint, used; it stays when one entry goes."""
     async with scene(registry, tmp_path, 2) as (stage, providers):
@@ -306,6 +314,7 @@ async def test_what_one_of_two_nodes_misses_stays_held(
         assert not stage.failed
 
 
+@pytest.mark.scenario("S-14")
 async def test_an_address_that_another_service_takes_over_gets_none_of_our_calls(
     registry: EmbeddedRegistry, tmp_path: Path
 ) -> None:
@@ -342,6 +351,7 @@ async def test_an_address_that_another_service_takes_over_gets_none_of_our_calls
 # The registry away
 
 
+@pytest.mark.scenario("S-20")
 async def test_providers_that_restart_while_the_registry_is_away_are_no_matter(
     registry: EmbeddedRegistry, tmp_path: Path
 ) -> None:

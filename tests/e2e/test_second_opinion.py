@@ -42,6 +42,7 @@ async def tell(server: NacosServer, method: str, service: str, provider: Provide
     assert status == 200, body
 
 
+@pytest.mark.fact("R-10")
 async def test_the_last_instance_disabled_by_an_administrator_is_let_go(
     nacos_server: NacosServer, provider: Provider
 ) -> None:
