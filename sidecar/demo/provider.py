@@ -9,7 +9,6 @@ and say `Connection: close` on them, finish what was begun, go. The second is wh
 
 import argparse
 import asyncio
-import importlib
 import os
 import signal
 import sys
@@ -26,7 +25,6 @@ from sidecar.exits import Exit
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before grpc is loaded: it tells of every closed connection otherwise
 
-importlib.import_module("psutil")  # the library asks it for our address: it must not be one of the absent
 with absent(), warnings.catch_warnings(action="ignore"):  # of things deprecated in it
     from v2.nacos import (
         ClientConfigBuilder,
@@ -36,6 +34,10 @@ with absent(), warnings.catch_warnings(action="ignore"):  # of things deprecated
         RegisterInstanceParam,
     )
     from v2.nacos.common.nacos_exception import NacosException
+    from v2.nacos.utils.net_util import NetUtils
+
+_HOST = "127.0.0.1"
+NetUtils.get_local_ip = lambda: _HOST  # the original raises on a machine that has loopback and nothing else
 
 _GROUP = "DEFAULT_GROUP"
 
@@ -98,7 +100,7 @@ class _Http:
     async def open(self) -> None:
         """Listens; raises OSError when the port is taken."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
+        await web.TCPSite(self._runner, _HOST, self._port, reuse_address=True).start()
 
     async def close(self) -> None:
         """Refuses new connections at once, lets go of the open ones after a while."""
@@ -150,7 +152,7 @@ class _Registration:
             .grpc_config(GRPCConfig(port_offset=args.port_offset))
             .build()
         )
-        where = {"service_name": args.service, "group_name": _GROUP, "ip": "127.0.0.1", "port": args.port}
+        where = {"service_name": args.service, "group_name": _GROUP, "ip": _HOST, "port": args.port}
         client = await NacosNamingService.create_naming_service(config)
         await client.register_instance(RegisterInstanceParam(**where, weight=1.0, ephemeral=True))
         return cls(client, where)

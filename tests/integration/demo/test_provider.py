@@ -14,7 +14,7 @@ import pytest
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support.http_client import request
 from tests.support.ports import free_port
-from tests.support.process import Child
+from tests.support.process import Child, run
 from tests.support.until import until
 
 pytestmark = pytest.mark.own_process
@@ -67,6 +67,12 @@ async def test_it_registers_and_writes_down_what_it_executes(tmp_path: Path, reg
         assert json.loads(got.body) == {"id": "a1", "port": provider.port}
         assert json.loads(posted.body) == {"id": "a2", "port": provider.port}
         assert provider.ids.read_text() == "GET a1\nPOST a2\n"
+
+
+def test_it_asks_no_interface_for_its_address() -> None:
+    """The library's own way raises where there is loopback and nothing else, and nothing else is what a demo needs."""
+    asked = run(sys.executable, "-c", "from sidecar.demo.provider import NetUtils; print(NetUtils.get_local_ip())")
+    assert asked.stdout == "127.0.0.1\n"
 
 
 async def test_a_graceful_stop_costs_an_open_connection_nothing(tmp_path: Path, registry: EmbeddedRegistry) -> None:
