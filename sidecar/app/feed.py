@@ -84,7 +84,7 @@ class Feed:
             case Connected(epoch=epoch, server=server, version=version, others=others):
                 self.session, self.since = update, clock.wall()
                 self.connected.set()
-                self._emit([RegistryConnected(server=server, epoch=epoch, version=version)])
+                self._emit([RegistryConnected(server=server, epoch=epoch, version=version, second_node=others > 0)])
                 for service in self._fed():
                     self._emit(service.cluster.registry_connected(now, second_node=others > 0))
             case Identified(epoch=epoch, version=version):

@@ -91,7 +91,7 @@ class PushArrived(Event):
     instances: tuple[Instance, ...] | None = field(
         default=None, metadata={_WHOLE: _listed(None), _BRIEF: _listed(SHOWN)}
     )
-    cut: bool = False
+    cut: bool | None = None
     """The timeline has let go of the list to make room for younger ones."""
 
 

@@ -158,6 +158,15 @@ async def test_the_session_is_known_and_the_first_one_is_remembered() -> None:
     await play.feed.close()
 
 
+@pytest.mark.parametrize("others", [0, 2])
+async def test_whether_there_is_another_node_stands_in_the_timeline(others: int) -> None:
+    """What the guard was told of the session is told with it, or a replay would have to guess."""
+    play = Play()
+    await play.say(Connected(1, "127.0.0.1:8848", others=others))
+    assert play.events[0].detail["second_node"] is (others > 0)
+    await play.feed.close()
+
+
 async def test_a_feed_that_never_connected_stops_no_clock() -> None:
     """A new registry that cannot be reached after a reload does not stop the holds of the session that still serves."""
     play = Play()

@@ -15,7 +15,7 @@ from sidecar.cluster.events import (
     PushRefused,
     Rescue,
 )
-from sidecar.telemetry.worth import AT_ONCE, REPEATS_AFTER, Worth
+from sidecar.telemetry.worth import IN_A_WINDOW, PROBE_AGAIN, RESCUE_AGAIN, WINDOW, Worth, window_of
 
 A, B = "10.0.0.1:80", "10.0.0.2:80"
 
@@ -29,10 +29,10 @@ def kept(worth: Worth, events: Iterable[Event], now: float = 100.0) -> list[Even
 
 
 def test_a_probe_that_repeats_the_last_is_kept_once_in_a_while() -> None:
-    """A held endpoint is probed each second: of sixty-one probes that all succeed the ring keeps two."""
+    """A held endpoint is probed each second: of all that succeed within that while the ring keeps the first."""
     worth = Worth()
-    told = [kept(worth, [probed("ok")], 100.0 + second) for second in range(int(REPEATS_AFTER) + 1)]
-    assert [len(one) for one in told] == [1, *[0] * (int(REPEATS_AFTER) - 1), 1]
+    told = [kept(worth, [probed("ok")], 100.0 + second) for second in range(int(PROBE_AGAIN) + 1)]
+    assert [len(one) for one in told] == [1, *[0] * (int(PROBE_AGAIN) - 1), 1]
 
 
 def test_every_change_of_a_result_is_kept() -> None:
@@ -69,34 +69,36 @@ def test_rescues_are_kept_once_in_a_while_for_each_cause() -> None:
     worth = Worth()
     events = [Rescue(service="orders", endpoint=A, by=by, attempts=1) for by in ("guard", "guard", "retry", "guard")]
     assert len(kept(worth, events)) == 2
-    assert len(kept(worth, events, 100.0 + REPEATS_AFTER)) == 2
+    assert len(kept(worth, events, 100.0 + RESCUE_AGAIN)) == 2
+
+
+def added(count: int, service: str = "orders") -> list[Event]:
+    return [EndpointAdded(service=service, endpoint=f"10.0.{n // 250}.{n % 250}:80", weight=1.0) for n in range(count)]
 
 
 def test_a_list_of_thousands_does_not_take_the_whole_ring() -> None:
-    """Of one moment so many are kept of a kind and service; of others all."""
-    thousands = [
-        EndpointAdded(service="orders", endpoint=f"10.0.{n // 250}.{n % 250}:80", weight=1.0) for n in range(5000)
-    ]
-    others = [
-        EndpointAdded(service="users", endpoint=A, weight=1.0),
-        PushRefused(service="orders", why="empty", kept=1, offered=0),
-    ]
-    told = kept(Worth(), [*thousands, *others])
-    assert told == [*thousands[:AT_ONCE], *others]
+    """In a minute so many are kept of a kind and service, in however many steps the list came; of others all."""
+    worth, thousands = Worth(), added(5000)
+    slices = [kept(worth, thousands[start : start + 64], 100.0 + start / 10_000) for start in range(0, 5000, 64)]
+    assert [event for one in slices for event in one] == thousands[:IN_A_WINDOW]
+    others = [*added(1, "users"), Probed(service="orders", endpoint=A, result="ok")]
+    assert kept(worth, others, 101.0) == others
 
 
-def test_slices_of_one_list_count_together() -> None:
-    """However many steps it comes in; a second later the next list counts anew."""
+def test_what_concerns_a_whole_service_is_always_kept() -> None:
+    """Lists and doubts come few enough, and nothing else explains what happened."""
     worth = Worth()
-    events = [EndpointAdded(service="orders", endpoint=A, weight=1.0)] * AT_ONCE
-    assert [len(kept(worth, events, now)) for now in (100.0, 100.1, 101.1)] == [AT_ONCE, 0, AT_ONCE]
+    events: list[Event] = [PushRefused(service="orders", why="empty", kept=1, offered=0)] * (2 * IN_A_WINDOW)
+    assert len(kept(worth, events)) == 2 * IN_A_WINDOW
 
 
-def test_the_next_moment_counts_anew() -> None:
-    """What calls and probes meet, one after the other, is told in full."""
-    worth = Worth()
-    events: list[Event] = [EndpointQuarantined(service="orders", endpoint=A, reason="refused", next_probe_s=0.1)]
-    assert sum(len(kept(worth, events * AT_ONCE)) for _ in range(2)) == 2 * AT_ONCE
+def test_the_next_minute_counts_anew() -> None:
+    """Minutes are those of the clock, so that a reader of the timeline can tell which of them were full."""
+    worth, at = Worth(), 100.0
+    assert len(kept(worth, added(300), at)) == IN_A_WINDOW
+    following = (window_of(at) + 1) * WINDOW
+    assert len(kept(worth, added(300), following - 0.001)) == 0
+    assert len(kept(worth, added(300), following)) == IN_A_WINDOW
 
 
 def test_its_memory_is_bounded() -> None:
