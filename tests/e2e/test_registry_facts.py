@@ -1,7 +1,6 @@
 """What real servers do that no documentation says, held against each version, and what becomes of it with us."""
 
 import asyncio
-import contextlib
 import functools
 import json
 import operator
@@ -18,11 +17,13 @@ from sidecar.discovery import nacos
 from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.source import Connected, Disconnected
 from sidecar.discovery.supervisor import NacosSource
+from tests.support.console import edit, set_threshold
 from tests.support.java import TOOLS
 from tests.support.nacos_server import NacosServer
 from tests.support.ports import free_port
 from tests.support.watched_source import WatchedSource, watched
 from tests.support.wire_client import WireClient
+from tests.support.wire_provider import providing
 
 pytestmark = [pytest.mark.needs(*TOOLS), pytest.mark.one_loop]
 
@@ -41,45 +42,6 @@ async def source(nacos_server: NacosServer, service: str) -> AsyncIterator[Watch
     async with watched(NacosSource(options, services, rng=random.Random(1), stats=ProcessStats())) as found:
         await found.next(Push)
         yield found
-
-
-class Provider:
-    """A client of bare messages with one instance: what it says is all that the server knows of it."""
-
-    def __init__(self, client: WireClient, service: str, port: int) -> None:
-        self._client = client
-        self._service = service
-        self.port = port
-
-    async def register(self, **fields: Any) -> None:
-        await self._say("registerInstance", **fields)
-
-    async def deregister(self) -> None:
-        await self._say("deregisterInstance")
-
-    async def _say(self, kind: str, **fields: Any) -> None:
-        instance = {"ip": "127.0.0.1", "port": self.port, "weight": 1.0, "healthy": True, "enabled": True}
-        answer, body = await self._client.ask(
-            "InstanceRequest",
-            namespace="public",
-            serviceName=self._service,
-            groupName="DEFAULT_GROUP",
-            type=kind,
-            instance={**instance, "ephemeral": True, "clusterName": "DEFAULT", "metadata": {}, **fields},
-        )
-        assert answer == "InstanceResponse", body
-
-
-@contextlib.asynccontextmanager
-async def providing(server: NacosServer, service: str, *ports: int) -> AsyncIterator[list[Provider]]:
-    """Providers that have not registered yet, each with a connection of its own."""
-    async with contextlib.AsyncExitStack() as stack:
-        providers = []
-        for port in ports:
-            client = await stack.enter_async_context(WireClient(server.http_port))
-            await client.set_up()
-            providers.append(Provider(client, service, port))
-        yield providers
 
 
 def health(source: WatchedSource) -> dict[int, bool]:
@@ -162,9 +124,9 @@ async def test_r_10_whoever_is_switched_off_is_not_listed_and_registering_again_
         for provider in providers:
             await provider.register()
         await source.until(lambda: source.ports()[-1] == [7001, 7002])
-        switch_off(nacos_server, service, 7001)
+        edit(nacos_server, service, 7001, enabled=False)
         await source.until(lambda: source.ports()[-1] == [7002])
-        switch_off(nacos_server, service, 7002)
+        edit(nacos_server, service, 7002, enabled=False)
         await source.until(lambda: source.ports()[-1] == [])
         for provider in providers:
             await provider.register()
@@ -199,24 +161,6 @@ async def test_r_12_the_console_shows_who_subscribes(
     assert status == 200
     found = functools.reduce(operator.getitem, keys, json.loads(body))
     assert [one.get("appName", one.get("app")) for one in found] == ["nacos-sidecar"]
-
-
-def set_threshold(server: NacosServer, service: str, threshold: float) -> None:
-    """As an operator does it in the console."""
-    path = {"3.1.0": "/v3/admin/ns/service", "2.3.2": "/v2/ns/service"}[server.version]
-    form = {"serviceName": service, "groupName": "DEFAULT_GROUP", "namespaceId": "public"}
-    selector = {"metadata": "{}", "selector": '{"type":"none"}'}
-    status, body = server.call("PUT", path, {**form, **selector, "protectThreshold": str(threshold)})
-    assert status == 200, body
-
-
-def switch_off(server: NacosServer, service: str, port: int) -> None:
-    """As an operator does it in the console."""
-    path = {"3.1.0": "/v3/admin/ns/instance", "2.3.2": "/v1/ns/instance"}[server.version]
-    form = {"serviceName": service, "groupName": "DEFAULT_GROUP", "namespaceId": "public", "clusterName": "DEFAULT"}
-    instance = {"ip": "127.0.0.1", "port": str(port), "weight": "1", "enabled": "false", "ephemeral": "true"}
-    status, body = server.call("PUT", path, form | instance)
-    assert status == 200, body
 
 
 async def told(source: WatchedSource, wanted: dict[int, bool]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.registry_trial import freshness, network
+from tests.registry_trial import freshness, guard, network
 from tests.registry_trial.cast import Cast
 from tests.registry_trial.conduct import Act, Conductor
 from tests.registry_trial.report import report
@@ -26,6 +26,8 @@ PAGE = Path("docs/registry-trial.md")
 ACTS: tuple[Act, ...] = (
     (freshness.PRECISE,),
     (freshness.REAL, freshness.USERS, freshness.EMBEDDED),
+    (guard.NACOS_3, guard.NACOS_2, guard.EMBEDDED),
+    (guard.TWO_NODES,),
 )
 
 

@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.support.http_client import Answer
-from tests.support.plain_provider import PlainProvider
 from tests.support.sidecar_process import SidecarProcess, running
 from tests.support.until import until
 from tests.trial.load import Call, Load, loaded
@@ -39,6 +38,15 @@ services:
     wait_for_instance: {{timeout: 300ms}}
     outlier_detection: {{leaving_signals: {leaving_signals}}}
 {others}"""
+
+
+class Addressed(Protocol):
+    """A provider of whatever kind."""
+
+    @property
+    def address(self) -> str:
+        """`ip:port`."""
+        ...
 
 
 class GuardStage:
@@ -73,7 +81,7 @@ class GuardStage:
         """Who answered so many more calls, by address; `503` and the like for those that failed."""
         return Counter(_answerer(call) for call in await self.calls(count))
 
-    async def all_serve(self, providers: Collection[PlainProvider]) -> None:
+    async def all_serve(self, providers: Collection[Addressed]) -> None:
         """Returns when each of these has answered a call sent from now on; fails when anybody else has.
 
         It may take five seconds: for so long a refusal counts as load.
@@ -115,7 +123,7 @@ class GuardStage:
         except TimeoutError:
             raise AssertionError(f"{seen} never became {states}\n{self.sidecar.child.tail()}") from None
 
-    async def all_become(self, state: str, providers: Iterable[PlainProvider]) -> None:
+    async def all_become(self, state: str, providers: Iterable[Addressed]) -> None:
         """Returns when these are all the endpoints there are, each in this state."""
         await self.becomes({provider.address: state for provider in providers})
 
@@ -154,7 +162,7 @@ class GuardStage:
         """An operator's POST to `/services/NAME/…`."""
         return await self.sidecar.admin(f"/services/{self.service}/{path}", method="POST")
 
-    async def shows_hold(self, why: str, held: Iterable[PlainProvider]) -> None:
+    async def shows_hold(self, why: str, held: Iterable[Addressed]) -> None:
         """Fails unless a hold of exactly these stands everywhere: `/clusters`, metrics, timeline, status page."""
         addresses = {provider.address for provider in held}
         await self.reaches(len(addresses), "registry_ghosts")
