@@ -237,7 +237,7 @@ class Life:
 
     def _compare(self, key: ServiceKey, listing: Listing, last: Listing) -> None:
         now, grace = self._loop.time(), GRACE_IN_DOUBT if key in self._doubted else GRACE
-        if listing.members == last.members:
+        if listing.names_the_same(last):
             self._judge.agrees(key)
             self._sink.listed(self.epoch, key, listing, Via.QUERY)
         elif (trouble := self._judge.differs(key, now, grace=grace)) is not None:

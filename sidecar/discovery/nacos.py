@@ -20,9 +20,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from sidecar.discovery import listing as ours
 from sidecar.discovery.absent import absent
 from sidecar.discovery.access import Access
+from sidecar.discovery.message import Message, MessageReader
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import (
     ErrorAnswer,
@@ -45,7 +45,6 @@ with absent(), warnings.catch_warnings(action="ignore"):  # of things deprecated
     from v2.nacos.common.constants import Constants
     from v2.nacos.common.nacos_exception import SERVER_ERROR, NacosException
     from v2.nacos.naming.model.naming_response import NotifySubscriberResponse
-    from v2.nacos.naming.model.service import Service
     from v2.nacos.naming.remote.naming_grpc_client_proxy import NamingGRPCClientProxy
     from v2.nacos.transport.grpc_client import GrpcClient
     from v2.nacos.transport.grpc_util import GrpcUtils
@@ -136,12 +135,12 @@ class NacosSession:
     @staticmethod
     async def _list(request: Any) -> Listing:
         try:
-            info = await request
+            message: Message | None = await request
         except NacosException as error:
             raise _failure(error) from error
-        if info is None:
+        if message is None:
             raise Unreadable("an answer without a list")
-        return ours.listing(info)
+        return message.listing
 
 
 class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
@@ -159,6 +158,7 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
         self._timeout = options.request_timeout
         self._owner = owner
         self._access = access
+        self._messages = MessageReader()
         self._channels: list[grpc.aio.Channel] = []
         self.readers: set[asyncio.Task[Any] | None] = set()
 
@@ -184,11 +184,22 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
 
     async def _send(self, request: Any) -> Any:
         try:
-            response = await self.current_connection.request(request, self._timeout * 1000)
+            payload = GrpcUtils.convert_request_to_payload(request)
+            response = await self._read(await self.current_connection.client.request(payload, timeout=self._timeout))
         except Exception as error:
             raise _failure(error) from error
         if response.get_result_code() != 200:
             raise ErrorAnswer(response.get_error_code(), response.get_message())
+        return response
+
+    async def _read(self, payload: Any) -> Any:
+        """An answer as the library has it, but for the list, which is ours; not in one piece, as its `parse` does it."""
+        if (kind := GrpcUtils.remote_type.get(payload.metadata.type)) is None:
+            raise Unreadable(f"an answer of type {payload.metadata.type!r}")
+        message = await self._messages.read(payload.body.value)
+        response = kind.model_validate({**message.fields, "serviceInfo": None})
+        if "serviceInfo" in kind.model_fields:
+            response.serviceInfo = message
         return response
 
     async def close(self) -> None:
@@ -267,16 +278,16 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
 
     async def _take_list(self, payload: Any, connection: Any) -> None:
         """Acknowledged whatever it holds: an unread list would only come again, once a second."""
-        body = _body(payload)
-        await self._acknowledge(NotifySubscriberResponse(), body, connection)
-        raw = body.get("serviceInfo")
-        if not isinstance(raw, dict):
-            return
-        key = ours.key(str(raw.get("name")), str(raw.get("groupName")))
         try:
-            self._owner.pushed(key, ours.listing(Service.model_validate(raw)))
-        except ValueError as error:
-            self._owner.unreadable(key, _short(error))
+            message = await self._messages.read(payload.body.value)
+        except ValueError:
+            await self._acknowledge(NotifySubscriberResponse(), {}, connection)
+            return
+        await self._acknowledge(NotifySubscriberResponse(), message.fields, connection)
+        if isinstance(message.found, Unreadable):
+            self._owner.unreadable(message.key, str(message.found))
+        else:
+            self._owner.pushed(message.key, message.found)
 
     @staticmethod
     async def _acknowledge(response: Any, body: dict[str, Any], connection: Any) -> None:

@@ -53,7 +53,7 @@ class PollingSession:
     async def query(self, key: ServiceKey) -> Listing:
         """The list of now; another one than before is told to the owner first."""
         before, found = self._known[key], await self._ask(key)
-        if found.members != before.members:
+        if not found.names_the_same(before):
             self._known[key] = found
             self._owner.pushed(key, found)
         return found

@@ -6,7 +6,7 @@ reports what it hears to its owner, and raises what went wrong with a request.
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.cluster.instance import Instance
@@ -45,11 +45,10 @@ class Listing:
 
     instances: tuple[Instance, ...]
     protect: bool
-    members: frozenset[Instance] = field(init=False, repr=False, compare=False)
-    """The instances without order: the registry promises none."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "members", frozenset(self.instances))
+    def names_the_same(self, other: "Listing") -> bool:
+        """Whether both have the same instances, in whatever order: the registry promises none."""
+        return self.instances == other.instances or frozenset(self.instances) == frozenset(other.instances)
 
 
 class RequestError(Exception):

@@ -1,17 +1,17 @@
 """The client library's lists in our words."""
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sidecar.cluster.instance import Instance
-from sidecar.discovery.listing import HEAVIEST, from_json, key, listing
+from sidecar.cluster.policy import NO_METADATA
+from sidecar.discovery.listing import HEAVIEST, Hosts, from_json, kept, key
 from sidecar.discovery.session import ServiceKey
 
 
-def host(**changes: Any) -> SimpleNamespace:
+def host(**changes: Any) -> dict[str, Any]:
     usual = {
         "ip": "10.0.0.1",
         "port": 80,
@@ -21,27 +21,85 @@ def host(**changes: Any) -> SimpleNamespace:
         "clusterName": "DEFAULT",
         "metadata": {},
     }
-    return SimpleNamespace(**(usual | changes))
+    return usual | changes
 
 
-def info(*hosts: SimpleNamespace, protect: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(name="orders", groupName="G", hosts=list(hosts), reachProtectionThreshold=protect)
+def instances(*hosts: Any) -> tuple[Instance, ...]:
+    taken = Hosts()
+    for one in hosts:
+        taken.take(one)
+    return taken.instances()
 
 
 def test_every_field_arrives() -> None:
     """Address, weight, both health words, cluster and metadata are those of the registry."""
-    told = listing(
-        info(host(weight=0.5, healthy=False, enabled=False, clusterName="A", metadata={"v": "1"}), protect=True)
-    )
+    told = instances(host(weight=0.5, healthy=False, enabled=False, clusterName="A", metadata={"v": "1"}))
     wanted = Instance("10.0.0.1", 80, weight=0.5, healthy=False, enabled=False, cluster="A", metadata={"v": "1"})
-    assert told.instances == (wanted,)
-    assert told.protect
+    assert told == (wanted,)
+
+
+def test_what_is_missing_is_what_servers_take_it_for() -> None:
+    """An address is enough; fields of later versions are left alone."""
+    assert instances({"ip": "10.0.0.1", "port": "80", "future": [1]}) == (Instance("10.0.0.1", 80),)
 
 
 def test_a_host_that_nobody_can_dial_is_left_out_and_the_others_stay() -> None:
     """A port outside 1..65535 or an empty address costs that entry, not the list."""
-    told = listing(info(host(port=-1), host(port=0), host(port=65536), host(ip=""), host(port=81)))
-    assert [instance.address for instance in told.instances] == ["10.0.0.1:81"]
+    told = instances(host(port=-1), host(port=0), host(port=65536), host(ip=""), host(port=81))
+    assert [instance.address for instance in told] == ["10.0.0.1:81"]
+
+
+@pytest.mark.parametrize(
+    "none",
+    [
+        None,
+        {},
+        [],
+        "10.0.0.1:80",
+        host(ip=1),
+        host(port="x"),
+        host(port=None),
+        host(weight=None),
+        host(metadata=None),
+        host(metadata=[1]),
+    ],
+)
+def test_an_entry_that_is_none_spoils_the_list(none: Any) -> None:
+    """Whoever it was might be missing: that list says nothing, whatever else is on it."""
+    with pytest.raises(ValueError, match="an entry that is none"):
+        instances(host(port=81), none, host(port=82))
+
+
+def test_what_is_the_same_is_one_object() -> None:
+    """Metadata and cluster of a thousand instances take the room of one; no metadata takes none."""
+    first, second, bare, other = instances(
+        host(port=1, metadata={"v": "1"}, clusterName="eastern"[:4]),
+        host(port=2, metadata={"v": "1"}, clusterName="easterly"[:4]),
+        host(port=3),
+        host(port=4, metadata={"v": "2"}),
+    )
+    assert first.metadata is second.metadata
+    assert first.cluster is second.cluster
+    assert bare.metadata is NO_METADATA
+    assert dict(other.metadata) == {"v": "2"}
+
+
+def test_an_instance_that_stays_as_it_is_stays_the_same_object() -> None:
+    """One that changed is the new one; those that left are not kept."""
+    before = instances(host(port=1), host(port=2), host(port=3))
+    now = instances(host(port=3), host(port=2, weight=2.0), host(port=4))
+    found = _last(kept(now, before))
+    assert found == now
+    assert [one is before[2] for one in found] == [True, False, False]
+    assert found[1] is now[1]
+
+
+def _last(steps: Any) -> Any:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 @pytest.mark.parametrize(
@@ -61,7 +119,7 @@ def test_a_host_that_nobody_can_dial_is_left_out_and_the_others_stay() -> None:
 )
 def test_an_ip_that_is_neither_address_nor_name_is_left_out(ip: str, *, taken: bool) -> None:
     """Text that anyone may register reaches heads, logs and labels: only what can be an address or a name passes."""
-    assert bool(listing(info(host(ip=ip))).instances) is taken
+    assert bool(instances(host(ip=ip))) is taken
 
 
 @pytest.mark.parametrize(
@@ -69,26 +127,20 @@ def test_an_ip_that_is_neither_address_nor_name_is_left_out(ip: str, *, taken: b
 )
 def test_weights_are_brought_into_range(weight: float, used: float) -> None:
     """Whatever float comes, the balancer gets one from 0 to 10 000."""
-    assert listing(info(host(weight=weight))).instances[0].weight == used
+    assert instances(host(weight=weight))[0].weight == used
 
 
 def test_an_instance_without_a_cluster_is_in_the_default_one() -> None:
     """An empty cluster name means DEFAULT."""
-    assert listing(info(host(clusterName=""))).instances[0].cluster == "DEFAULT"
+    assert instances(host(clusterName=""))[0].cluster == "DEFAULT"
 
 
 def test_metadata_is_text_and_cannot_be_changed() -> None:
     """Numbers that some provider put in arrive as text, behind a read-only view."""
-    metadata = listing(info(host(metadata={"n": 1}))).instances[0].metadata
+    metadata = instances(host(metadata={"n": 1}))[0].metadata
     assert dict(metadata) == {"n": "1"}
     with pytest.raises(TypeError):
         metadata["n"] = "2"  # type: ignore[index]
-
-
-def test_lists_in_another_order_have_the_same_members() -> None:
-    """The registry promises no order, so comparing lists must not see one."""
-    a, b = host(port=1), host(port=2)
-    assert listing(info(a, b)).members == listing(info(b, a)).members
 
 
 def test_the_group_may_stand_in_the_name() -> None:
@@ -103,7 +155,7 @@ def test_a_list_from_http_is_read_field_by_field() -> None:
     first, second = found.instances
     assert (first.weight, first.healthy, first.enabled, first.cluster) == (2.0, False, False, "east")
     assert dict(first.metadata) == {"zone": "a"}
-    assert second == listing(info(host(ip="b", port=81))).instances[0]
+    assert second == Instance("b", 81)
     assert found.protect
 
 
