@@ -51,11 +51,12 @@ class Feed:
 
         And the operator, once, which services nobody seems to provide.
         """
-        doubted = frozenset(one.name for one in self._fed() if one.cluster.doubtful(now))
+        fed = self._fed()
+        doubted = frozenset(one.name for one in fed if one.cluster.doubtful(now))
         if doubted != self._doubted:
             self._doubted = doubted
             self._source.doubt(doubted)
-        enquiries = {one.name: _enquiry(one.cluster) for one in self._fed() if one.cluster.guard.held}
+        enquiries = {one.name: _enquiry(one.cluster) for one in fed if one.cluster.guard.held}
         if enquiries != self._enquiries:
             self._enquiries = enquiries
             self._source.enquire(enquiries)

@@ -105,6 +105,8 @@ class Cluster:
         """From when on the choice has to be made anew: a state or a weight changed."""
         self._due = math.inf
         """As `next_due`, the looks for stalls apart: those are many and cheap."""
+        self._at_rest = False
+        """Nothing is in flight, so nobody is looked at."""
 
     def __repr__(self) -> str:
         states = self.states()
@@ -167,6 +169,11 @@ class Cluster:
         if self._choose_by < math.inf:
             self._sort(now)
         return self._choice.choose is not None
+
+    @property
+    def stalling(self) -> bool:
+        """Somebody has fallen silent, as far as the last look showed."""
+        return self._stalls.found
 
     def doubtful(self, now: float) -> bool:
         """Whether the registry should be asked each second: something is held, newly out, or nothing is usable."""
@@ -277,6 +284,8 @@ class Cluster:
         """
         if now >= self._choose_by:
             self._sort(now)
+        if self._at_rest:
+            self._stir(now)
         if excluded:
             endpoint = self._choice.choose_without(excluded)
         else:
@@ -467,7 +476,13 @@ class Cluster:
                 events.append(EndpointRecovered(service=self.name, endpoint=address, after_s=silent))
             self._choose_anew()
             self._settle(endpoint, now)
+        self._at_rest = self._stalls.next_look == math.inf
         return events
+
+    def _stir(self, now: float) -> None:
+        self._at_rest = False
+        self._stalls.stir(now)
+        self.next_due = min(self.next_due, self._next_look())
 
     def _next_look(self) -> float:
         comparable = len(self.endpoints) > 1 or self._present[State.STALLED]

@@ -48,13 +48,17 @@ class Percentile:
         self._histogram = histogram
         self._copies = deque([(now, list(histogram.counts))], maxlen=self.KEPT + 1)
 
+    def sample(self, now: float) -> None:
+        """Takes a copy when it is time."""
+        if now - self._copies[-1][0] >= self.EVERY:
+            self._copies.append((now, list(self._histogram.counts)))
+
     def value(self, now: float) -> float:
         """The upper bound of the bucket that the 99th of a hundred falls into; 0 when nothing was counted.
 
         What is beyond the last bound counts as that bound.
         """
-        if now - self._copies[-1][0] >= self.EVERY:
-            self._copies.append((now, list(self._histogram.counts)))
+        self.sample(now)
         oldest = self._copies[0][1]
         counts = [new - old for new, old in zip(self._histogram.counts, oldest, strict=True)]
         return _quantile(0.99, counts, self._histogram.bounds)
@@ -73,14 +77,24 @@ def _quantile(share: float, counts: list[int], bounds: tuple[float, ...]) -> flo
 
 
 class StallWatch:
-    """Looks at a service's endpoints every quarter of a second and finds those that have fallen silent."""
+    """Looks at a service's endpoints every quarter of a second and finds those that have fallen silent.
 
-    __slots__ = ("_listened", "_p99", "next_look")
+    While nothing is in flight and nobody is suspected it rests: services without traffic cost nothing.
+    """
+
+    __slots__ = ("_listened", "_p99", "found", "next_look")
 
     def __init__(self, answer_time: Histogram, now: float) -> None:
         self._p99 = Percentile(answer_time, now)
         self._listened = now
         self.next_look = now
+        """Infinite while it rests."""
+        self.found = False
+        """Somebody was stalled at the last look."""
+
+    def stir(self, now: float) -> None:
+        """A request goes out: there will be something to see."""
+        self.next_look = min(self.next_look, now + LOOK_EVERY)
 
     def look(self, endpoints: Collection[Endpoint], stall_after: float, now: float) -> list[Endpoint]:
         """Sets `stalled` of each endpoint by what was heard since the last look; returns those that changed."""
@@ -89,10 +103,17 @@ class StallWatch:
         if not suspected and now - self._listened < LISTEN_EVERY:
             return []
         self._listened = now
+        self._p99.sample(now)
         for endpoint in endpoints:
             _listen(endpoint, now)
-        patience = max(stall_after, PATIENCE * self._p99.value(now))
-        return self._judge(endpoints, patience, now) if suspected else []
+        if suspected:
+            changed = self._judge(endpoints, max(stall_after, PATIENCE * self._p99.value(now)), now)
+            self.found = any(endpoint.stalled for endpoint in endpoints)
+            return changed
+        self.found = False
+        if not any(endpoint.in_flight for endpoint in endpoints):
+            self.next_look = math.inf
+        return []
 
     @staticmethod
     def _judge(endpoints: Collection[Endpoint], patience: float, now: float) -> list[Endpoint]:

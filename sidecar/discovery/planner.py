@@ -11,6 +11,7 @@ Bounds: 20 queries a second unless `spacing` says otherwise, 8 in flight, one in
 """
 
 import math
+import operator
 from collections.abc import Collection, Iterable
 
 from sidecar.clock import Rng
@@ -27,15 +28,32 @@ rest is for that question to wait its turn and for the next session to open."""
 
 
 class _Turn:
-    """What is known of one service's turns."""
+    """What is known of one service's turns; whoever changes a time calls `plan`."""
 
-    __slots__ = ("again_at", "asked_at", "in_flight", "reconcile_at")
+    __slots__ = ("again_at", "asked_at", "doubted", "due_at", "in_flight", "key", "reconcile_at")
 
-    def __init__(self, reconcile_at: float, now: float) -> None:
+    def __init__(self, key: ServiceKey, reconcile_at: float, now: float) -> None:
+        self.key = key
         self.asked_at = now
         self.reconcile_at = reconcile_at
         self.again_at = math.inf
+        self.doubted = False
         self.in_flight = False
+        self.due_at = reconcile_at
+
+    def plan(self) -> None:
+        """The earliest of its times."""
+        doubted_at = self.asked_at + DOUBT_INTERVAL if self.doubted else math.inf
+        self.due_at = min(self.again_at, self.reconcile_at, doubted_at)
+
+    @property
+    def age(self) -> tuple[bool, float]:
+        """Doubted ones first, then whoever waited longest."""
+        return not self.doubted, self.asked_at
+
+
+_DUE_AT = operator.attrgetter("due_at")
+_AGE = operator.attrgetter("age")
 
 
 class Planner:
@@ -43,7 +61,6 @@ class Planner:
 
     __slots__ = (
         "_alive_by",
-        "_doubted",
         "_in_flight",
         "_liveness",
         "_next_slot",
@@ -67,14 +84,14 @@ class Planner:
         self._liveness = liveness
         self._reconcile = reconcile
         self._rng = rng
-        self._turns = {key: _Turn(now + self._jittered_reconcile(), now) for key in keys}
-        self._doubted: frozenset[ServiceKey] = frozenset()
+        self._turns = {key: _Turn(key, now + self._jittered_reconcile(), now) for key in keys}
         self._in_flight = 0
         self._next_slot = now
         self._alive_by = now + liveness
 
     def __repr__(self) -> str:
-        return f"<Planner: {len(self._turns)} services, {len(self._doubted)} in doubt, {self._in_flight} in flight>"
+        doubted = sum(turn.doubted for turn in self._turns.values())
+        return f"<Planner: {len(self._turns)} services, {doubted} in doubt, {self._in_flight} in flight>"
 
     def due(self, now: float) -> ServiceKey | None:
         """Whom to ask now; the caller reports `asked` before it calls again."""
@@ -92,6 +109,7 @@ class Planner:
         turn.asked_at = now
         turn.again_at = math.inf
         turn.reconcile_at = now + self._jittered_reconcile()
+        turn.plan()
         self._in_flight += 1
         self._next_slot = now + self._spacing
         self._alive_by = now + self._liveness * (1 - 0.2 * self._rng.random())
@@ -103,11 +121,15 @@ class Planner:
 
     def pushed(self, key: ServiceKey, now: float) -> None:
         """A list of `key` came by itself."""
-        self._turns[key].again_at = now + SETTLE
+        turn = self._turns[key]
+        turn.again_at = now + SETTLE
+        turn.plan()
 
     def again(self, key: ServiceKey, at: float) -> None:
         """`key` is to be asked at `at`, unless it is due before."""
-        self._turns[key].again_at = min(self._turns[key].again_at, at)
+        turn = self._turns[key]
+        turn.again_at = min(turn.again_at, at)
+        turn.plan()
 
     def hurry(self, now: float) -> None:
         """A query went unanswered: the next sign of life is wanted at once."""
@@ -115,27 +137,21 @@ class Planner:
 
     def doubt(self, keys: Collection[ServiceKey]) -> None:
         """Replaces the set of services that are asked each second."""
-        self._doubted = frozenset(keys) & self._turns.keys()
+        for key, turn in self._turns.items():
+            turn.doubted = key in keys
+            turn.plan()
 
     def _next(self) -> tuple[ServiceKey | None, float]:
         if self._in_flight >= MAX_IN_FLIGHT:
             return None, math.inf
-        free = [key for key, turn in self._turns.items() if not turn.in_flight]
+        free = [turn for turn in self._turns.values() if not turn.in_flight]
         if not free:
             return None, math.inf
-        key = min(free, key=self._due_at)
-        at = self._due_at(key)
+        turn = min(free, key=_DUE_AT)
+        at = turn.due_at
         if at > self._alive_by:
-            key, at = min(free, key=self._age), self._alive_by
-        return key, max(at, self._next_slot)
-
-    def _due_at(self, key: ServiceKey) -> float:
-        turn = self._turns[key]
-        doubted_at = turn.asked_at + DOUBT_INTERVAL if key in self._doubted else math.inf
-        return min(turn.again_at, turn.reconcile_at, doubted_at)
-
-    def _age(self, key: ServiceKey) -> tuple[bool, float]:
-        return key not in self._doubted, self._turns[key].asked_at
+            turn, at = min(free, key=_AGE), self._alive_by
+        return turn.key, max(at, self._next_slot)
 
     def _jittered_reconcile(self) -> float:
         return self._reconcile * (_SOONEST + _SPREAD * self._rng.random())

@@ -169,6 +169,6 @@ class Upstream:
         return endpoint.state not in _UNUSED and self.cluster.endpoints.get(endpoint.address) is endpoint
 
     def _move_stalled(self, now: float) -> None:
-        if any(endpoint.stalled for endpoint in self.cluster.endpoints.values()):
+        if self.cluster.stalling:
             for connection in self.runtime.connections:
                 connection.look_for_stall(self, now)

@@ -105,6 +105,13 @@ class Stage:
             self._said(self.cluster.probed(endpoint, None if well else FAILURES["refused"], self.now))
         return [letter_of(endpoint.address) for endpoint in due]
 
+    def begin(self, letter: str) -> Endpoint:
+        """An attempt on a chosen endpoint; it is not reported yet."""
+        if (drawn := self.cluster.pick(self.now)) is not None:
+            drawn.in_flight -= 1
+        self[letter].in_flight += 1
+        return self[letter]
+
     def call(self, outcome: int | str = 200, *, on: str | None = None, **facts: Any) -> str | None:
         """One attempt from choice to report, on a chosen endpoint or on one `on` which we insist; its letter."""
         endpoint = self._take(on)
@@ -129,10 +136,7 @@ class Stage:
         self.events.clear()
 
     def _take(self, on: str | None) -> Endpoint | None:
-        if on is None:
-            return self.cluster.pick(self.now)
-        self[on].in_flight += 1
-        return self[on]
+        return self.cluster.pick(self.now) if on is None else self.begin(on)
 
     def _said(self, events: Iterable[Event]) -> list[Event]:
         said = list(events)

@@ -1,10 +1,12 @@
 """A frozen process: accepts everything, says nothing."""
 
+import math
+
 import pytest
 
 from sidecar.cluster.endpoint import State
 from sidecar.cluster.policy import OutlierDetection
-from sidecar.cluster.stall import Percentile
+from sidecar.cluster.stall import LOOK_EVERY, Percentile
 from sidecar.cluster.stats import DURATION_BUCKETS, Histogram
 from tests.support.clusters import Stage
 
@@ -28,7 +30,8 @@ def talk(stage: Stage, letters: str, seconds: float, *, alive: str = "") -> None
 
 def freeze(stage: Stage, letter: str, owed: int = 2) -> None:
     """So many requests were written to it and wait for an answer."""
-    stage[letter].in_flight += owed
+    for _ in range(owed):
+        stage.begin(letter)
     stage[letter].owed += owed
 
 
@@ -41,6 +44,40 @@ def test_owing_two_and_silent_for_a_second_is_stalled(orders: Stage) -> None:
     assert orders.state("a") is State.STALLED
     assert orders.chosen(30) == {"b", "c"}
     assert orders.kinds() == ["endpoint_stalled"]
+
+
+def test_a_service_without_traffic_is_not_looked_at(orders: Stage) -> None:
+    """After a second without a request nothing is due; the next request brings the looks back."""
+    orders.wait(1.5)
+    assert orders.cluster.next_due == math.inf
+    orders.begin("a")
+    assert orders.cluster.next_due <= orders.now + LOOK_EVERY
+    orders.wait(60)
+    assert orders.cluster.next_due <= orders.now + LOOK_EVERY
+    orders["a"].in_flight -= 1
+    orders.wait(1.5)
+    assert orders.cluster.next_due == math.inf
+
+
+def test_a_stall_is_found_after_a_rest(orders: Stage) -> None:
+    """An hour without a request costs at most one look."""
+    orders.wait(3600)
+    freeze(orders, "a")
+    talk(orders, "bc", 1.6)
+    assert orders.state("a") is State.STALLED
+
+
+def test_one_that_is_stalled_is_looked_at_though_nothing_is_in_flight(orders: Stage) -> None:
+    """Its callers gave up; its next byte is noticed all the same."""
+    freeze(orders, "a")
+    talk(orders, "bc", 1.6)
+    assert orders.cluster.stalling
+    orders["a"].in_flight = 0
+    talk(orders, "bc", 5)
+    orders["a"].heard = True
+    orders.wait(1)
+    assert orders.state("a") is State.AVAILABLE
+    assert not orders.cluster.stalling
 
 
 def test_one_slow_answer_is_no_stall(orders: Stage) -> None:

@@ -28,7 +28,7 @@ def freezing(thaw: asyncio.Event) -> Script:
 def stall(proxy: Stack, peer: ScriptedPeer, state: State = State.STALLED) -> None:
     """The watch finds that the peer fell silent; another fact may still name its state."""
     endpoint = proxy.cluster.endpoints[peer.address]
-    endpoint.stalled = True
+    endpoint.stalled = proxy.cluster._stalls.found = True
     endpoint.state = state
     proxy.upstream.wake(proxy.now)
 
