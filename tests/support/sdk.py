@@ -51,14 +51,14 @@ class Subscriber:
 
 
 def _configured(address: str, folder: Path) -> Any:
-    """A `ClientConfig` with files in `folder`, a second for every request, and no list from disk."""
+    """A `ClientConfig` with files in `folder`, time for every request, and no list from disk."""
     return (
         nacos.ClientConfigBuilder()
         .server_address(address)
         .log_dir(str(folder / "log"))
         .cache_dir(str(folder / "cache"))
         .log_level(logging.CRITICAL)
-        .grpc_config(nacos.GRPCConfig(grpc_timeout=1000))
+        .grpc_config(nacos.GRPCConfig(grpc_timeout=10_000))
         .load_cache_at_start(False)
         .build()
     )
