@@ -1,6 +1,7 @@
 """An event loop whose clock stands still while anything happens, and jumps to the next timer when nothing does.
 
-Time does not pass by itself, so no busy machine makes a test late, and idle waits cost nothing. Sockets and threads
+Time does not pass by itself, so no busy machine makes a test late, and idle waits cost nothing; only each turn of the
+loop takes a microsecond, for the sake of those who wait for a moment that rounding hides. Sockets and threads
 still work: before the clock jumps, what is under way has to arrive. Bytes on a TCP connection are under way until the
 kernel at the other end has acknowledged them, and so is the work of the loop's threads. Connects, resets and what
 another process does tell nothing of the kind: they get a few milliseconds.
@@ -17,6 +18,7 @@ from sidecar.clock import monotonic
 
 T = TypeVar("T")
 
+_TURN = 1e-6
 _LANDING_TIME = 0.005
 _GIVEN_UP_AFTER = 2.0
 """Real seconds: a thread that waits for a timer, or a peer that never acknowledges, must not stop the clock for ever."""
@@ -32,6 +34,7 @@ class _Jump(selectors.DefaultSelector):
     loop: "VirtualLoop"
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.skipped += _TURN
         ready = super().select(0)
         if ready or timeout is None or timeout <= 0:
             return ready or super().select(timeout)
@@ -70,7 +73,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.own_descriptors = selector.descriptors()
 
     def time(self) -> float:
-        """Seconds that were skipped, counted from the real clock of the loop's beginning."""
+        """Seconds that were skipped and turned, counted from the real clock of the loop's beginning."""
         return self._began + self.skipped
 
     def run_in_executor(  # type: ignore[override] # the stub's signature cannot be spelled again

@@ -7,7 +7,7 @@ import pytest
 from sidecar.cluster.policy import Keepalive, Limits, Timeouts, WaitForInstance
 from sidecar.errors import FAILURES
 from sidecar.proxy.http1 import downstream
-from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, answering, hanging
+from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, answering, hanging, serving
 from tests.support.stack import GET, POST, MakeStack, Stack, ask, call, read, until
 from tests.support.until import PATIENCE
 
@@ -344,6 +344,48 @@ async def test_after_an_interim_answer_nothing_is_repeated(stack: MakeStack) -> 
             answer = await read(app)
             assert answer.status == 502
             assert good.requests == []
+
+
+@pytest.mark.virtual_time
+@pytest.mark.http("H-63")
+@pytest.mark.parametrize(
+    ("how", "status", "error"),
+    [
+        ("closed", 502, "UC closed"),
+        ("reset", 502, "UR reset"),
+        ("garbage", 502, "UPE protocol"),
+        ("silence", 504, "UT response_timeout"),
+    ],
+)
+async def test_after_an_interim_answer_a_local_one_is_the_final_one(
+    stack: MakeStack, how: str, status: int, error: str
+) -> None:
+    """A final answer is still owed (RFC 9110 §15.2): it is complete, and the app's connection carries the next call."""
+    seen = asyncio.Event()
+
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        await talk.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        await seen.wait()
+        if how == "reset":
+            talk.reset()
+        elif how == "garbage":
+            await talk.send(b"what\r\n\r\n")
+        elif how == "silence":
+            await talk.until_closed()
+
+    async with ScriptedPeer(script, serving) as peer:
+        proxy = stack(timeouts=Timeouts(response=1.0))
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await app.send(GET)
+            assert (await app.head()).startswith(b"HTTP/1.1 103 Early Hints\r\n")
+            seen.set()
+            answer = await read(app)
+            assert (answer.status, answer.error) == (status, f"{error} {peer.address} attempts=1")
+            assert answer.body == f"sidecar: {answer.error}\n".encode()
+            assert (await ask(app)).body == b"ok"
+        assert [code for code, _ in proxy.codes] == [status, 200]
 
 
 def big(size: int) -> Script:
