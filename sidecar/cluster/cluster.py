@@ -6,7 +6,7 @@ of choice, and knows when time alone will change something (`next_due`).
 
 import math
 from collections import Counter, deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sidecar.cluster.backlog import SLICE
 from sidecar.cluster.choice import ONE_AT_A_TIME, Choice, tier_of
@@ -243,7 +243,9 @@ class Cluster:
         self._members.update_policy(policy)
         self._outliers.policy = policy.outlier_detection
         self._schedule.policy = policy
-        return self._done([], now)
+        lifted = policy.outlier_detection.stall_after is None
+        events = self._told_of_stalls(self._stalls.acquit(self.endpoints.values()), now) if lifted else []
+        return self._done(events, now)
 
     # The operator
 
@@ -465,8 +467,13 @@ class Cluster:
         stall_after = self.policy.outlier_detection.stall_after
         if stall_after is None or now < self._stalls.next_look:
             return []
+        events = self._told_of_stalls(self._stalls.look(self.endpoints.values(), stall_after, now), now)
+        self._at_rest = self._stalls.next_look == math.inf
+        return events
+
+    def _told_of_stalls(self, changed: Iterable[Endpoint], now: float) -> list[Event]:
         events: list[Event] = []
-        for endpoint in self._stalls.look(self.endpoints.values(), stall_after, now):
+        for endpoint in changed:
             address, silent = endpoint.address, now - endpoint.heard_at
             if endpoint.stalled:
                 events.append(
@@ -476,7 +483,6 @@ class Cluster:
                 events.append(EndpointRecovered(service=self.name, endpoint=address, after_s=silent))
             self._choose_anew()
             self._settle(endpoint, now)
-        self._at_rest = self._stalls.next_look == math.inf
         return events
 
     def _stir(self, now: float) -> None:

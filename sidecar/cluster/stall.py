@@ -10,7 +10,8 @@ how slow they. One that was given up after `stall_after` without a byte counts a
 callers, who take their evidence with them, do not hide it.
 
 Recovery: its next byte, on any connection; or it owes less than two answers again. That the others became slower, or
-silent too, acquits nobody. Connections lost while it is stalled count as a failed connect.
+silent too, acquits nobody; a configuration without `stall_after` acquits everybody. Connections lost while it is
+stalled count as a failed connect.
 """
 
 import math
@@ -114,6 +115,14 @@ class StallWatch:
         if not any(endpoint.in_flight for endpoint in endpoints):
             self.next_look = math.inf
         return []
+
+    def acquit(self, endpoints: Iterable[Endpoint]) -> list[Endpoint]:
+        """Nobody is stalled from now on, for nobody looks any more; returns those that were."""
+        self.found = False
+        stalled = [endpoint for endpoint in endpoints if endpoint.stalled]
+        for endpoint in stalled:
+            endpoint.stalled = False
+        return stalled
 
     @staticmethod
     def _judge(endpoints: Collection[Endpoint], patience: float, now: float) -> list[Endpoint]:

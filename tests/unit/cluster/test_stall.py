@@ -1,6 +1,7 @@
 """A frozen process: accepts everything, says nothing."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -78,6 +79,26 @@ def test_one_that_is_stalled_is_looked_at_though_nothing_is_in_flight(orders: St
     orders.wait(1)
     assert orders.state("a") is State.AVAILABLE
     assert not orders.cluster.stalling
+
+
+def test_nobody_stays_stalled_when_the_rule_is_taken_back(orders: Stage) -> None:
+    """A reload without `stall_after` acquits, tells so, and brings the traffic back; with it the rule holds again."""
+    freeze(orders, "a")
+    talk(orders, "bc", 1.6)
+    orders.clear()
+    without = replace(orders.cluster.policy, outlier_detection=OutlierDetection(stall_after=None))
+    orders.events += orders.cluster.update_policy(without, orders.now)
+    assert (orders.kinds(), orders.state("a")) == (["endpoint_recovered"], State.AVAILABLE)
+    assert not orders.cluster.stalling
+    orders["a"].in_flight = 0  # or it would be the busier one of any two
+    assert "a" in orders.chosen(20)
+    talk(orders, "bc", 60)
+    assert orders.state("a") is State.AVAILABLE
+    again = replace(without, outlier_detection=OutlierDetection(stall_after=1.0))
+    orders.events += orders.cluster.update_policy(again, orders.now)
+    freeze(orders, "a")
+    talk(orders, "bc", 2.0)
+    assert orders.state("a") is State.STALLED
 
 
 def test_one_slow_answer_is_no_stall(orders: Stage) -> None:
