@@ -37,7 +37,7 @@ fixtures: $(READY) ## what the tests run beside the project; the first time Mave
 trial-restart: $(READY) fixtures ## providers and Nacos restart under load, real ones; 3 min (ARGS="--nacos 2.3.2 --rate 100")
 	$(BIN)/python -m tests.trial $(ARGS)
 
-registry-trial: $(READY) fixtures ## every promise about a registry that fails, mostly on real ones; 5 min (ARGS="--write")
+registry-trial: $(READY) fixtures ## every promise about a registry that fails, mostly on real ones; 6 min (ARGS="--write")
 	$(BIN)/python -m tests.registry_trial $(ARGS)
 
 bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and nginx (ARGS=…)
