@@ -68,6 +68,13 @@ async def test_a_path_and_its_alias_answer_alike(port: Port) -> None:
     assert (status, body, headers["content-length"]) == (200, b"", "2")
 
 
+async def test_no_answer_tells_what_made_it(port: Port) -> None:
+    """Neither a good one nor a refusal names a program: versions are nobody's business but /server_info's."""
+    for path in ("/healthz", "/metrics", "/nowhere", "/drain"):
+        _, _, headers = await port.ask(path)
+        assert "server" not in headers
+
+
 async def test_the_status_page_is_opened_to_others_as_index(port: Port, remote: None) -> None:
     """HTML under its own policy, never cached; 403 from elsewhere unless `index` is named."""
     assert (await port.ask("/"))[:2] == (403, b"only from loopback: /")
