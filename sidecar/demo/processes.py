@@ -32,6 +32,8 @@ class StageError(Exception):
 class Stage:
     """A folder of logs and the processes that write them; leaving it ends them all, the first one last.
 
+    Where we are killed, the kernel kills them (`leash`).
+
     `deadline` is on `clock.monotonic`: nothing is waited for beyond it.
     """
 
@@ -56,7 +58,7 @@ class Stage:
         """Runs `python -m module arguments…`; what it prints goes to `name.log`."""
         with self._log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603 - our own command line
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, "-m", "sidecar.demo.leash", str(os.getpid()), module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -16,6 +16,14 @@ def run(*command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     return result
 
 
+def is_running(pid: int) -> bool:
+    """Whether it is there and more than a zombie, which whoever inherited it may never reap (Linux)."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class Child:
     """A running program; belongs to no event loop, so fixtures of any scope may hold it."""
 

@@ -17,6 +17,7 @@ from sidecar.demo import story
 from sidecar.demo.processes import StageError
 from sidecar.demo.story import Options, tell
 from tests.support.http_client import request
+from tests.support.process import is_running
 from tests.support.until import PATIENCE, until
 
 pytestmark = pytest.mark.own_process
@@ -139,6 +140,17 @@ async def test_a_signal_ends_every_process(tmp_path: Path, moment: str, number: 
         assert run.result == ""
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a service of the Linux kernel")
+async def test_a_demo_that_is_killed_leaves_nobody(tmp_path: Path) -> None:
+    """SIGKILL, which it cannot hear: registry, providers and sidecar end with it."""
+    async with demo(tmp_path) as run:
+        await run.says("starting the sidecar")
+        await until(lambda: _has_family(run, 5))
+        family = run.family()
+        run.process.kill()
+        await until(lambda: _is_gone(family))
+
+
 async def test_a_failure_of_its_own_is_told_and_leaves_nobody(tmp_path: Path) -> None:
     """The sidecar is killed under the load: exit 3, its end is named, and nobody is left."""
     async with demo(tmp_path) as run:
@@ -198,6 +210,10 @@ async def _has_family(run: Demo, members: int) -> bool:
     return len(run.family()) == members
 
 
+async def _is_gone(family: dict[int, str]) -> bool:
+    return not _alive(family)
+
+
 def _descendants(pid: int) -> Iterator[tuple[int, str]]:
     with suppress(FileNotFoundError, ProcessLookupError):  # who ends while we look is none any more
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
@@ -207,4 +223,4 @@ def _descendants(pid: int) -> Iterator[tuple[int, str]]:
 
 def _alive(family: dict[int, str]) -> list[str]:
     """Those of them that still run."""
-    return [command for pid, command in family.items() if Path(f"/proc/{pid}/cmdline").exists()]
+    return [command for pid, command in family.items() if is_running(pid)]
