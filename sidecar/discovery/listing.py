@@ -66,7 +66,7 @@ class Hosts:
                 healthy=host.get("healthy", True) is not False,
                 enabled=host.get("enabled", True) is not False,
                 cluster=sys.intern(str(host.get("clusterName") or "DEFAULT")),
-                metadata=self._shared(host.get("metadata", NO_METADATA)),
+                metadata=self._shared(host.get("metadata") or NO_METADATA),  # null stands for none
             )
             self._instances.append(instance)
 
@@ -83,8 +83,7 @@ def from_json(hosts: Any, *, protect: bool) -> Listing:
         raise TypeError(f"hosts is {type(hosts).__name__}")
     taken = Hosts()
     for host in hosts:
-        unknown = isinstance(host, dict) and host.get("metadata") is None  # as 1.x says that there is none
-        taken.take({**host, "metadata": {}} if unknown else host)
+        taken.take(host)
     return Listing(taken.instances(), protect=protect)
 
 

@@ -1,9 +1,9 @@
 """One throw-away client of nacos-sdk-python is one registry session; nothing else here imports `v2`.
 
-Why so little of the library: what goes wrong in it (docs/design.md) sits in its cache, its files, its logs, its
-redo timer, its login and its own reconnecting. None of these is started. Used are the handshake, the messages and the naming
-requests; lists are taken from the stream before the library's cache can drop one. A session therefore never
-changes its connection: whatever ends the connection ends the session.
+Why so little of the library: what goes wrong in it (docs/reference/client-library.md) sits in its cache, its files,
+its logs, its redo timer, its login and its own reconnecting. None of these is started. Used are the handshake, the
+messages and the naming requests; lists are taken from the stream before the library's cache can drop one. A session
+therefore never changes its connection: whatever ends the connection ends the session.
 
 These are inner objects, so the version is pinned exactly and the integration tests are the contract.
 """

@@ -60,7 +60,7 @@ LAYERS: Mapping[str, str] = MappingProxyType({
     "channel": "`_Client._create_new_managed_channel` in `discovery/nacos.py`: limits, TLS, one try",
     "stream": "`_Client._server_request_watcher` in `discovery/nacos.py`: lists, ConnectReset and every end of it; ClientDetection goes on to the library",
     "requests": "`_Client.request` in `discovery/nacos.py`: one try, the error code kept",
-    "lists": "`discovery/listing.py`, `last_good.py` and the guard instead of its cache, callbacks and files",
+    "lists": "`discovery/message.py`, `listing.py`, `last_good.py` and the guard instead of its models of lists, cache, callbacks and files",
     "login": "`discovery/login.py`, `access.py`, `signing.py` over `http.py`",
     "log": "its logger is set to CRITICAL",
     "local address": "`local_ip` in `discovery/nacos.py`",

@@ -114,15 +114,12 @@ async def test_defect_07_an_empty_list_is_told_as_empty(registry: EmbeddedRegist
         await source.until(lambda: source.ports()[known:] == [[]])
 
 
-@pytest.mark.defect(7, 26)
+@pytest.mark.defect(7)
 @pytest.mark.scenario("S-23")
-@pytest.mark.parametrize("shape", [Shape.HOSTS_NULL, Shape.METADATA_NULL])
-async def test_defect_07_and_26_a_list_that_cannot_be_read_changes_nothing(
-    registry: EmbeddedRegistry, shape: Shape
-) -> None:
+async def test_defect_07_a_list_that_cannot_be_read_changes_nothing(registry: EmbeddedRegistry) -> None:
     """It is acknowledged and told as malformed, the last list stays, the session goes on and hears the next one."""
     async with following(registry) as source:
-        await registry.apply(ForcedList(shape=shape, in_answers=False, times=1))
+        await registry.apply(ForcedList(shape=Shape.HOSTS_NULL, in_answers=False, times=1))
         (connection,) = registry.connections
         answered = len(connection.acks)
         await registry.apply(PushNow())
@@ -227,9 +224,10 @@ async def test_reproduced_26_one_odd_host_costs_the_whole_list(registry: Embedde
 
 
 @pytest.mark.defect(26)
-@pytest.mark.parametrize("shape", [Shape.NO_INSTANCE_ID, Shape.UNKNOWN_FIELDS])
+@pytest.mark.scenario("S-23")
+@pytest.mark.parametrize("shape", [Shape.METADATA_NULL, Shape.NO_INSTANCE_ID, Shape.UNKNOWN_FIELDS])
 async def test_defect_26_oddities_that_can_be_read_are_read(registry: EmbeddedRegistry, shape: Shape) -> None:
-    """A missing id and fields of the future are no reason to lose a list, pushed or asked for."""
+    """Null for no metadata, a missing id, fields of the future: no reason to lose a list, pushed or asked for."""
     await registry.apply(ForcedList(shape=shape))
     async with opened(registry) as ear:
         registry.register("orders", "127.0.0.1", 8082)

@@ -39,8 +39,9 @@ def test_every_field_arrives() -> None:
 
 
 def test_what_is_missing_is_what_servers_take_it_for() -> None:
-    """An address is enough; fields of later versions are left alone."""
+    """An address is enough; null says of metadata that there is none; fields of later versions are left alone."""
     assert instances({"ip": "10.0.0.1", "port": "80", "future": [1]}) == (Instance("10.0.0.1", 80),)
+    assert instances({"ip": "10.0.0.1", "port": 80, "metadata": None}) == (Instance("10.0.0.1", 80),)
 
 
 def test_a_host_that_nobody_can_dial_is_left_out_and_the_others_stay() -> None:
@@ -60,7 +61,6 @@ def test_a_host_that_nobody_can_dial_is_left_out_and_the_others_stay() -> None:
         host(port="x"),
         host(port=None),
         host(weight=None),
-        host(metadata=None),
         host(metadata=[1]),
     ],
 )
