@@ -5,7 +5,9 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -105,25 +107,31 @@ async def test_the_variable_chooses_the_loop_and_the_flag_wins(tmp_path: Path) -
         assert (await process.event("starting", count=1))["loop"] == "uvloop"
 
 
+@pytest.fixture
+def folder_for_all() -> Iterator[Path]:
+    """One that any user may enter: those of pytest are closed to others again whenever a run begins."""
+    with TemporaryDirectory(prefix="for-all-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @pytest.mark.needs("setpriv", "root")
-async def test_it_runs_as_nobody_with_nothing_to_write_to(tmp_path: Path) -> None:
+async def test_it_runs_as_nobody_with_nothing_to_write_to(folder_for_all: Path) -> None:
     """Another user, HOME unwritable, no folder of its own: it starts, connects a registry client, and serves."""
     setpriv = find("setpriv")
     assert setpriv is not None
     async with providers(1) as (provider,):
         text = static(provider.address).replace("path: access.log", "path: stdout")
-        (tmp_path / "sidecar.yaml").write_text(text)
-        for folder in (tmp_path, *tmp_path.parents):
-            if folder.is_relative_to("/tmp/pytest-of-root"):
-                folder.chmod(0o755)
+        (folder_for_all / "sidecar.yaml").write_text(text)
         process = SidecarProcess.__new__(SidecarProcess)
-        process.folder, process.config = tmp_path, tmp_path / "sidecar.yaml"
+        process.folder, process.config = folder_for_all, folder_for_all / "sidecar.yaml"
         process.child = Child(
             [
                 setpriv, "--reuid=65532", "--regid=65532", "--clear-groups", "--no-new-privs", "--bounding-set=-all",
                 sys.executable, "-m", "sidecar", "run", "-c", str(process.config), "--log-format", "json",
             ],
-            log=tmp_path / "sidecar.log",
+            log=folder_for_all / "sidecar.log",
             environment={"PATH": os.environ["PATH"], "HOME": "/proc", "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
         try:

@@ -119,8 +119,8 @@ def test_a_hold_says_why_since_when_and_how_long(orders: Cluster) -> None:
 def test_a_ghost_is_shown_with_since_when_and_by_what(orders: Cluster) -> None:
     """Missing since ten o'clock, and a probe three seconds later found it there."""
     _held(orders)
-    (first, _) = orders.probes_due(100.0)
-    orders.probed(first, None, 103.0)
+    orders.probes_due(100.0)
+    orders.probed(next(iter(orders.endpoints.values())), None, 103.0)
     [cluster] = _clusters(orders, moment=_moment(104.0))
     ghost, unproven = cluster["endpoints"]
     assert ghost["verdict"] == "ghost"

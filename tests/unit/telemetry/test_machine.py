@@ -49,7 +49,7 @@ def test_memory_and_cpu_are_of_this_process() -> None:
         sum(range(100_000))
     assert now is not None
     assert 0 < now.resident_bytes < now.virtual_bytes
-    assert now.cpu_seconds <= sum(os.times()[:2])
+    assert now.cpu_seconds <= sum(os.times()[:2]) + 0.001  # the same ticks, added up as fractions
 
 
 def test_generations_are_counted_apart() -> None:
