@@ -1,9 +1,10 @@
 """One service of the configuration at run time, and all of them together: clusters driven, upstreams woken."""
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 
 from sidecar.clock import Rng
+from sidecar.cluster.allowance import Allowance
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event
@@ -28,6 +29,13 @@ class Service:
         return self.cluster.name
 
 
+PROBES_A_SECOND = 400.0
+"""Dials of all services together that may begin in a second: a tenth of a core."""
+
+PROBES_AT_ONCE = 32
+"""The same at once, after a rest: eight milliseconds at the most."""
+
+
 class Services(Mapping[str, Service]):
     """The services in force, in the order of the YAML, and those of earlier configurations that still hold requests."""
 
@@ -36,6 +44,9 @@ class Services(Mapping[str, Service]):
         self._rng = rng
         self._emit = emit
         self._prober = Prober()
+        self._dials = Allowance(PROBES_A_SECOND, PROBES_AT_ONCE, runtime.now())
+        self._first: str | None = None
+        """Whose turn it is to dial first: who found none left at the last beat."""
         self._now: dict[str, Service] = {}
         self._retired: list[Service] = []
 
@@ -79,10 +90,18 @@ class Services(Mapping[str, Service]):
         self._retired += replaced
 
     def due(self, now: float) -> None:
-        """Drives every cluster whose time has come; called by the heartbeat."""
-        for service in self._now.values():
-            if service.cluster.next_due <= now:
-                self.drive(service, now)
+        """Drives every cluster whose time has come, those first that requests wait in; called by the heartbeat.
+
+        Dials are few where thousands wait for one: whoever finds them spent is the first to get some at the next beat.
+        """
+        due = [service for service in self._in_turn() if service.cluster.next_due <= now]
+        due.sort(key=lambda service: not service.cluster.waiting)
+        left_out: Service | None = None
+        for service in due:
+            if left_out is None and self._dials.spent(now):
+                left_out = service
+            self.drive(service, now)
+        self._first = left_out.name if left_out is not None else None
         for service in self._retired:
             self.drive(service, now)
 
@@ -94,11 +113,21 @@ class Services(Mapping[str, Service]):
 
     def drive(self, service: Service, now: float) -> None:
         """Lets time pass for one cluster, starts the probes that are due, and wakes who waits."""
-        cluster = service.cluster
-        self._emit(cluster.tick(now))
-        for endpoint in cluster.probes_due(now):
+        self._let_pass(service, now)
+        for endpoint in service.cluster.probes_due(now):
             spawn(self._probe(service, endpoint), name=f"probe {endpoint.address}")
+
+    def _let_pass(self, service: Service, now: float) -> None:
+        self._emit(service.cluster.tick(now))
         service.upstream.wake(now)
+
+    def _in_turn(self) -> Iterable[Service]:
+        """All of them, from the one on whose turn it is."""
+        if self._first not in self._now:
+            return self._now.values()
+        services = list(self._now.values())
+        first = services.index(self._now[self._first])
+        return services[first:] + services[:first]
 
     async def _probe(self, service: Service, endpoint: Endpoint) -> None:
         cluster = service.cluster
@@ -108,7 +137,7 @@ class Services(Mapping[str, Service]):
         finally:  # a probe that is not reported is one that is never made again
             now = self._runtime.now()
             self._emit(cluster.probed(endpoint, failure, now))
-            self.drive(service, now)
+            self._let_pass(service, now)  # the next dials are the heartbeat's, which knows whose turn it is
 
     def _build(self, policy: ServicePolicy, own_addresses: frozenset[str]) -> Service:
         known = self._now.get(policy.name)
@@ -117,5 +146,6 @@ class Services(Mapping[str, Service]):
         if known is not None and known.cluster.policy.discovery == policy.discovery:
             cluster = known.cluster
         else:
-            cluster = Cluster(policy, rng=self._rng, now=self._runtime.now(), own_addresses=own_addresses)
+            now = self._runtime.now()
+            cluster = Cluster(policy, rng=self._rng, now=now, own_addresses=own_addresses, dials=self._dials)
         return Service(cluster, Upstream(cluster, self._runtime, policy))

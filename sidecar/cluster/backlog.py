@@ -7,7 +7,6 @@ as it was a moment ago.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sidecar.cluster.events import Event
@@ -18,11 +17,27 @@ SLICE = 64
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
 class _Job:
-    items: deque[Any]
-    do: Callable[[Any, float], Sequence[Event]]
-    weight: int
+    """Knows its next item, so that one whose last is done is over."""
+
+    __slots__ = ("_next", "_rest", "do", "weight")
+
+    def __init__(self, items: Iterable[Any], do: Callable[[Any, float], Sequence[Event]], weight: int) -> None:
+        self._rest = iter(items)
+        self._next = next(self._rest, _NOTHING)
+        self.do = do
+        self.weight = weight
+
+    @property
+    def over(self) -> bool:
+        return self._next is _NOTHING
+
+    def take(self) -> Any:
+        item, self._next = self._next, next(self._rest, _NOTHING)
+        return item
+
+
+_NOTHING = object()
 
 
 class Backlog:
@@ -35,7 +50,7 @@ class Backlog:
         self._jobs: deque[_Job] = deque()
 
     def __repr__(self) -> str:
-        return f"<Backlog of {sum(len(job.items) for job in self._jobs)}>"
+        return f"<Backlog of {len(self._jobs)} jobs>"
 
     def __bool__(self) -> bool:
         return bool(self._jobs)
@@ -43,10 +58,11 @@ class Backlog:
     def put(self, items: Iterable[T], do: Callable[[T, float], Sequence[Event]], *, weight: int = 1) -> None:
         """Has `do(item, now)` called for each item, after all that was put before.
 
-        `weight`: as how many endpoints an item counts.
+        `weight`: as how many endpoints an item counts. The items are asked for one by one, when their turn comes.
         """
-        if waiting := deque(items):
-            self._jobs.append(_Job(waiting, do, weight))
+        job = _Job(items, do, weight)
+        if not job.over:
+            self._jobs.append(job)
 
     def work(self, now: float) -> list[Event]:
         """Does one slice, at least one item; returns what happened."""
@@ -54,9 +70,9 @@ class Backlog:
         left = self._slice
         while self._jobs and left > 0:
             job = self._jobs[0]
-            while job.items and left > 0:
+            while not job.over and left > 0:
                 left -= job.weight
-                events += job.do(job.items.popleft(), now)
-            if not job.items:
+                events += job.do(job.take(), now)
+            if job.over:
                 self._jobs.popleft()
         return events

@@ -18,7 +18,7 @@ from sidecar.cluster.rng import Rng
 RAMP_START = 0.1
 """Share of its weight that an endpoint starts with: enough to warm up, too little to hurt."""
 
-_AVAILABLE = State.AVAILABLE
+_AVAILABLE, _HELD, _QUARANTINED = State.AVAILABLE, State.HELD, State.QUARANTINED
 
 ONE_AT_A_TIME = frozenset({State.PROBATION, State.QUARANTINED})
 """States in which one request tries whether the endpoint is well again."""
@@ -35,10 +35,11 @@ class Tier(enum.IntEnum):
     EJECTED = 5
 
 
+_UNPROVEN = Tier.UNPROVEN
+
 _TIERS: Mapping[State, Tier] = MappingProxyType(
     {
         State.AVAILABLE: Tier.FIRST,
-        State.HELD: Tier.UNPROVEN,
         State.PROBATION: Tier.FIRST,
         State.QUARANTINED: Tier.FIRST,
         State.LEAVING: Tier.LEAVING,
@@ -51,9 +52,9 @@ _TIERS: Mapping[State, Tier] = MappingProxyType(
 def tier_of(endpoint: Endpoint) -> Tier | None:
     """Where an endpoint stands; None: it may not be used."""
     state = endpoint.state
-    if state is State.HELD and endpoint.hold is not None and endpoint.hold.alive:
-        return _tier_of_living(endpoint)
-    if state is State.QUARANTINED and not endpoint.trial:
+    if state is _HELD:
+        return _tier_of_living(endpoint) if endpoint.hold is not None and endpoint.hold.alive else _UNPROVEN
+    if state is _QUARANTINED and not endpoint.trial:
         return None
     if state in ONE_AT_A_TIME and endpoint.in_flight:
         return None

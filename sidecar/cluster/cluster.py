@@ -8,6 +8,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from sidecar.cluster.allowance import Allowance
 from sidecar.cluster.backlog import SLICE
 from sidecar.cluster.choice import ONE_AT_A_TIME, Choice, tier_of
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State, state_of
@@ -33,7 +34,7 @@ from sidecar.cluster.outlier import GATEWAY_STATUSES, OutlierDetector
 from sidecar.cluster.policy import Probe, ServicePolicy
 from sidecar.cluster.quarantine import Quarantine, Reach
 from sidecar.cluster.rng import Rng
-from sidecar.cluster.schedule import Schedule
+from sidecar.cluster.schedule import BURST, PROBES_A_SECOND, Schedule
 from sidecar.cluster.stall import StallWatch, give_up, owed
 from sidecar.cluster.stats import ServiceStats
 from sidecar.cluster.verdict import news
@@ -72,8 +73,15 @@ class Cluster:
     """
 
     def __init__(
-        self, policy: ServicePolicy, *, rng: Rng, now: float, own_addresses: frozenset[str] = frozenset()
+        self,
+        policy: ServicePolicy,
+        *,
+        rng: Rng,
+        now: float,
+        own_addresses: frozenset[str] = frozenset(),
+        dials: Allowance | None = None,
     ) -> None:
+        """`dials`: the probes that it may begin together with other services; default: as many as a service may."""
         self.policy = policy
         self.name = policy.name
         self.stats = ServiceStats()
@@ -91,7 +99,7 @@ class Cluster:
         )
         self._stalls = StallWatch(self.stats.answer_time, now)
         self._rng = rng
-        self._schedule = Schedule(policy, now)
+        self._schedule = Schedule(policy, now, dials or Allowance(PROBES_A_SECOND, BURST, now))
         self._penalties: deque[tuple[float, Endpoint]] = deque()
         self._present: Counter[State] = Counter()
         """How many of those present are in each state."""
@@ -177,7 +185,7 @@ class Cluster:
 
     def doubtful(self, now: float) -> bool:
         """Whether the registry should be asked each second: something is held, newly out, or nothing is usable."""
-        if self.guard.held or not self.usable(now):
+        if self.guard.held or not (self._present[State.AVAILABLE] or self.usable(now)):
             return True
         if not self._present[State.QUARANTINED]:
             return False

@@ -89,7 +89,7 @@ class Membership:
         """Another policy with the same discovery."""
         self.policy = policy
         self.guard.policy = policy.protection
-        self.backlog.put(self.roster.endpoints.values(), self._touch)
+        self.backlog.put(list(self.roster.endpoints.values()), self._touch)
 
     def take(self, push: Push, now: float) -> list[Event]:
         """Takes a list: counts it, has it judged when it says something new, and what is believed put in force."""
@@ -160,12 +160,13 @@ class Membership:
 
     def _offer(self, news: Snapshot) -> Offer:
         used = [e for e in self.roster.endpoints.values() if e.present and is_on(e.instance)]
+        listed, off = news.listed(), news.off()
         return Offer(
-            listed=news.listed(),
-            offered=news.offered(),
-            off=news.off(),
-            in_use=frozenset(e.address for e in used if not e.shunned or e.hold is not None),
-            refusing=frozenset(e.address for e in used if e.refusing and e.hold is None),
+            listed=listed,
+            offered=listed - off - news.shunned,
+            off=off,
+            in_use=frozenset([e.address for e in used if not e.shunned or e.hold is not None]),
+            refusing=frozenset([e.address for e in used if e.quarantine is not None and e.refusing and e.hold is None]),
         )
 
     def _enlist(self, news: _News) -> None:
@@ -180,16 +181,10 @@ class Membership:
         self.backlog.put(addresses, enlist)
 
     def _hold(self) -> None:
-        holds = self.guard.held.items()
-        self.backlog.put(filter(None, (self.roster.hold(address, hold) for address, hold in holds)), self._touch)
+        self.backlog.put(self.roster.hold(self.guard.held), self._touch)
 
     def _let_go(self, ended: Mapping[str, End]) -> None:
-        endpoints = [self.roster.endpoints[address] for address in ended]
-        for endpoint in endpoints:
-            endpoint.hold = None
-        left = len(self.guard.held) + len(ended)
-        numbered = enumerate(zip(endpoints, ended.values(), strict=True), start=1)
-        self.backlog.put((Released(endpoint, end, left - n) for n, (endpoint, end) in numbered), self._release)
+        self.backlog.put(self.roster.let_go(ended, left=len(self.guard.held)), self._release)
 
     def _touch(self, endpoint: Endpoint, now: float) -> Sequence[Event]:
         del now

@@ -5,6 +5,7 @@ may be on their way (`backlog`) while calls go on.
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sidecar.cluster.endpoint import Endpoint
@@ -77,13 +78,23 @@ class Roster:
         self.touch(endpoint)
         return [self._remove(endpoint)] if endpoint.present and endpoint.hold is None else []
 
-    def hold(self, address: str, hold: Hold) -> Endpoint | None:
-        """It is kept against the list; the endpoint, if that is news."""
-        endpoint = self.endpoints[address]
-        if endpoint.hold is hold:
-            return None
-        endpoint.hold = hold
-        return endpoint
+    def hold(self, holds: Mapping[str, Hold]) -> list[Endpoint]:
+        """These are kept against the list, from now on; those to whom that is news are to be touched."""
+        news = []
+        for address, hold in holds.items():
+            endpoint = self.endpoints[address]
+            if endpoint.hold is not hold:
+                endpoint.hold = hold
+                news.append(endpoint)
+        return news
+
+    def let_go(self, ended: Mapping[str, End], *, left: int) -> Iterable[Released]:
+        """These are held no more, from now on, and `left` others still are; to be released in this order."""
+        endpoints = [self.endpoints[address] for address in ended]
+        for endpoint in endpoints:
+            endpoint.hold = None
+        counts = range(left + len(ended) - 1, left - 1, -1)
+        return map(Released, endpoints, ended.values(), counts)
 
     def release(self, released: Released) -> list[Event]:
         """It is held no more, and leaves unless it is listed."""

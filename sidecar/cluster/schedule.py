@@ -2,6 +2,7 @@
 
 Why a limit: an undoubted list may bring five thousand endpoints that were never dialled, a doubted one leaves as many
 to be asked again each second. A dial costs a quarter of a millisecond, and the loop that makes it carries calls.
+Quarantined ones come before held ones, which are in use anyway; of either kind the longest untried first.
 """
 
 import math
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from sidecar.cluster.agenda import Agenda
+from sidecar.cluster.allowance import Allowance
 from sidecar.cluster.endpoint import Endpoint, State
 from sidecar.cluster.policy import Probe, ServicePolicy
 from sidecar.cluster.verdict import due_at
@@ -17,13 +19,19 @@ PROBES_AT_ONCE = 64
 """Dials of one service in the air at a time: five hundred dead addresses must not cost a thousand sockets."""
 
 PROBES_A_SECOND = 200.0
-"""Dials of one service that may begin in a second, after a first `PROBES_AT_ONCE`: some 5 % of a core."""
+"""Dials of one service that may begin in a second: some 5 % of a core."""
+
+BURST = 16
+"""Dials of one service that may begin at once after a rest: four milliseconds."""
 
 AT_ONCE = 256
 """Endpoints that get their turn in one step; the others whose time has come get it in the next."""
 
 RAMP_STEP = 0.5
 """Seconds between two weights of an endpoint that ramps up."""
+
+_HELD = 1e12
+"""Later than any time."""
 
 _NEVER_PROBED = frozenset({State.DRAINING, State.DISABLED})
 
@@ -32,20 +40,21 @@ class Schedule:
     """Whose turn it is, of the endpoints of one service. Times are loop time."""
 
     __slots__ = (
-        "_allowance",
-        "_allowed_at",
+        "_dials",
         "_hurried",
         "_next_step",
         "_overdue",
         "_probes",
         "_probes_out",
         "_ramps_until",
+        "_shared",
         "_turns",
         "_waiting",
         "policy",
     )
 
-    def __init__(self, policy: ServicePolicy, now: float) -> None:
+    def __init__(self, policy: ServicePolicy, now: float, dials: Allowance) -> None:
+        """`dials`: those that all services together may begin."""
         self.policy = policy
         self._waiting = 0
         self._hurried = False
@@ -57,8 +66,8 @@ class Schedule:
         self._overdue = Agenda()
         """That time has come, by the time of their last try."""
         self._probes_out = 0
-        self._allowance = float(PROBES_AT_ONCE)
-        self._allowed_at = now
+        self._dials = Allowance(PROBES_A_SECOND, BURST, now)
+        self._shared = dials
         self._next_step = math.inf
         self._ramps_until = -math.inf
 
@@ -111,19 +120,19 @@ class Schedule:
         return True
 
     def dial(self, now: float) -> list[Endpoint]:
-        """Endpoints to dial now, longest untried first; each is reported by `dialled` exactly once."""
+        """Endpoints to dial now; each is reported by `dialled` exactly once."""
         for endpoint in self._probes.take(now, most=AT_ONCE):
-            self._overdue.put(endpoint, _last_tried(endpoint))
-        self._allow(now)
+            self._overdue.put(endpoint, _rank(endpoint))
         chosen: list[Endpoint] = []
-        while self._overdue and self._may_dial():
+        while self._overdue and self._may_dial(now):
             endpoint = self._overdue.pop()
             if (at := self.probe_at(endpoint)) > now:
                 self._probes.put(endpoint, at)
                 continue
             endpoint.probing = True
             self._probes_out += 1
-            self._allowance -= 1.0
+            self._dials.take()
+            self._shared.take()
             chosen.append(endpoint)
         return chosen
 
@@ -138,8 +147,7 @@ class Schedule:
             return -math.inf
         due = min(self._turns.first(), self._probes.first(), self._next_step)
         if self._overdue and self._probes_out < PROBES_AT_ONCE:
-            missing = max(0.0, 1.0 - self._allowance)
-            due = min(due, self._allowed_at + missing / PROBES_A_SECOND)
+            due = min(due, max(self._dials.next_at(), self._shared.next_at()))
         return due
 
     def turn_at(self, endpoint: Endpoint) -> float:
@@ -170,14 +178,12 @@ class Schedule:
             return math.inf
         return endpoint.quarantine.due_at(impatient=self._waiting > 0)
 
-    def _may_dial(self) -> bool:
-        return self._probes_out < PROBES_AT_ONCE and self._allowance >= 1.0
-
-    def _allow(self, now: float) -> None:
-        earned = max(0.0, now - self._allowed_at) * PROBES_A_SECOND
-        self._allowance = min(float(PROBES_AT_ONCE), self._allowance + earned)
-        self._allowed_at = now
+    def _may_dial(self, now: float) -> bool:
+        return self._probes_out < PROBES_AT_ONCE and not self._dials.spent(now) and not self._shared.spent(now)
 
 
-def _last_tried(endpoint: Endpoint) -> float:
-    return endpoint.quarantine.tried if endpoint.quarantine is not None else -math.inf
+def _rank(endpoint: Endpoint) -> float:
+    """Lowest first."""
+    if endpoint.quarantine is not None:
+        return endpoint.quarantine.tried
+    return _HELD + endpoint.hold.next_probe if endpoint.hold is not None else math.inf

@@ -106,7 +106,8 @@ class StallWatch:
         self._listened = now
         self._p99.sample(now)
         for endpoint in endpoints:
-            _listen(endpoint, now)
+            if endpoint.heard or endpoint.owed or endpoint.owing_since is not None or endpoint.given_up is not None:
+                _listen(endpoint, now)
         if suspected:
             changed = self._judge(endpoints, max(stall_after, PATIENCE * self._p99.value(now)), now)
             self.found = any(endpoint.stalled for endpoint in endpoints)

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from sidecar.app.heartbeat import Heartbeat
-from sidecar.app.services import Services
+from sidecar.app.services import PROBES_A_SECOND, PROBES_AT_ONCE, Services
+from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import State
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import Discovery, ServicePolicy, WaitForInstance
+from sidecar.cluster.schedule import BURST
 from sidecar.errors import FAILURES, Failure
 from sidecar.proxy import prober
 from sidecar.proxy.runtime import Runtime
@@ -181,3 +183,50 @@ async def test_many_services_that_list_one_instance_dial_it_one_at_a_time(monkey
     assert len(closed.began) > 20 * 5
     assert closed.busiest(1.0) <= 20
     assert closed.most == 1
+
+
+def _thousands(play: Play, *, services: int = 40, endpoints: int = 50) -> list[Cluster]:
+    """Services that start from disk: every endpoint is to be dialled, and no dial ends."""
+    policies = [ServicePolicy(f"s{n}", discovery=Discovery(service=f"s{n}")) for n in range(services)]
+    play.use(*policies)
+    clusters = [service.cluster for service in play.services.values()]
+    instances = tuple(Instance("192.0.2.1", port) for port in range(1, endpoints + 1))  # RFC 5737 §3: nobody's
+    for cluster in clusters:
+        cluster.apply(Push(cluster.name, instances, Origin.DISK), play.now)
+    return clusters
+
+
+def _dialled(cluster: Cluster) -> int:
+    return sum(endpoint.probing for endpoint in cluster.endpoints.values())
+
+
+async def test_dials_are_shared_out_among_services() -> None:
+    """Two thousand endpoints wait: in a second some four hundred dials begin, a few at every beat, and nobody is left out."""
+    play = Play()
+    clusters = _thousands(play)
+    start, begun, beats = play.now, 0, []
+    for beat in range(21):
+        play.services.due(start + 0.05 * beat)
+        before, begun = begun, sum(map(_dialled, clusters))
+        beats.append(begun - before)
+    assert max(beats) <= PROBES_AT_ONCE
+    assert PROBES_A_SECOND <= begun <= PROBES_A_SECOND + 2 * PROBES_AT_ONCE
+    assert min(map(_dialled, clusters)) > 0
+    await _end_probes()
+
+
+async def test_whom_requests_wait_for_is_dialled_first() -> None:
+    """The last of forty services has its dials at the first beat."""
+    play = Play()
+    clusters = _thousands(play)
+    clusters[-1].waiting = 1
+    play.services.due(play.now)
+    assert _dialled(clusters[-1]) == BURST
+    await _end_probes()
+
+
+async def _end_probes() -> None:
+    probes = [task for task in asyncio.all_tasks() if task.get_name().startswith("probe")]
+    for task in probes:
+        task.cancel()
+    await asyncio.gather(*probes, return_exceptions=True)

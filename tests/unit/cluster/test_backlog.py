@@ -69,4 +69,4 @@ def test_without_items_there_is_nothing_to_do() -> None:
     backlog.put((), Notebook().note)
     assert not backlog
     assert backlog.work(0.0) == []
-    assert repr(backlog) == "<Backlog of 0>"
+    assert repr(backlog) == "<Backlog of 0 jobs>"

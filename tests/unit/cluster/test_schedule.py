@@ -2,19 +2,27 @@
 
 import math
 
+import pytest
+
+from sidecar.cluster.allowance import Allowance
 from sidecar.cluster.endpoint import Endpoint, State
 from sidecar.cluster.guard import Hold
 from sidecar.cluster.instance import Instance
 from sidecar.cluster.policy import LoadBalancing, Probe, Protection, ServicePolicy
 from sidecar.cluster.quarantine import Quarantine
-from sidecar.cluster.schedule import AT_ONCE, PROBES_A_SECOND, PROBES_AT_ONCE, RAMP_STEP, Schedule
+from sidecar.cluster.schedule import AT_ONCE, BURST, PROBES_A_SECOND, PROBES_AT_ONCE, RAMP_STEP, Schedule
 from tests.support.clusters import instance
 
 NOW = 100.0
 
 
 def schedule(probe: Probe = Probe.TCP) -> Schedule:
-    return Schedule(ServicePolicy("orders", protection=Protection(probe=probe)), NOW)
+    return Schedule(ServicePolicy("orders", protection=Protection(probe=probe)), NOW, plenty())
+
+
+def plenty() -> Allowance:
+    """Other services leave enough."""
+    return Allowance(1e6, 10**6, NOW)
 
 
 def out(one: Instance | None = None, *, tried: float = -math.inf, next_try: float = NOW) -> Endpoint:
@@ -31,28 +39,39 @@ def many(count: int) -> list[Endpoint]:
 
 
 def test_a_first_burst_is_dialled_then_so_many_a_second() -> None:
-    """Of a thousand that nobody has dialled, 64 at once; though all of those end at once, 200 in the next second."""
+    """Of a thousand that nobody has dialled, 16 at once; though all of those end at once, 200 in the next second."""
     plan = schedule()
     for endpoint in many(1000):
         plan.follow(endpoint, NOW)
     first = plan.dial(NOW)
-    assert len(first) == PROBES_AT_ONCE
+    assert len(first) == BURST
     for endpoint in first:
         plan.dialled(endpoint)
     begun, now = 0, NOW
     while (now := plan.next_due()) <= NOW + 1.0:
-        for endpoint in plan.dial(now + 1e-9):
+        for endpoint in plan.dial(now):
             plan.dialled(endpoint)
             begun += 1
-    assert begun == PROBES_A_SECOND
+    assert begun == pytest.approx(PROBES_A_SECOND, abs=1)
 
 
-def test_a_rest_earns_no_more_than_a_first_burst() -> None:
-    """After a quiet hour it is 64 at once again, not 720 000."""
+def test_a_rest_earns_no_more_than_a_burst() -> None:
+    """After a quiet hour it is 16 at once again, not 720 000."""
     plan = schedule()
     for endpoint in many(200):
         plan.follow(endpoint, NOW)
-    assert len(plan.dial(NOW + 3600.0)) == PROBES_AT_ONCE
+    assert len(plan.dial(NOW + 3600.0)) == BURST
+
+
+def test_services_share_what_all_of_them_may_begin() -> None:
+    """What one has taken the next does not get; it is told when there is more."""
+    dials = Allowance(100.0, 20, NOW)
+    plans = [Schedule(ServicePolicy("orders"), NOW, dials) for _ in range(2)]
+    for plan in plans:
+        for endpoint in many(BURST):
+            plan.follow(endpoint, NOW)
+    assert [len(plan.dial(NOW)) for plan in plans] == [BURST, 20 - BURST]
+    assert plans[1].next_due() == pytest.approx(NOW + 0.01)
 
 
 def test_nothing_is_due_while_every_place_in_the_air_is_taken() -> None:
@@ -60,10 +79,24 @@ def test_nothing_is_due_while_every_place_in_the_air_is_taken() -> None:
     plan = schedule()
     for endpoint in many(PROBES_AT_ONCE + 1):
         plan.follow(endpoint, NOW)
-    flying = plan.dial(NOW)
-    assert plan.next_due() == math.inf
+    flying: list[Endpoint] = []
+    while (due := plan.next_due()) < math.inf:
+        flying += plan.dial(due)
+    assert len(flying) == PROBES_AT_ONCE
     plan.dialled(flying[0])
     assert plan.next_due() < math.inf
+
+
+def test_who_is_out_is_dialled_before_who_is_held() -> None:
+    """A held one is in use meanwhile; of those that are held, whose turn came first."""
+    plan, held = schedule(), [Endpoint(instance(letter), NOW) for letter in "abc"]
+    for endpoint, at in zip(held, (3.0, 1.0, 2.0), strict=True):
+        endpoint.hold = Hold(began=NOW - 60, started=NOW)
+        endpoint.hold.next_probe = NOW - 10 + at
+        plan.follow(endpoint, NOW)
+    refused = out(instance("d"), tried=NOW - 1)
+    plan.follow(refused, NOW)
+    assert plan.dial(NOW) == [refused, held[1], held[2], held[0]]
 
 
 def test_the_longest_untried_is_dialled_first() -> None:
