@@ -143,6 +143,32 @@ class TestWaitAndStatus:
             assert "no service 'order'" in done.err
 
 
+class TestReplay:
+    async def test_a_timeline_of_a_running_sidecar_is_replayed(self, tmp_path: Path) -> None:
+        """Saved as the help says, under the configuration it runs with: exit 0 and no difference."""
+        async with providers(1) as (provider,), running(tmp_path, _static(provider.address)) as process:
+            await process.ready()
+            saved = (await process.admin("/events?n=4096")).body.decode()
+        await asyncio.to_thread((tmp_path / "events.json").write_text, saved)
+        done = await nacos_sidecar("replay", "events.json", "-c", "sidecar.yaml", folder=tmp_path)
+        assert (done.code, done.err) == (0, "")
+        assert done.out.endswith("no difference: all 2 decisions are the same\n")
+
+    @pytest.mark.parametrize("arguments", [(), ("nowhere.json",), ("nowhere.json", "-c", "sidecar.yaml")])
+    async def test_a_missing_argument_or_file_is_bad_usage(self, tmp_path: Path, arguments: Sequence[str]) -> None:
+        """No FILE, no configuration, no timeline: exit 2 and the reason."""
+        await asyncio.to_thread((tmp_path / "sidecar.yaml").write_text, _static("127.0.0.1:9"))
+        done = await nacos_sidecar("replay", *arguments, folder=tmp_path)
+        assert (done.code, done.out) == (2, "")
+        assert ("nowhere.json" if len(arguments) == 3 else "usage: nacos-sidecar replay") in done.err
+
+    async def test_an_invalid_configuration_is_78(self, tmp_path: Path) -> None:
+        """Before the timeline is looked at."""
+        done = await nacos_sidecar("replay", "events.json", "-c", "nowhere.yaml", folder=tmp_path)
+        assert (done.code, done.out) == (78, "")
+        assert "nowhere.yaml" in done.err
+
+
 class TestRegistry:
     async def test_its_faults_are_listed_put_in_force_and_lifted(self, tmp_path: Path) -> None:
         """GET shows every knob with its help; POST sets one; DELETE lifts it."""
