@@ -13,7 +13,7 @@ from sidecar.embedded.registry import EmbeddedRegistry
 from tests.registry_trial.cast import Scene
 from tests.registry_trial.registering import enrolled, listed
 from tests.registry_trial.row import Measured
-from tests.registry_trial.stage import PATIENCE, Stage, staged
+from tests.registry_trial.stage import Stage, staged
 from tests.support.console import set_threshold
 from tests.support.guard_stage import Addressed, GuardStage
 from tests.support.java_provider import JavaProvider
@@ -57,13 +57,14 @@ async def restarted_under_python(scene: Scene, version: Version, count: int) -> 
 
 async def _restarted(scene: Scene, server: NacosServer, providers: Collection[Addressed]) -> Measured:
     everyone = addresses(providers)
-    await listed(server, scene.service, everyone, within=PATIENCE)
+    await listed(server, scene.service, everyone)
     async with staged(scene, server.address, first=everyone, protection=SHORT) as stage:
         watch = watched(stage)
         await server.stop()
         await server.start()
         back = stage.now()
-        whole = await listed(server, scene.service, everyone, within=PATIENCE)
+        whole = await listed(server, scene.service, everyone)
+        await stage.sidecar.event("registry_connected", count=2)
         took = await stage.settled(everyone) - whole
         seen = [push["detail"]["offered"] for push in await watch.told("push") if push["detail"]["epoch"] > 1]
         ended = await watch.ended_by()
@@ -197,7 +198,7 @@ async def providers_restart_without_nacos(scene: Scene, version: Version) -> Mea
         await stage.settled(addresses(made))
         away = stage.now() - began
         await server.start()
-        whole = await listed(server, scene.service, addresses(made), within=PATIENCE)
+        whole = await listed(server, scene.service, addresses(made))
         await stage.sidecar.event("registry_connected", count=2)
         took = await stage.settled(addresses(made)) - whole
         return await stage.measured([max(0.0, took)], remark=f"all restarted within {away:.0f} s without Nacos")

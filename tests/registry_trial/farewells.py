@@ -10,7 +10,7 @@ from tests.registry_trial.cast import Scene
 from tests.registry_trial.doubts import HOST, addresses, only_ended, watched
 from tests.registry_trial.registering import enrolled, listed
 from tests.registry_trial.row import Measured
-from tests.registry_trial.stage import PATIENCE, Stage, staged
+from tests.registry_trial.stage import Stage, staged
 from tests.support.guard_stage import GuardStage
 from tests.support.java_provider import JavaProvider
 from tests.support.nacos_server import Version
@@ -34,7 +34,7 @@ async def scaled_to_zero(scene: Scene, version: Version) -> Measured:
         made = [JavaProvider(server.address, scene.service, folder=scene.folder) for _ in range(3)]
         for provider in made:
             await stack.enter_async_context(provider)
-        await listed(server, scene.service, addresses(made), within=PATIENCE)
+        await listed(server, scene.service, addresses(made))
         stage = await stack.enter_async_context(staged(scene, server.address, first=addresses(made)))
         for provider in made:
             await provider.stop()

@@ -14,7 +14,7 @@ from tests.registry_trial.cast import Scene
 from tests.registry_trial.registering import Book, RegistryRefused, ask, enrolled, send_away
 from tests.registry_trial.relay import Relay, relayed
 from tests.registry_trial.row import Measured
-from tests.registry_trial.stage import PATIENCE, Stage, silent_stage, staged
+from tests.registry_trial.stage import Stage, silent_stage, staged
 from tests.support.nacos_server import NacosServer
 from tests.support.providers import Provider, providers
 from tests.support.until import until
@@ -68,7 +68,7 @@ async def forbidden(scene: Scene) -> Measured:
         await _permission("DELETE", put.server, scene.service)
         await _locked_out(scene, put)
         await _permission("POST", put.server, scene.service)
-        await until(lambda: _may_read(put.server, scene.service), within=PATIENCE, pause=0.1)
+        await until(lambda: _may_read(put.server, scene.service), pause=0.1)
         began = stage.now()
         took = await _knows_both(stage, put) - began
         return await stage.measured([took])
@@ -84,7 +84,7 @@ async def rotated(scene: Scene) -> Measured:
         own = await _logs_in(put.server, scene.service, _PASSWORD)  # an administrator's will not do
         user = {"username": scene.service, "newPassword": _NEXT_PASSWORD}
         await ask(put.server, "PUT", "/v3/auth/user", own, **user)
-        await until(lambda: _takes(put.server, scene.service, _NEXT_PASSWORD), within=PATIENCE, pause=0.25)
+        await until(lambda: _takes(put.server, scene.service, _NEXT_PASSWORD), pause=0.25)
         await _locked_out(scene, put)
         (scene.folder / "password").write_text(f"{_NEXT_PASSWORD}\n")
         began = stage.now()
@@ -95,9 +95,9 @@ async def rotated(scene: Scene) -> Measured:
 async def _locked_out(scene: Scene, put: _Set) -> None:
     """The registry refuses the sidecar, sends it away, refuses its subscription, and is told of one more instance."""
     scene.say("waits for the server to refuse")
-    await put.relay.next_with(_REFUSED, within=PATIENCE)
+    await put.relay.next_with(_REFUSED)
     await send_away(put.server, await _token(put.server))
-    await put.relay.next_with(_REFUSED, within=PATIENCE)
+    await put.relay.next_with(_REFUSED)
     put.book.token = await _token(put.server)
     await put.book.enrol(put.other.port)
 
@@ -129,7 +129,7 @@ async def _make_user(server: NacosServer, name: str) -> None:
     await ask(server, "POST", "/v3/auth/user", await _token(server), **user)
     await ask(server, "POST", "/v3/auth/role", await _token(server), role=name, username=name)
     await _permission("POST", server, name)
-    await until(lambda: _may_read(server, name), within=PATIENCE, pause=0.25)
+    await until(lambda: _may_read(server, name), pause=0.25)
 
 
 async def _permission(method: str, server: NacosServer, name: str) -> None:

@@ -51,7 +51,7 @@ async def _applied(stage: Stage, since: float) -> float:
         found.extend(at + 0.001 for at in told if at + 0.001 > since)
         return bool(found)
 
-    await until(there, within=10.0, pause=0.02)
+    await until(there, pause=0.02)
     return found[0]
 
 

@@ -67,7 +67,7 @@ async def enrolled(server: NacosServer, service: str, *ports: int, token: str = 
     yield book
 
 
-async def listed(server: NacosServer, service: str, addresses: set[str], *, within: float) -> float:
+async def listed(server: NacosServer, service: str, addresses: set[str]) -> float:
     """The moment from which the server lists exactly these."""
 
     async def so() -> bool:
@@ -76,7 +76,7 @@ async def listed(server: NacosServer, service: str, addresses: set[str], *, with
         except (OSError, RuntimeError):
             return False
 
-    await until(so, within=within, pause=0.02)
+    await until(so, pause=0.02)
     return asyncio.get_running_loop().time()
 
 
@@ -96,10 +96,10 @@ async def send_away(server: NacosServer, token: str = "") -> int:
     return len(mine)
 
 
-async def without_sidecars(server: NacosServer, token: str = "", *, within: float) -> None:
+async def without_sidecars(server: NacosServer, token: str = "") -> None:
     """Returns when the server has none of them left."""
 
     async def so() -> bool:
         return not await sidecars(server, token)
 
-    await until(so, within=within, pause=0.25)
+    await until(so, pause=0.25)

@@ -16,9 +16,6 @@ from tests.support.until import until
 _GRPC = 1000
 """Distance of the gRPC port from the HTTP port."""
 
-_LIMIT = 10.0
-"""Seconds for a push to come; a server sends it after 0.6 s."""
-
 _PUSH = b"NotifySubscriberRequest"
 
 
@@ -43,7 +40,7 @@ class Relay:
             found.extend(at for at, data in self._passed if _PUSH in data and mark in data)
             return bool(found)
 
-        await until(passed, within=_LIMIT, pause=0.02)
+        await until(passed, pause=0.02)
         return found[0]
 
     def mark(self) -> int:
@@ -54,14 +51,14 @@ class Relay:
         """Whether bytes with `mark` have gone to the sidecar since then."""
         return any(mark in data for _, data in self._passed[since:])
 
-    async def next_with(self, mark: bytes, *, within: float) -> None:
+    async def next_with(self, mark: bytes) -> None:
         """Returns when bytes with `mark` have gone to the sidecar from now on."""
         known = self.mark()
 
         async def passed() -> bool:
             return self.has_passed(mark, since=known)
 
-        await until(passed, within=within, pause=0.02)
+        await until(passed, pause=0.02)
 
     def passing(self, data: bytes) -> None:
         """Called before the bytes are written."""

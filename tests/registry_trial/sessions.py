@@ -23,7 +23,7 @@ from tests.registry_trial.cast import Scene
 from tests.registry_trial.network import black_hole
 from tests.registry_trial.registering import enrolled, listed, send_away, without_sidecars
 from tests.registry_trial.row import Measured
-from tests.registry_trial.stage import PATIENCE, Stage, configuration, silent_stage, staged
+from tests.registry_trial.stage import Stage, configuration, silent_stage, staged
 from tests.support.java_provider import JavaProvider
 from tests.support.nacos_server import NacosServer, Version
 from tests.support.providers import providers
@@ -36,13 +36,13 @@ async def restarted(scene: Scene, version: Version) -> Measured:
         old, new = _java(scene, server, 2), _java(scene, server, 1)
         await asyncio.gather(*(stack.enter_async_context(provider) for provider in old))
         known = {provider.address for provider in old}
-        await listed(server, scene.service, known, within=PATIENCE)
+        await listed(server, scene.service, known)
         stage = await stack.enter_async_context(staged(scene, server.address, first=known))
         await server.stop()
         await server.start()
         await asyncio.gather(*(stack.enter_async_context(provider) for provider in new))
         known.update(provider.address for provider in new)
-        since = await listed(server, scene.service, known, within=PATIENCE)
+        since = await listed(server, scene.service, known)
         took = await stage.settled(known) - since
         refused = {event["why"] for event in stage.sidecar.events("push_refused")}
         return await stage.measured([took], remark=f"doubted meanwhile: {', '.join(sorted(refused)) or 'nothing'}")
@@ -97,7 +97,7 @@ async def thrown_out(scene: Scene) -> Measured:
         book = await stack.enter_async_context(enrolled(server, scene.service, one.port))
         stage = await stack.enter_async_context(silent_stage(scene, server.address, first=[one.address]))
         async with stage.frozen():
-            await without_sidecars(server, within=PATIENCE)
+            await without_sidecars(server)
         began = stage.now()
         stage.load.start()
         await book.enrol(other.port)

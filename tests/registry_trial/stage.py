@@ -26,9 +26,6 @@ from tests.trial.load import Load
 RATE = 50.0
 """Calls a second, half of them POSTs."""
 
-PATIENCE = 90.0
-"""Seconds for whatever a row waits for; a row that waits longer has nothing to measure."""
-
 _LOOK = 0.02
 """Seconds between two looks at `/clusters`: what is measured by looking is so much too long at most."""
 
@@ -50,7 +47,7 @@ class Stage:
         (cluster,) = (one for one in await self.sidecar.clusters() if one["name"] == self.service)
         return {endpoint["address"]: endpoint["state"] for endpoint in cluster["endpoints"]}
 
-    async def become(self, states: Mapping[str, str], *, within: float = PATIENCE) -> float:
+    async def become(self, states: Mapping[str, str]) -> float:
         """The moment from which exactly these endpoints are in these states."""
         seen: dict[str, str] = {}
 
@@ -60,14 +57,14 @@ class Stage:
             return seen == states
 
         try:
-            await until(so, within=within, pause=_LOOK)
+            await until(so, pause=_LOOK)
         except TimeoutError:
             raise Unsettled(f"{seen or 'nothing'} never became {dict(states)}") from None
         return self.now()
 
-    async def settled(self, addresses: Collection[str], *, within: float = PATIENCE) -> float:
+    async def settled(self, addresses: Collection[str]) -> float:
         """The moment from which the sidecar sends to exactly these, none held, none in trouble."""
-        return await self.become(dict.fromkeys(addresses, "available"), within=within)
+        return await self.become(dict.fromkeys(addresses, "available"))
 
     async def connected_to(self) -> str:
         """The server of the latest session."""
