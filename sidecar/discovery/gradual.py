@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 A_TURN = 100
@@ -23,17 +24,31 @@ _NEXT = re.compile(rf"{_BLANK},{_BLANK}")
 _CLOSES = re.compile(rf"{_BLANK}(?=\])")
 
 
-def pieces(text: str, name: str, take: Callable[[Any], None]) -> Generator[None, None, Any]:
-    """Decodes `text`, each element of the array `name` apart: it goes to `take`; in the result the array is empty.
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A document whose array was taken apart: what is left, and where in the text its elements stood."""
+
+    document: Any
+    start: int = 0
+    end: int = 0
+
+
+def begin(text: str, name: str) -> int | None:
+    """Where the elements of the array `name` begin; None where that name does not occur just once, before an array."""
+    key = f'"{name}"'
+    found = _OPENS.match(text, text.find(key) + len(key)) if text.count(key) == 1 else None
+    return found.end() if found else None
+
+
+def pieces(text: str, name: str, take: Callable[[Any], None]) -> Generator[None, None, Rest]:
+    """Decodes `text`, each element of the array `name` apart: it goes to `take`, and the array is empty in the rest.
 
     Yields after every `A_TURN` elements. A document without that array, or in which its name occurs twice, is decoded
     at once and as it is. Raises ValueError where it is no JSON; by then some elements may have been taken.
     """
-    key = f'"{name}"'
-    found = _OPENS.match(text, text.find(key) + len(key)) if text.count(key) == 1 else None
-    if found is None:
-        return json.loads(text)
-    start = at = found.end()
+    start = at = begin(text, name)
+    if start is None or at is None:
+        return Rest(json.loads(text))
     taken, more = 0, not text.startswith("]", at)
     while more:
         if taken and not taken % A_TURN:
@@ -45,7 +60,12 @@ def pieces(text: str, name: str, take: Callable[[Any], None]) -> Generator[None,
             at = comma.end()
     if (end := _CLOSES.match(text, at)) is None:
         raise json.JSONDecodeError("expected the end of the array", text, at)
-    return json.loads(text[:start] + text[end.end() :])
+    return without(text, start, end.end())
+
+
+def without(text: str, start: int, end: int) -> Rest:
+    """The document without the elements that stand there. Raises ValueError where that leaves no JSON."""
+    return Rest(json.loads(text[:start] + text[end:]), start, end)
 
 
 async def gradually(steps: Generator[None, None, T]) -> T:

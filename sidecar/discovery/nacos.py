@@ -185,18 +185,19 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
     async def _send(self, request: Any) -> Any:
         try:
             payload = GrpcUtils.convert_request_to_payload(request)
-            response = await self._read(await self.current_connection.client.request(payload, timeout=self._timeout))
+            answer = await self.current_connection.client.request(payload, timeout=self._timeout)
+            response = await self._read(answer, ServiceKey(request.serviceName, request.groupName))
         except Exception as error:
             raise _failure(error) from error
         if response.get_result_code() != 200:
             raise ErrorAnswer(response.get_error_code(), response.get_message())
         return response
 
-    async def _read(self, payload: Any) -> Any:
+    async def _read(self, payload: Any, expected: ServiceKey) -> Any:
         """An answer as the library has it, but for the list, which is ours; not in one piece, as its `parse` does it."""
         if (kind := GrpcUtils.remote_type.get(payload.metadata.type)) is None:
             raise Unreadable(f"an answer of type {payload.metadata.type!r}")
-        message = await self._messages.read(payload.body.value)
+        message = await self._messages.read(payload.body.value, expected)
         response = kind.model_validate({**message.fields, "serviceInfo": None})
         if "serviceInfo" in kind.model_fields:
             response.serviceInfo = message

@@ -62,6 +62,7 @@ class Planner:
     __slots__ = (
         "_alive_by",
         "_in_flight",
+        "_known",
         "_liveness",
         "_next_slot",
         "_reconcile",
@@ -88,6 +89,8 @@ class Planner:
         self._in_flight = 0
         self._next_slot = now
         self._alive_by = now + liveness
+        self._known: tuple[ServiceKey | None, float] | None = None
+        """Who is next and when; None: something has changed since."""
 
     def __repr__(self) -> str:
         doubted = sum(turn.doubted for turn in self._turns.values())
@@ -104,7 +107,7 @@ class Planner:
 
     def asked(self, key: ServiceKey, now: float) -> None:
         """A query of `key` is on its way."""
-        turn = self._turns[key]
+        turn, self._known = self._turns[key], None
         turn.in_flight = True
         turn.asked_at = now
         turn.again_at = math.inf
@@ -118,30 +121,38 @@ class Planner:
         """The query of `key` has ended, however."""
         self._turns[key].in_flight = False
         self._in_flight -= 1
+        self._known = None
 
     def pushed(self, key: ServiceKey, now: float) -> None:
         """A list of `key` came by itself."""
-        turn = self._turns[key]
+        turn, self._known = self._turns[key], None
         turn.again_at = now + SETTLE
         turn.plan()
 
     def again(self, key: ServiceKey, at: float) -> None:
         """`key` is to be asked at `at`, unless it is due before."""
-        turn = self._turns[key]
+        turn, self._known = self._turns[key], None
         turn.again_at = min(turn.again_at, at)
         turn.plan()
 
     def hurry(self, now: float) -> None:
         """A query went unanswered: the next sign of life is wanted at once."""
         self._alive_by = now
+        self._known = None
 
     def doubt(self, keys: Collection[ServiceKey]) -> None:
         """Replaces the set of services that are asked each second."""
+        self._known = None
         for key, turn in self._turns.items():
             turn.doubted = key in keys
             turn.plan()
 
     def _next(self) -> tuple[ServiceKey | None, float]:
+        if self._known is None:
+            self._known = self._look()
+        return self._known
+
+    def _look(self) -> tuple[ServiceKey | None, float]:
         if self._in_flight >= MAX_IN_FLIGHT:
             return None, math.inf
         free = [turn for turn in self._turns.values() if not turn.in_flight]

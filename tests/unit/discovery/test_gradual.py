@@ -32,9 +32,10 @@ def whole(text: str) -> Any:
         try:
             next(steps)
         except StopIteration as end:
-            result = end.value
+            rest = end.value
             break
-    return _filled(result, taken) if taken else result
+    assert rest.document == json.loads(text[: rest.start] + text[rest.end :])
+    return _filled(rest.document, taken) if taken else rest.document
 
 
 def _filled(value: Any, taken: list[Any]) -> Any:
@@ -92,6 +93,6 @@ async def test_the_loop_turns_between_pieces() -> None:
 
     asyncio.get_running_loop().call_soon(turn)
     taken: list[int] = []
-    result = await gradually(pieces(json.dumps({"hosts": list(range(1000)), "n": 1}), "hosts", taken.append))
-    assert (result, taken) == ({"hosts": [], "n": 1}, list(range(1000)))
+    rest = await gradually(pieces(json.dumps({"hosts": list(range(1000)), "n": 1}), "hosts", taken.append))
+    assert (rest.document, taken) == ({"hosts": [], "n": 1}, list(range(1000)))
     assert turns >= 1000 / A_TURN - 1

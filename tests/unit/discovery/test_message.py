@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.cluster.instance import Instance
 from sidecar.discovery.gradual import A_TURN
+from sidecar.discovery.listing import Hosts
 from sidecar.discovery.message import MessageReader
 from sidecar.discovery.session import Listing, ServiceKey, Unreadable
 
@@ -35,6 +36,12 @@ async def test_a_list_in_one_piece_is_read_as_well() -> None:
     """A provider that calls its metadata `hosts` costs the pieces, not the list."""
     message = await MessageReader().read(body({**HOST, "metadata": {"hosts": "x"}}))
     assert [dict(one.metadata) for one in message.listing.instances] == [{"hosts": "x"}]
+
+
+async def test_hosts_in_another_place_are_no_list() -> None:
+    """A field of the future, perhaps; whose they are is not known."""
+    message = await MessageReader().read(b'{"hosts": [{"ip": "10.0.0.1", "port": 80}], "serviceInfo": {"name": "a"}}')
+    assert isinstance(message.found, Unreadable)
 
 
 @pytest.mark.parametrize("changes", [{"hosts": None}, {"hosts": {}}, {"hosts": [HOST, None]}, {"hosts": [{}]}])
@@ -72,6 +79,52 @@ async def test_from_list_to_list_what_stays_is_the_same_object() -> None:
     other = (await reader.read(body(*many(3), name="stock"))).listing
     assert other == first
     assert other.instances[0] is not first.instances[0]
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every host that was looked at."""
+    looked_at: list[Any] = []
+    take = Hosts.take
+
+    def note(self: Hosts, host: Any) -> None:
+        looked_at.append(host)
+        take(self, host)
+
+    monkeypatch.setattr(Hosts, "take", note)
+    return looked_at
+
+
+async def test_a_list_that_comes_again_word_for_word_is_not_read_again(taken: list[Any]) -> None:
+    """The instances are those of before, the flag and the other fields those of the message."""
+    reader, orders = MessageReader(), ServiceKey("orders", "G")
+    first = await reader.read(body(*many(3)))
+    taken.clear()
+    again = await reader.read(body(*many(3), reachProtectionThreshold=False, lastRefTime=7), orders)
+    assert taken == []
+    assert again.listing.instances is first.listing.instances
+    assert (again.listing.protect, again.fields["serviceInfo"]["lastRefTime"]) == (False, 7)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        body(*many(2)),
+        body(*many(4)),
+        body(*many(2), {**HOST, "port": 9}),
+        body(*many(3), name="stock"),
+        body(*many(3)) + b" ",
+        body(),
+        b'{"requestId": "7", "errorCode": 500, "serviceInfo": null}',
+        b'{"hosts": [], "serviceInfo": null}',
+    ],
+)
+async def test_any_other_answer_is_read_as_if_nothing_had_been_before(other: bytes) -> None:
+    """A host less, a host more, another one in its place, another service, no list."""
+    reader = MessageReader()
+    await reader.read(body(*many(3)))
+    seen, fresh = await reader.read(other, ServiceKey("orders", "G")), await MessageReader().read(other)
+    assert (seen.fields, seen.key, repr(seen.found)) == (fresh.fields, fresh.key, repr(fresh.found))
 
 
 async def test_long_messages_are_read_one_after_the_other() -> None:
