@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.cluster.instance import Instance, Via
+from sidecar.cluster.instance import Instance, Via, View
 from sidecar.cluster.policy import OnEmpty, Protection, ServicePolicy
 from sidecar.replay.compare import TOLERANCE
 from sidecar.replay.judge import Replayed, judge
@@ -46,7 +46,7 @@ class Chaos:
         rng, recording, cluster = self._rng, self.recording, self.recording.cluster
         letter = rng.choice(LETTERS)
         known = at(letter) in cluster.endpoints
-        match rng.randrange(10):
+        match rng.randrange(12):
             case 0 | 1 | 2:
                 self._list("".join(one for one in LETTERS if rng.random() < 0.5))
             case 3:
@@ -64,6 +64,10 @@ class Chaos:
                 recording.tell(order)
             case 9 if known:
                 recording.tell(cluster.eject(at(letter), 7.0, recording.now))
+            case 10:
+                recording.hears(View.OFFERED, "".join(one for one in LETTERS if rng.random() < 0.4))
+            case 11:
+                recording.off(letter)
         recording.wait(rng.choice([0.1, 0.3, 2.0, 15.0, 70.0]), alive=self._alive)
 
     def _list(self, letters: str) -> None:
@@ -78,7 +82,7 @@ class Chaos:
         if self._connected:
             self.recording.disconnect()
         else:
-            self.recording.connect()
+            self.recording.connect(second_node=self._rng.random() < 0.5)
         self._connected = not self._connected
 
 
@@ -91,7 +95,7 @@ class Chaos:
 def test_under_the_configuration_it_was_recorded_with_nothing_differs(
     seed: int, steps: int, confirm: float, max_hold: float
 ) -> None:
-    """Lists, health bits, sessions, refusals, orders and time in any order: every decision is taken again."""
+    """Lists, health bits, sessions, refusals, other nodes, orders and time, in any order: every decision is taken again."""
     chaos = Chaos(seed, Protection(confirm=confirm, max_hold=max_hold))
     for _ in range(steps):
         chaos.step()
