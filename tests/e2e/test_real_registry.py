@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,13 @@ from sidecar.discovery.supervisor import NacosSource
 from tests.support.java import TOOLS
 from tests.support.java_provider import JavaProvider
 from tests.support.nacos_server import NacosServer
+from tests.support.until import PATIENCE
 from tests.support.watched_source import WatchedSource, watched
 
 pytestmark = [pytest.mark.needs(*TOOLS), pytest.mark.one_loop]
 
 SERVICE = "discovery-story"
+PATIENT: dict[str, Any] = {"open_timeout": PATIENCE, "request_timeout": PATIENCE}
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ async def provider(nacos_server: NacosServer, tmp_path: Path) -> AsyncIterator[J
 @pytest.fixture
 async def source(nacos_server: NacosServer, provider: JavaProvider) -> AsyncIterator[WatchedSource]:
     """A source that has seen the provider."""
-    options = NacosOptions(server_addresses=(nacos_server.address,))
+    options = NacosOptions(server_addresses=(nacos_server.address,), **PATIENT)
     services = {"story": Discovery(service=SERVICE)}
     nacos = NacosSource(options, services, rng=random.Random(1), stats=ProcessStats())
     async with watched(nacos) as found:
@@ -62,7 +65,7 @@ async def test_queries_agree_with_pushes(source: WatchedSource, provider: JavaPr
 
 async def test_without_grpc_lists_are_polled(nacos_server: NacosServer, provider: JavaProvider) -> None:
     """The same instances over HTTP, and the end of one within the server's second and a poll."""
-    options = NacosOptions(server_addresses=(nacos_server.address,), transport=Transport.HTTP, poll_interval=0.5)
+    options = NacosOptions((nacos_server.address,), transport=Transport.HTTP, poll_interval=0.5, **PATIENT)
     services = {"story": Discovery(service=SERVICE)}
     polling = NacosSource(options, services, rng=random.Random(1), stats=ProcessStats())
     async with watched(polling) as found:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.needs(*TOOLS), pytest.mark.one_loop]
 
 @pytest.fixture
 async def provider(nacos_server: NacosServer, tmp_path: Path) -> AsyncIterator[JavaProvider]:
-    async with JavaProvider(nacos_server.address, "order-service", folder=tmp_path, delay=0.3) as running:
+    async with JavaProvider(nacos_server.address, "order-service", folder=tmp_path, delay=0.3, linger=6.0) as running:
         yield running
 
 
@@ -31,7 +31,7 @@ async def lists(server: NacosServer, *addresses: str) -> None:
 
 def call(provider: JavaProvider, method: str, number: str) -> tuple[int, str | None, object]:
     """Status, `Connection` field and body of one call."""
-    connection = http.client.HTTPConnection("127.0.0.1", provider.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", provider.port, timeout=PATIENCE)
     path = f"/echo/{number}" if method == "GET" else "/echo"
     connection.request(method, path, body=number if method == "POST" else None, headers={"x-request-id": number})
     with connection.getresponse() as answer:
@@ -76,7 +76,7 @@ async def test_a_killed_provider_is_forgotten_and_may_return_on_its_port(
 
 async def test_a_provider_told_to_die_does_not_deregister(nacos_server: NacosServer, tmp_path: Path) -> None:
     """SIGTERM ends it within a moment, however long it would linger."""
-    rude = JavaProvider(nacos_server.address, "order-service", folder=tmp_path, on_term="die", linger=60.0)
+    rude = JavaProvider(nacos_server.address, "order-service", folder=tmp_path, on_term="die", linger=600.0)
     async with rude, asyncio.timeout(PATIENCE):
         assert await rude.stop() == 0
     await lists(nacos_server)

@@ -180,11 +180,6 @@ class ScriptedPeer:
         talk.writer.close()
 
 
-def closed_port() -> int:
-    """A port that refuses."""
-    return free_port()
-
-
 @contextlib.contextmanager
 def full_backlog() -> Iterator[int]:
     """A port whose kernel drops every SYN: a connect hangs until its time is over."""

@@ -17,7 +17,7 @@ from sidecar.discovery.last_good import LastGood
 from sidecar.discovery.options import NacosOptions
 from sidecar.embedded.registry import EmbeddedRegistry
 from sidecar.proxy.runtime import Runtime
-from tests.support.scripted_peer import closed_port
+from tests.support.ports import free_port
 from tests.support.until import until
 
 
@@ -116,7 +116,7 @@ async def test_a_feed_on_its_way_out_brings_no_list_of_another_service() -> None
         play = Play(_policy("orders"))
         play.follow(NacosOptions(server_addresses=(old.address,)))
         await play.listed("orders", 7001)
-        away = NacosOptions(server_addresses=(f"127.0.0.1:{closed_port()}",))
+        away = NacosOptions(server_addresses=(f"127.0.0.1:{free_port()}",))
         play.follow(away)
         play.use(ServicePolicy("orders", discovery=Discovery(service="stock")))
         play.follow(away)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sidecar.proxy.tcp.ends import HIGH_WATER
-from tests.integration.proxy.tcp.conftest import echo
+from tests.integration.proxy.tcp.conftest import echo, relay_of
 from tests.support.scripted_peer import ScriptedPeer, Talk
 from tests.support.stack import MakeStack
 from tests.support.until import settled
@@ -135,8 +135,7 @@ async def test_a_side_that_does_not_read_stops_the_other(tcp: MakeStack, slow: s
         async with proxy.app() as app:
             relay = None
             sending = asyncio.get_running_loop().create_task(_send_all(app, size)) if slow == "instance" else None
-            await settled(lambda: len(proxy.runtime.connections) == 1)
-            relay = next(iter(proxy.runtime.connections)).relay  # type: ignore[attr-defined]
+            relay = await relay_of(proxy)
             await settled(lambda: relay.instance is not None)
             giver, taker = (relay.app, relay.instance) if slow == "instance" else (relay.instance, relay.app)
             if slow == "app":
@@ -167,7 +166,7 @@ async def test_a_reader_that_pauses_for_long_is_no_black_hole(tcp: MakeStack) ->
         async with proxy.app() as app:
             await app.send(b"x")
             assert await app.reader.readexactly(1) == b"x"
-            relay = next(iter(proxy.runtime.connections)).relay  # type: ignore[attr-defined]
+            relay = await relay_of(proxy)
             sock = relay.instance._sock
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) > 0
             await app.send(b"x" * 65536)

@@ -8,7 +8,8 @@ from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.policy import CircuitBreakers, OutlierDetection, Retry, Timeouts, WaitForInstance
 from sidecar.proxy.upstream import Upstream
 from tests.integration.proxy.tcp.conftest import echo
-from tests.support.scripted_peer import ScriptedPeer, Talk, closed_port, full_backlog
+from tests.support.ports import free_port
+from tests.support.scripted_peer import ScriptedPeer, Talk, full_backlog
 from tests.support.stack import MakeStack, Stack
 from tests.support.until import settled
 
@@ -36,7 +37,7 @@ async def test_a_refused_dial_moves_on(tcp: MakeStack) -> None:
     """The app sees the other instance; the retry, the rescue and the try are told."""
     async with ScriptedPeer(says_hello) as peer:
         proxy = tcp()
-        refusing = closed_port()
+        refusing = free_port()
         await proxy.open(refusing, peer.port)
         for _ in range(2):
             assert await hello(proxy) == b"hello"
@@ -47,6 +48,7 @@ async def test_a_refused_dial_moves_on(tcp: MakeStack) -> None:
         assert (stats.attempts["refused"], stats.retries["connect_failure"], stats.rescued["retry"]) == (1, 1, 1)
 
 
+@pytest.mark.virtual_time
 async def test_a_dial_that_hangs_moves_on(tcp: MakeStack) -> None:
     """After `timeouts.connect`."""
     with full_backlog() as hanging:
@@ -63,7 +65,7 @@ async def test_without_connect_failure_in_retry_on_nothing_moves(tcp: MakeStack)
     async with ScriptedPeer(says_hello) as peer:
         proxy = tcp(retry=Retry(retry_on=frozenset()))
         await proxy.open()
-        proxy.add(peer.port, first=closed_port())
+        proxy.add(peer.port, first=free_port())
         await reset_by(proxy)
         assert proxy.codes == [(0, "UF")]
 
@@ -71,7 +73,7 @@ async def test_without_connect_failure_in_retry_on_nothing_moves(tcp: MakeStack)
 async def test_nobody_usable_waits_for_the_restart_of_the_only_instance(tcp: MakeStack) -> None:
     """What the app sent meanwhile arrives; rescued by waiting."""
     peer = ScriptedPeer(echo)
-    port = closed_port()
+    port = free_port()
     proxy = tcp(wait_for_instance=WaitForInstance(timeout=30.0))
     await proxy.open(port)
     async with proxy.app() as app:
@@ -85,21 +87,23 @@ async def test_nobody_usable_waits_for_the_restart_of_the_only_instance(tcp: Mak
     await peer.close()
 
 
+@pytest.mark.virtual_time
 async def test_after_the_wait_the_app_is_reset(tcp: MakeStack) -> None:
     """No list: UH; a list that refuses: UF."""
     proxy = tcp(wait_for_instance=WaitForInstance(timeout=0.2))
     await proxy.open()
     await reset_by(proxy)
-    proxy.list(closed_port())
+    proxy.list(free_port())
     await reset_by(proxy)
     assert [(record.flags, record.details) for record in proxy.records] == [("UH", "no_instance"), ("UF", "refused")]
     assert proxy.upstream.stats.waits["timeout"] == 2
 
 
+@pytest.mark.virtual_time
 async def test_without_quarantine_the_same_one_is_dialled_again_for_as_long_as_the_wait(tcp: MakeStack) -> None:
     """Pauses double; the search ends."""
     proxy = tcp(outlier_detection=WITHOUT_QUARANTINE, wait_for_instance=WaitForInstance(timeout=0.5))
-    await proxy.open(closed_port())
+    await proxy.open(free_port())
     await reset_by(proxy)
     assert proxy.upstream.stats.attempts["refused"] == 3  # at 0, 0.1 and 0.3 s
     assert proxy.codes == [(0, "UF")]

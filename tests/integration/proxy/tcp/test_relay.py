@@ -5,7 +5,7 @@ import pytest
 from sidecar.cluster.policy import CircuitBreakers, Timeouts
 from sidecar.errors import FAILURES
 from sidecar.proxy.tcp import relay as module
-from tests.integration.proxy.tcp.conftest import echo
+from tests.integration.proxy.tcp.conftest import echo, relay_of
 from tests.support.scripted_peer import ScriptedPeer, Talk, hanging
 from tests.support.stack import MakeStack
 from tests.support.until import settled
@@ -28,6 +28,7 @@ async def test_the_endpoint_is_busy_for_as_long_as_the_connection_lasts(tcp: Mak
         assert len(proxy.runtime.connections) == 0
 
 
+@pytest.mark.virtual_time
 async def test_a_connection_on_which_nothing_moves_is_reset(tcp: MakeStack) -> None:
     """After `timeouts.idle`; the endpoint is not blamed."""
     async with ScriptedPeer(hanging) as peer:
@@ -41,6 +42,7 @@ async def test_a_connection_on_which_nothing_moves_is_reset(tcp: MakeStack) -> N
         assert proxy.cluster.endpoints[peer.address].consecutive_failures == 0
 
 
+@pytest.mark.virtual_time
 async def test_bytes_of_either_side_keep_it_open(tcp: MakeStack) -> None:
     """The idle limit counts from the newest byte."""
 
@@ -52,7 +54,7 @@ async def test_bytes_of_either_side_keep_it_open(tcp: MakeStack) -> None:
         proxy = tcp(timeouts=Timeouts(idle=0.5))
         await proxy.open(peer.port)
         async with proxy.app() as app:
-            relay = next(iter(proxy.runtime.connections)).relay  # type: ignore[attr-defined]
+            relay = await relay_of(proxy)
             await settled(lambda: relay.instance is not None)
             for _ in range(3):
                 relay.last_byte -= 100
@@ -71,7 +73,7 @@ async def test_without_an_idle_limit_nothing_ends_it(tcp: MakeStack) -> None:
         proxy = tcp(timeouts=Timeouts(idle=None))
         await proxy.open(peer.port)
         async with proxy.app():
-            relay = next(iter(proxy.runtime.connections)).relay  # type: ignore[attr-defined]
+            relay = await relay_of(proxy)
             await settled(lambda: relay.instance is not None)
             relay._expired(relay.last_byte + 1e9)
             assert not relay.over
@@ -107,6 +109,7 @@ async def test_drain_sees_it_as_busy_and_cuts_it(tcp: MakeStack) -> None:
         assert not proxy.runtime.connections.in_flight_under(proxy.upstream)
 
 
+@pytest.mark.virtual_time
 async def test_an_app_that_takes_none_of_the_last_bytes_is_reset(
     tcp: MakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +124,7 @@ async def test_an_app_that_takes_none_of_the_last_bytes_is_reset(
         proxy = tcp()
         await proxy.open(peer.port)
         async with proxy.app() as app:
-            relay = next(iter(proxy.runtime.connections)).relay  # type: ignore[attr-defined]
+            relay = await relay_of(proxy)
             app.half_close()
             app.writer.transport.pause_reading()  # type: ignore[attr-defined]
             await settled(lambda: relay.app.unwritten > 0)
