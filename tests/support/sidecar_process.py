@@ -13,9 +13,6 @@ from tests.support.http_client import Answer, request
 from tests.support.process import Child
 from tests.support.until import until
 
-START_LIMIT = 30.0
-"""Seconds to the first event on a machine whose cores are busy."""
-
 
 class SidecarProcess:
     """One process; its event log is JSON on stderr, its access log goes where the configuration says."""
@@ -30,8 +27,9 @@ class SidecarProcess:
         )
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """The event log so far."""
-        lines = (line for line in self.child.output().splitlines() if line.startswith("{"))
+        """The event log so far, as far as its lines are whole."""
+        whole, _, _ = self.child.output().rpartition("\n")
+        lines = (line for line in whole.splitlines() if line.startswith("{"))
         events = [json.loads(line) for line in lines]
         return [event for event in events if "event" in event and kind in {None, event["event"]}]
 
@@ -43,7 +41,7 @@ class SidecarProcess:
                 raise AssertionError(f"ended with {self.child.exit_code}:\n{self.child.tail()}")
             return len(self.events(kind)) >= count
 
-        await until(there, within=START_LIMIT, pause=0.02)
+        await until(there, pause=0.02)
         return self.events(kind)[count - 1]
 
     async def bound(self, name: str, *, count: int = 1) -> int:
@@ -53,7 +51,7 @@ class SidecarProcess:
             await self.event("listening")
             return len(self._addresses(name)) >= count
 
-        await until(there, within=START_LIMIT, pause=0.02)
+        await until(there, pause=0.02)
         return int(self._addresses(name)[count - 1].rpartition(":")[2])
 
     async def admin(self, path: str, *, method: str = "GET") -> Answer:
@@ -79,7 +77,7 @@ class SidecarProcess:
         async def yes() -> bool:
             return (await self.admin("/readyz")).status == 200
 
-        await until(yes, within=START_LIMIT)
+        await until(yes)
 
     def open_files(self, name: str) -> int:
         """How many descriptors it holds on files of this name."""
@@ -100,7 +98,7 @@ async def running(
     try:
         yield process
     finally:
-        await asyncio.shield(process.child.terminate(within=10.0))
+        await asyncio.shield(process.child.terminate())
 
 
 def _clean_environment() -> dict[str, str]:
