@@ -98,7 +98,7 @@ async def running(
     try:
         yield process
     finally:
-        await asyncio.shield(process.child.terminate())
+        await asyncio.shield(process.child.terminate(within=10.0))
 
 
 def _clean_environment() -> dict[str, str]:
