@@ -1,6 +1,8 @@
 """What a process keeps in memory, as the kernel counts it (proc(5))."""
 
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +36,18 @@ def by_mapping(pid: int) -> dict[str, int]:
         elif line.startswith("Rss:"):
             found[name] = found.get(name, 0) + int(line.split()[1]) * 1024
     return found
+
+
+def read_anew(files: Iterable[Path]) -> None:
+    """Makes the kernel forget what it holds of these files, unless a process has them mapped.
+
+    What was written a moment ago lies in memory in large pieces, and is mapped in large pieces when any byte of it is
+    wanted: a newly installed program has up to a tenth more resident than the same one after a restart of the machine.
+    """
+    for file in files:
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 _MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+ *(.*)")
