@@ -201,7 +201,7 @@ def _dialled(cluster: Cluster) -> int:
 
 
 async def test_dials_are_shared_out_among_services() -> None:
-    """Two thousand endpoints wait: in a second some four hundred dials begin, a few at every beat, and nobody is left out."""
+    """Two thousand endpoints wait: in a second some three hundred dials begin, a few at every beat, and nobody is left out."""
     play = Play()
     clusters = _thousands(play)
     start, begun, beats = play.now, 0, []

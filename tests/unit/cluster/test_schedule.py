@@ -39,7 +39,7 @@ def many(count: int) -> list[Endpoint]:
 
 
 def test_a_first_burst_is_dialled_then_so_many_a_second() -> None:
-    """Of a thousand that nobody has dialled, 16 at once; though all of those end at once, 200 in the next second."""
+    """Of a thousand that nobody has dialled, 8 at once; though all of those end at once, 160 in the next second."""
     plan = schedule()
     for endpoint in many(1000):
         plan.follow(endpoint, NOW)
@@ -56,7 +56,7 @@ def test_a_first_burst_is_dialled_then_so_many_a_second() -> None:
 
 
 def test_a_rest_earns_no_more_than_a_burst() -> None:
-    """After a quiet hour it is 16 at once again, not 720 000."""
+    """After a quiet hour it is 8 at once again, not half a million."""
     plan = schedule()
     for endpoint in many(200):
         plan.follow(endpoint, NOW)
@@ -65,12 +65,12 @@ def test_a_rest_earns_no_more_than_a_burst() -> None:
 
 def test_services_share_what_all_of_them_may_begin() -> None:
     """What one has taken the next does not get; it is told when there is more."""
-    dials = Allowance(100.0, 20, NOW)
+    dials = Allowance(100.0, BURST + 4, NOW)
     plans = [Schedule(ServicePolicy("orders"), NOW, dials) for _ in range(2)]
     for plan in plans:
         for endpoint in many(BURST):
             plan.follow(endpoint, NOW)
-    assert [len(plan.dial(NOW)) for plan in plans] == [BURST, 20 - BURST]
+    assert [len(plan.dial(NOW)) for plan in plans] == [BURST, 4]
     assert plans[1].next_due() == pytest.approx(NOW + 0.01)
 
 
@@ -109,7 +109,7 @@ def test_the_longest_untried_is_dialled_first() -> None:
 
 
 def test_time_does_something_to_a_few_hundred_in_one_step() -> None:
-    """A thousand ejections that end at the same moment end in four steps; those left are due at once."""
+    """Of a thousand ejections that end at the same moment one slice ends; those left are due at once."""
     plan = schedule()
     for endpoint in many(1000):
         endpoint.shut_until = NOW + 5
