@@ -8,18 +8,21 @@ may name several at once, administrators may not. Administrators get 404 for a s
 know, which is an answer, where clients get an empty list.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sidecar.cluster.instance import Instance
-from sidecar.discovery import listing as ours
+from sidecar.discovery.gradual import begin, gradually, pieces
 from sidecar.discovery.http import ABSENT, NOT_HTTP, Http, Reply
+from sidecar.discovery.listing import Hosts
 from sidecar.discovery.session import STARTING, ErrorAnswer, Listing, ServiceKey, Unreadable
 
 _DEFAULT_CLUSTER = "DEFAULT"
 _SIGNATURE = ("ak", "data", "signature")
 _UNKNOWN = "is not found!"
+_PLAIN, _WRAPPED = ("hosts", "list"), ("data", "instances")
 _ALL = {"pageNo": "1", "pageSize": "10000"}
 
 Params = dict[str, str]
@@ -53,6 +56,8 @@ class Page:
     path: str
     params: Callable[[ServiceKey, str], Params]
     hosts: Callable[[dict[str, Any]], Any]
+    arrays: tuple[str, ...]
+    """What `hosts` may be called there."""
     more: Params
     clusters: Callable[[Collection[str]], Iterable[Params]] = lambda _: ({},)
     """One request each; what they bring is one list."""
@@ -70,15 +75,15 @@ def _one_by_one(clusters: Collection[str]) -> Iterable[Params]:
 
 
 OFFERED = (
-    Page("/v1/ns/instance/list", _v1, _plain, {"healthyOnly": "false"}),
-    Page("/v3/client/ns/instance/list", _v3, _wrapped, {}, _together),
+    Page("/v1/ns/instance/list", _v1, _plain, _PLAIN, {"healthyOnly": "false"}),
+    Page("/v3/client/ns/instance/list", _v3, _wrapped, _WRAPPED, {}, _together),
 )
 """What clients get; from the oldest on."""
 
 EVERYTHING = (
-    Page("/v3/admin/ns/instance/list", _v3, _wrapped, {}, _one_by_one, tells_unknown=True),
-    Page("/v2/ns/catalog/instances", _v3, _wrapped, _ALL),
-    Page("/v1/ns/catalog/instances", _v1, _plain, _ALL, _one_by_one, tells_unknown=True),
+    Page("/v3/admin/ns/instance/list", _v3, _wrapped, _WRAPPED, {}, _one_by_one, tells_unknown=True),
+    Page("/v2/ns/catalog/instances", _v3, _wrapped, _WRAPPED, _ALL),
+    Page("/v1/ns/catalog/instances", _v1, _plain, _PLAIN, _ALL, _one_by_one, tells_unknown=True),
 )
 """What administrators see, disabled instances among them; from the youngest on."""
 
@@ -90,6 +95,7 @@ class HttpLists:
         self._http = http
         self._namespace = namespace
         self._all = self._pages = pages
+        self._one_at_a_time = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<HttpLists {self._pages[0].path} of {self._http!r}>"
@@ -101,7 +107,8 @@ class HttpLists:
             if not any(_absent(reply, page) for reply in replies):
                 break
             self._pages = self._pages[1:] or self._all
-        return _merged([_listing(reply, page) for reply in replies])
+        async with self._one_at_a_time:
+            return _merged([await _listing(reply, page) for reply in replies])
 
     async def _get(self, page: Page, key: ServiceKey, which: Params, shown: Mapping[str, str]) -> Reply:
         signature = {name: shown[name] for name in _SIGNATURE if name in shown}
@@ -123,7 +130,8 @@ def _absent(reply: Reply, page: Page) -> bool:
     return reply.status in ABSENT and not _knows_none(reply, page)
 
 
-def _listing(reply: Reply, page: Page) -> Listing:
+async def _listing(reply: Reply, page: Page) -> Listing:
+    """Read gradually: it may have thousands of hosts."""
     if _knows_none(reply, page):
         return Listing((), protect=False)
     if reply.status == NOT_HTTP:
@@ -131,14 +139,21 @@ def _listing(reply: Reply, page: Page) -> Listing:
     if reply.status != 200:
         starting = reply.status == 503 and "STARTING" in reply.text
         raise ErrorAnswer(STARTING if starting else reply.status, str(reply))
-    body: Any = reply.body()
+    hosts = Hosts()
+    array = next((name for name in page.arrays if begin(reply.text, name) is not None), page.arrays[0])
+    try:
+        rest = await gradually(pieces(reply.text, array, hosts.take))
+    except ValueError as error:
+        raise Unreadable(f"no list: {reply}") from error
+    body = rest.document
     if not isinstance(body, dict):
         raise Unreadable(f"no list: {reply}")
     if (code := body.get("code", 0)) not in {0, 200}:
         raise ErrorAnswer(code if isinstance(code, int) else 500, str(reply))
     try:
-        return ours.from_json(page.hosts(body), protect=body.get("reachProtectionThreshold") is True)
-    except (TypeError, ValueError, KeyError) as error:
+        hosts.take_all(page.hosts(body), taken=bool(rest.end))
+        return Listing(hosts.instances(), protect=body.get("reachProtectionThreshold") is True)
+    except ValueError as error:
         raise Unreadable(f"no list: {error!r}") from error
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from sidecar.cluster.instance import Instance
 from sidecar.cluster.policy import NO_METADATA
-from sidecar.discovery.session import Listing, ServiceKey
+from sidecar.discovery.session import ServiceKey
 
 HEAVIEST = 10_000.0
 """Nacos itself clips weights here."""
@@ -50,6 +50,16 @@ class Hosts:
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 self._error = error
 
+    def take_all(self, rest: Any, *, taken: bool) -> None:
+        """What a message still holds in the place of its hosts, nothing if they have been taken.
+
+        Raises ValueError where that is no list; if what was taken stood elsewhere, it was none either.
+        """
+        if not isinstance(rest, list) or (taken and rest):
+            raise ValueError(f"no hosts, but {type(rest).__name__}")
+        for host in rest:
+            self.take(host)
+
     def instances(self) -> tuple[Instance, ...]:
         """In the order in which they came, duplicates too; raises ValueError when the list is spoilt."""
         if self._error is not None:
@@ -75,16 +85,6 @@ class Hosts:
         if not texts:
             return NO_METADATA
         return self._metadata.setdefault(tuple(texts.items()), MappingProxyType(texts))
-
-
-def from_json(hosts: Any, *, protect: bool) -> Listing:
-    """The list that a JSON value holds; raises TypeError or ValueError where it holds none."""
-    if not isinstance(hosts, list):
-        raise TypeError(f"hosts is {type(hosts).__name__}")
-    taken = Hosts()
-    for host in hosts:
-        taken.take(host)
-    return Listing(taken.instances(), protect=protect)
 
 
 def kept(instances: Sequence[Instance], known: Sequence[Instance]) -> Generator[None, None, tuple[Instance, ...]]:

@@ -74,7 +74,7 @@ class MessageReader:
             if info is None:
                 return Message(fields, about, Unreadable("no list"))
             try:
-                _take_all(info.pop("hosts", None if rest.end else []), hosts)  # an array elsewhere is no list
+                hosts.take_all(info.pop("hosts", None if rest.end else []), taken=bool(rest.end))
                 seen = self._seen.get(about)
                 instances = await gradually(kept(hosts.instances(), seen.instances if seen else ()))
             except ValueError as error:
@@ -103,14 +103,6 @@ def _parts(document: Any) -> tuple[dict[str, Any], ServiceKey, dict[str, Any] | 
     if not isinstance(info, dict):
         return document, key("", ""), None
     return document, key(str(info.get("name")), str(info.get("groupName"))), info
-
-
-def _take_all(rest: Any, hosts: Hosts) -> None:
-    """What is still in the message: hosts that it held in one piece, or something that is no list."""
-    if not isinstance(rest, list):
-        raise ValueError(f"hosts is {type(rest).__name__}")  # noqa: TRY004 - as above
-    for host in rest:
-        hosts.take(host)
 
 
 def _listing(instances: tuple[Instance, ...], info: dict[str, Any]) -> Listing:

@@ -1,10 +1,14 @@
 """Lists over HTTP, from the embedded registry as each generation has them, and from servers that answer oddly."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import json
+from collections.abc import AsyncIterator, Generator, Mapping
+from typing import Any
 
 import pytest
 
+from sidecar.discovery import http_lists
+from sidecar.discovery.gradual import A_TURN
 from sidecar.discovery.http import Http
 from sidecar.discovery.http_lists import EVERYTHING, OFFERED, HttpLists, Page
 from sidecar.discovery.options import NacosOptions, Server
@@ -114,6 +118,37 @@ async def test_who_we_are_is_shown() -> None:
         assert "Authorization: Bearer t0ken" in head
         for part in ("ak=key", "data=d", "signature=s", "serviceName=G@@orders", "namespaceId=space"):
             assert part in head.split()[1].replace("%40", "@")
+
+
+@pytest.mark.parametrize(
+    ("page", "form"),
+    [
+        (OFFERED[0], '{"hosts": %s}'),
+        (OFFERED[1], '{"code": 0, "data": %s}'),
+        (EVERYTHING[0], '{"code": 0, "data": %s}'),
+        (EVERYTHING[1], '{"code": 0, "data": {"count": 1000, "instances": %s}}'),
+        (EVERYTHING[2], '{"count": 1000, "list": %s}'),
+    ],
+)
+async def test_a_long_list_is_read_a_piece_at_a_time(page: Page, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a thousand hosts a hundred before the loop turns, wherever a server puts them."""
+    pauses = 0
+
+    async def counted(steps: Generator[None, None, Any]) -> Any:
+        nonlocal pauses
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+            pauses += 1
+
+    monkeypatch.setattr(http_lists, "gradually", counted)
+    hosts = json.dumps([{"ip": "10.0.0.1", "port": port} for port in range(1, 1001)])
+    there = {f"/nacos{page.path}": answer("200 OK", form % hosts)}
+    async with odd_server(there) as odd, lists(odd.server, (page,)) as found:
+        assert len((await found.read(ORDERS, {})).instances) == 1000
+    assert pauses == 1000 / A_TURN - 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.cluster.instance import Instance
 from sidecar.cluster.policy import NO_METADATA
-from sidecar.discovery.listing import HEAVIEST, Hosts, from_json, kept, key
+from sidecar.discovery.listing import HEAVIEST, Hosts, kept, key
 from sidecar.discovery.session import ServiceKey
 
 
@@ -148,21 +148,27 @@ def test_the_group_may_stand_in_the_name() -> None:
     assert key("G@@orders", "G") == key("orders", "G") == ServiceKey("orders", "G")
 
 
-def test_a_list_from_http_is_read_field_by_field() -> None:
-    """What is missing is what servers take it for; fields of later versions are left alone."""
-    full = {"ip": "10.0.0.1", "port": 80, "weight": 2, "healthy": False, "enabled": False, "clusterName": "east"}
-    found = from_json([{**full, "metadata": {"zone": "a"}, "valid": True}, {"ip": "b", "port": "81"}], protect=True)
-    first, second = found.instances
-    assert (first.weight, first.healthy, first.enabled, first.cluster) == (2.0, False, False, "east")
-    assert dict(first.metadata) == {"zone": "a"}
-    assert second == Instance("b", 81)
-    assert found.protect
+def test_hosts_that_a_message_held_in_one_piece_are_taken_as_well() -> None:
+    """Where they were taken one by one, nothing is left in their place."""
+    whole, apart = Hosts(), Hosts()
+    whole.take_all([host(port=1), host(port=2)], taken=False)
+    for one in (host(port=1), host(port=2)):
+        apart.take(one)
+    apart.take_all([], taken=True)
+    assert whole.instances() == apart.instances()
 
 
 @pytest.mark.parametrize(
-    "hosts", [None, {}, "[]", [None], [{}], [{"ip": 1, "port": 1}], [{"ip": "a", "port": "x"}], [{"ip": "a"}]]
+    ("hosts", "taken"),
+    [(None, False), ({}, False), ("[]", False), ([None], False), ([{}], False), (None, True), ([host()], True)],
 )
-def test_what_is_no_list_is_never_an_empty_one(hosts: object) -> None:
-    """Null least of all."""
-    with pytest.raises((TypeError, ValueError, KeyError)):
-        from_json(hosts, protect=False)
+def test_what_is_no_list_is_never_an_empty_one(hosts: Any, *, taken: bool) -> None:
+    """Null least of all; nor is one whose hosts stood elsewhere."""
+
+    def read() -> tuple[Instance, ...]:
+        found = Hosts()
+        found.take_all(hosts, taken=taken)
+        return found.instances()
+
+    with pytest.raises(ValueError, match=r"no hosts|an entry that is none"):
+        read()
