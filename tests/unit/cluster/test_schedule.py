@@ -39,7 +39,7 @@ def many(count: int) -> list[Endpoint]:
 
 
 def test_a_first_burst_is_dialled_then_so_many_a_second() -> None:
-    """Of a thousand that nobody has dialled, 8 at once; though all of those end at once, 160 in the next second."""
+    """Of a thousand that nobody has dialled, 16 at once; though all of those end at once, 160 in the next second."""
     plan = schedule()
     for endpoint in many(1000):
         plan.follow(endpoint, NOW)
@@ -56,7 +56,7 @@ def test_a_first_burst_is_dialled_then_so_many_a_second() -> None:
 
 
 def test_a_rest_earns_no_more_than_a_burst() -> None:
-    """After a quiet hour it is 8 at once again, not half a million."""
+    """After a quiet hour it is 16 at once again, not half a million."""
     plan = schedule()
     for endpoint in many(200):
         plan.follow(endpoint, NOW)
