@@ -35,6 +35,9 @@ PROBES_A_SECOND = 300.0
 PROBES_AT_ONCE = 16
 """The same at once, after a rest: four milliseconds."""
 
+FAIR_SHARE = 2
+"""Dials at one beat for each of many services whose time has come."""
+
 
 class Services(Mapping[str, Service]):
     """The services in force, in the order of the YAML, and those of earlier configurations that still hold requests."""
@@ -96,11 +99,12 @@ class Services(Mapping[str, Service]):
         """
         due = [service for service in self._in_turn() if service.cluster.next_due <= now]
         due.sort(key=lambda service: not service.cluster.waiting)
+        share = max(FAIR_SHARE, PROBES_AT_ONCE // max(1, len(due)))
         left_out: Service | None = None
         for service in due:
             if left_out is None and self._dials.spent(now):
                 left_out = service
-            self.drive(service, now)
+            self.drive(service, now, dials=PROBES_AT_ONCE if service.cluster.waiting else share)
         self._first = left_out.name if left_out is not None else None
         for service in self._retired:
             self.drive(service, now)
@@ -111,10 +115,10 @@ class Services(Mapping[str, Service]):
             connections = self._runtime.connections
             self._retired = [old for old in self._retired if connections.in_flight_under(old.upstream)]
 
-    def drive(self, service: Service, now: float) -> None:
-        """Lets time pass for one cluster, starts the probes that are due, and wakes who waits."""
+    def drive(self, service: Service, now: float, *, dials: int = PROBES_AT_ONCE) -> None:
+        """Lets time pass for one cluster, starts probes that are due, at most so many, and wakes who waits."""
         self._let_pass(service, now)
-        for endpoint in service.cluster.probes_due(now):
+        for endpoint in service.cluster.probes_due(now, most=dials):
             spawn(self._probe(service, endpoint), name=f"probe {endpoint.address}")
 
     def _let_pass(self, service: Service, now: float) -> None:

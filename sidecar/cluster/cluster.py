@@ -378,12 +378,12 @@ class Cluster:
             events += self._take_turn(endpoint, now)
         return self._settle_touched(events, now) if paced else self._done(events, now)
 
-    def probes_due(self, now: float) -> list[Endpoint]:
-        """Endpoints to dial now, longest untried first; each is reported by `probed` exactly once."""
+    def probes_due(self, now: float, *, most: int = BURST) -> list[Endpoint]:
+        """Endpoints to dial now, longest untried first, at most so many; each is reported by `probed` exactly once."""
         if now < self._due:
             return []
         self._schedule.hurry(self.endpoints.values())
-        chosen = self._schedule.dial(now)
+        chosen = self._schedule.dial(now, most=most)
         self._plan()
         return chosen
 

@@ -27,6 +27,9 @@ BURST = 16
 AT_ONCE = 64
 """Endpoints that get their turn in one step; the others whose time has come get it in the next."""
 
+LOOKS = 256
+"""Endpoints that one search for dials asks; thousands may need none any more, because their holds have ended."""
+
 RAMP_STEP = 0.5
 """Seconds between two weights of an endpoint that ramps up."""
 
@@ -119,12 +122,14 @@ class Schedule:
         self._next_step = now + RAMP_STEP if now < self._ramps_until else math.inf
         return True
 
-    def dial(self, now: float) -> list[Endpoint]:
-        """Endpoints to dial now; each is reported by `dialled` exactly once."""
+    def dial(self, now: float, *, most: int = BURST) -> list[Endpoint]:
+        """Endpoints to dial now, at most so many; each is reported by `dialled` exactly once."""
         for endpoint in self._probes.take(now, most=AT_ONCE):
             self._overdue.put(endpoint, _rank(endpoint))
         chosen: list[Endpoint] = []
-        while self._overdue and self._may_dial(now):
+        for _ in range(LOOKS):
+            if not self._overdue or len(chosen) >= most or not self._may_dial(now):
+                break
             endpoint = self._overdue.pop()
             if (at := self.probe_at(endpoint)) > now:
                 self._probes.put(endpoint, at)

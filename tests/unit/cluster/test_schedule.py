@@ -10,7 +10,7 @@ from sidecar.cluster.guard import Hold
 from sidecar.cluster.instance import Instance
 from sidecar.cluster.policy import LoadBalancing, Probe, Protection, ServicePolicy
 from sidecar.cluster.quarantine import Quarantine
-from sidecar.cluster.schedule import AT_ONCE, BURST, PROBES_A_SECOND, PROBES_AT_ONCE, RAMP_STEP, Schedule
+from sidecar.cluster.schedule import AT_ONCE, BURST, LOOKS, PROBES_A_SECOND, PROBES_AT_ONCE, RAMP_STEP, Schedule
 from tests.support.clusters import instance
 
 NOW = 100.0
@@ -61,6 +61,22 @@ def test_a_rest_earns_no_more_than_a_burst() -> None:
     for endpoint in many(200):
         plan.follow(endpoint, NOW)
     assert len(plan.dial(NOW + 3600.0)) == BURST
+
+
+def test_those_that_need_no_dial_any_more_are_passed_over_a_few_at_a_time() -> None:
+    """A thousand whose holds have ended while they queued: what is left of them is due at once, until nobody is."""
+    plan, endpoints = schedule(), [Endpoint(Instance(f"10.1.{i // 250}.{i % 250}", 80), NOW) for i in range(1000)]
+    for endpoint in endpoints:
+        endpoint.hold = Hold(began=NOW, started=NOW)
+        plan.follow(endpoint, NOW)
+    for endpoint in endpoints:
+        endpoint.hold = None
+    searches = 0
+    while plan.next_due() <= NOW:
+        assert plan.dial(NOW) == []
+        searches += 1
+    assert searches >= 1000 / LOOKS
+    assert repr(plan) == "<Schedule: 0 turns, 0 probes, 0 overdue>"
 
 
 def test_services_share_what_all_of_them_may_begin() -> None:
