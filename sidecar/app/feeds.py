@@ -72,7 +72,7 @@ class Feeds:
         files = self._files(options)
         ignored = []
         for service in list(self._services.values()):
-            match files.load(service.name, service.cluster.policy.discovery):
+            match await files.load(service.name, service.cluster.policy.discovery):
                 case Ignored() as reason:
                     ignored.append(reason)
                 case Push() as push:

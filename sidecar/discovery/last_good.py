@@ -1,7 +1,8 @@
 """The lists in force, on disk: what a sidecar starts from when the registry is down.
 
 One file a service: written aside, flushed to the disk, renamed, so that a reader finds the old list or the new one
-and never a part. Writing happens off the loop's thread, one file at a time a service.
+and never a part. Lists are put into words a piece at a time, one list after the other: on a thread of its own that
+would hold the interpreter's lock while calls wait for it. The disk is waited for off the loop's thread.
 A file is believed only if it is whole, of this format, young enough, and about the same instances of the registry:
 it carries the discovery section it was made under. Whatever is not believed is ignored with a reason; a missing
 file needs none.
@@ -11,17 +12,20 @@ import asyncio
 import json
 import math
 import os
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from sidecar import clock
 from sidecar.cluster.instance import Instance, Origin, Push
-from sidecar.cluster.policy import NO_METADATA, Discovery
+from sidecar.cluster.policy import Discovery
+from sidecar.discovery.gradual import A_TURN, gradually, pieces
+from sidecar.discovery.listing import Shared
 from sidecar.discovery.source import SEQUENCES
 
 FORMAT = 1
@@ -53,21 +57,24 @@ class LastGood:
         self._max_age = max_age
         self._wall = wall
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._one_at_a_time = asyncio.Lock()
         self._written: dict[str, tuple[float, bytes]] = {}
+        """When each service's file was written last, and the digest of what is in it."""
 
     def path(self, service: str) -> Path:
         """The service's file; no name leads out of the folder."""
         return self._folder / f"{quote(service, safe='')}.json"
 
-    def load(self, service: str, discovery: Discovery) -> Push | Ignored | None:
+    async def load(self, service: str, discovery: Discovery) -> Push | Ignored | None:
         """The list kept for `service`, or why its file is ignored; None where none is kept, or an empty one.
 
         Blocks for a small read: meant for the start of the process.
         """
-        path = self.path(service)
+        path, taken = self.path(service), _Instances()
         try:
-            document = json.loads(path.read_bytes())
-            instances = self._believe(document, self._subject(service, discovery))
+            document = (await gradually(pieces(path.read_bytes().decode(), "instances", taken.take))).document
+            self._believe(document, self._subject(service, discovery))
+            instances = taken.with_rest(document["instances"])
             age = self._age(document.get("confirmed_at", document["saved_at"]))
         except FileNotFoundError:
             return None
@@ -89,17 +96,19 @@ class LastGood:
         """
         subject = self._subject(service, discovery)
         async with self._locks[service]:
-            await asyncio.to_thread(self._save, service, subject, tuple(instances), age)
+            async with self._one_at_a_time:
+                words = await gradually(_words(subject, instances))
+            await asyncio.to_thread(self._save, service, words, age)
 
-    def _save(self, service: str, subject: dict[str, Any], instances: tuple[Instance, ...], age: float) -> None:
-        """On a thread of its own: putting five thousand instances into words takes a tenth of a second, too."""
-        body = json.dumps({"format": FORMAT, "of": subject, "instances": [_raw(i) for i in instances]})[1:].encode()
+    def _save(self, service: str, words: str, age: float) -> None:
+        body = words.encode()
+        digest = blake2b(body).digest()
         now = self._wall()
         at, written = self._written.get(service, (-math.inf, b""))
-        if written == body and now - at < REFRESH:
+        if written == digest and now - at < REFRESH:
             return
         _write(self.path(service), b'{"saved_at": %d, "confirmed_at": %d, ' % (now, now - age) + body)
-        self._written[service] = (now, body)
+        self._written[service] = (now, digest)
 
     def _subject(self, service: str, discovery: Discovery) -> dict[str, Any]:
         """What a list is about; the filters count, because what is kept has passed them."""
@@ -112,7 +121,7 @@ class LastGood:
             "metadata": dict(discovery.metadata),
         }
 
-    def _believe(self, document: Any, subject: dict[str, Any]) -> tuple[Instance, ...]:
+    def _believe(self, document: Any, subject: dict[str, Any]) -> None:
         if document["format"] != FORMAT:
             raise _UnbelievableError(f"format {document['format']} is not {FORMAT}")
         if document["of"] != subject:
@@ -120,7 +129,6 @@ class LastGood:
         age = self._age(document["saved_at"])
         if age > self._max_age:
             raise _UnbelievableError(f"{age:.0f} s old, older than {self._max_age:.0f} s")
-        return tuple(_instance(raw) for raw in document["instances"])
 
     def _age(self, stamp: float) -> float:
         """A wall clock may have been set back since."""
@@ -129,6 +137,41 @@ class LastGood:
 
 class _UnbelievableError(Exception):
     """A whole file that must not be used."""
+
+
+class _Instances:
+    """Taken one by one; one that is none spoils the list."""
+
+    def __init__(self) -> None:
+        self._taken: list[Instance] = []
+        self._shared = Shared()
+        self._error: Exception | None = None
+
+    def take(self, raw: Any) -> None:
+        """The first error is kept: whether the file is to be believed at all is found out later."""
+        if self._error is None:
+            try:
+                self._taken.append(_instance(raw, self._shared))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                self._error = error
+
+    def with_rest(self, raws: list[Any]) -> tuple[Instance, ...]:
+        """All of them, those too that were not taken yet. Raises what was wrong with the first that is none."""
+        for raw in raws:
+            self.take(raw)
+        if self._error is not None:
+            raise self._error
+        return tuple(self._taken)
+
+
+def _words(subject: dict[str, Any], instances: Sequence[Instance]) -> Generator[None, None, str]:
+    """The file without its beginning; yields now and then."""
+    texts: list[str] = []
+    for instance in instances:
+        if texts and not len(texts) % A_TURN:
+            yield
+        texts.append(json.dumps(_raw(instance)))
+    return f'"format": {FORMAT}, "of": {json.dumps(subject)}, "instances": [{", ".join(texts)}]}}'
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -160,7 +203,7 @@ def _raw(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _instance(raw: Any) -> Instance:
+def _instance(raw: Any, shared: Shared) -> Instance:
     """Every type is checked: the file may have been edited, or be somebody else's."""
     if not isinstance(raw["port"], int) or not 0 < raw["port"] <= 65535:
         raise ValueError(raw["port"])
@@ -172,8 +215,8 @@ def _instance(raw: Any) -> Instance:
         weight=weight,
         healthy=raw["healthy"] is True,
         enabled=raw["enabled"] is True,
-        cluster=_text(raw["cluster"]),
-        metadata=MappingProxyType({_text(k): _text(v) for k, v in raw["metadata"].items()}) or NO_METADATA,
+        cluster=sys.intern(_text(raw["cluster"])),
+        metadata=shared.one({_text(k): _text(v) for k, v in raw["metadata"].items()}),
     )
 
 

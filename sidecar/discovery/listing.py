@@ -31,12 +31,25 @@ _HOST = re.compile(
 """An address or a plain name. Anyone may register anything, and the text ends up in heads, logs and labels."""
 
 
+class Shared:
+    """Metadata of many instances: what is equal is one object."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+
+    def one(self, texts: dict[str, str]) -> Mapping[str, str]:
+        """A read-only view of `texts`, or of such a one that was asked for before."""
+        if not texts:
+            return NO_METADATA
+        return self._known.setdefault(tuple(texts.items()), MappingProxyType(texts))
+
+
 class Hosts:
     """The entries of one list, taken one by one as they are decoded; what is missing is what servers take it for."""
 
     def __init__(self) -> None:
         self._instances: list[Instance] = []
-        self._metadata: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+        self._metadata = Shared()
         self._error: Exception | None = None
 
     def __repr__(self) -> str:
@@ -76,15 +89,9 @@ class Hosts:
                 healthy=host.get("healthy", True) is not False,
                 enabled=host.get("enabled", True) is not False,
                 cluster=sys.intern(str(host.get("clusterName") or "DEFAULT")),
-                metadata=self._shared(host.get("metadata") or NO_METADATA),  # null stands for none
+                metadata=self._metadata.one(_texts(host.get("metadata") or NO_METADATA)),  # null stands for none
             )
             self._instances.append(instance)
-
-    def _shared(self, metadata: Mapping[Any, Any]) -> Mapping[str, str]:
-        texts = {str(name): str(value) for name, value in metadata.items()}
-        if not texts:
-            return NO_METADATA
-        return self._metadata.setdefault(tuple(texts.items()), MappingProxyType(texts))
 
 
 def kept(instances: Sequence[Instance], known: Sequence[Instance]) -> Generator[None, None, tuple[Instance, ...]]:
@@ -102,6 +109,10 @@ def kept(instances: Sequence[Instance], known: Sequence[Instance]) -> Generator[
 def key(name: str, group: str) -> ServiceKey:
     """Whom a list is about; servers may write `group@@name` into the name."""
     return ServiceKey(name.rpartition("@@")[2], group)
+
+
+def _texts(metadata: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in metadata.items()}
 
 
 def _weight(weight: float) -> float:

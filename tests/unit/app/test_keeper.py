@@ -132,5 +132,5 @@ async def test_real_files_are_what_the_keeper_writes(tmp_path: Path) -> None:
         return files.path("orders").exists()
 
     await until(written, pause=0.01)
-    push = LastGood(tmp_path).load("orders", stage.cluster.policy.discovery)
+    push = await LastGood(tmp_path).load("orders", stage.cluster.policy.discovery)
     assert [one.address for one in getattr(push, "instances", ())] == ["10.0.0.1:80", "10.0.0.2:80"]
