@@ -60,7 +60,7 @@ class Feed:
         if enquiries != self._enquiries:
             self._enquiries = enquiries
             self._source.enquire(enquiries)
-        for one in self._fed():
+        for one in fed:
             self._remarks.look(one.cluster)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Dialling an instance; the only place that turns an OSError into a row of `errors.py`.
+"""Dialling an instance, and what holds for connections on either side; turns an OSError into a row of `errors.py`.
 
 A failed dial is a promise: nothing was sent, so any request may go elsewhere.
 """
@@ -6,6 +6,7 @@ A failed dial is a promise: nothing was sent, so any request may go elsewhere.
 import asyncio
 import errno
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -17,6 +18,19 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 BLACK_HOLE_MS = 3000
 """TCP_USER_TIMEOUT towards instances: a host that vanished swallows what a pooled connection sends; without it
 the kernel repeats for a quarter of an hour."""
+
+SLOW_READER = 64 * 1024
+"""Bytes after which an instance may stop reading for a while without being taken for a black hole: until then they fit
+into the receive window of its kernel, which acknowledges them whatever the program does."""
+
+HIGH_WATER, LOW_WATER = 64 * 1024, 16 * 1024
+"""Bytes unwritten to one side at which reading from the other stops, and goes on."""
+
+STUCK_TIME = 5.0
+"""Seconds in which a peer that is to be let go takes none of what is left for it: then it is reset. One that stays and
+does not read would keep the connection, and with it drain, for ever."""
+
+_RESET = struct.pack("ii", 1, 0)
 
 _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 30, 10, 3
 _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
@@ -118,3 +132,9 @@ def set_black_hole_limit(sock: socket.socket, milliseconds: int) -> None:
     """How long sent bytes may stay unacknowledged; 0 leaves it to the kernel. Linux only."""
     if _USER_TIMEOUT is not None:
         sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Its end will be RST, so that the peer does not take what it got for complete. One that is closed stays so."""
+    if sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

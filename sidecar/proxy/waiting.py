@@ -7,6 +7,11 @@ trace. The queue knows nothing of HTTP: a waiter is anything with two callbacks.
 from collections.abc import Callable
 from typing import Protocol
 
+from sidecar.errors import FAILURES, Failure, Sent
+
+AGAIN_FIRST, AGAIN_MOST = 0.1, 1.0
+"""Seconds before an endpoint is tried again, doubling: it just failed, and nobody else is there to ask."""
+
 
 class Waiter(Protocol):
     """Somebody who is held."""
@@ -57,3 +62,8 @@ class WaitingRoom:
             released += 1
             waiter.released(now)
         return released
+
+
+def why_nobody(last: Failure | None) -> Failure:
+    """Why a wait was in vain: the last refusal, if that is what left nobody."""
+    return last if last is not None and last.sent is Sent.NOTHING else FAILURES["no_instance"]

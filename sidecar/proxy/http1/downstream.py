@@ -8,13 +8,13 @@ costs no memory.
 import asyncio
 import math
 import socket
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.stats import ServiceStats
 from sidecar.errors import FAILURES, Failure
+from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, STUCK_TIME, reset_on_close
 from sidecar.proxy.http1 import tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
 from sidecar.proxy.http1.exchange import Exchange
@@ -22,7 +22,6 @@ from sidecar.proxy.http1.local import LocalAnswer, body_size
 from sidecar.proxy.http1.message import BAD_REQUEST, BadMessage, Framing
 from sidecar.proxy.http1.phase import Phase
 from sidecar.proxy.http1.request import RequestHead, read_request
-from sidecar.proxy.http1.upstream import HIGH_WATER, LOW_WATER
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.wheel import Timer
 from sidecar.record import Record
@@ -37,11 +36,6 @@ LINGER_TIME, LINGER_BYTES = 2.0, 1024 * 1024
 """After a last answer with request bytes still coming: how long, and how much, is read and thrown away. Without
 that the kernel's RST would destroy the answer in the app's receive buffer (RFC 9112 §9.6)."""
 
-STUCK_TIME = 5.0
-"""Seconds in which an app that is to be let go takes none of what is left for it: then it is reset. A peer that
-stays and does not read would keep the connection, and with it drain, for ever."""
-
-_RESET = struct.pack("ii", 1, 0)
 _NONE, _LENGTH = Framing.NONE, Framing.LENGTH
 
 
@@ -267,8 +261,7 @@ class AppConnection(asyncio.Protocol):
         """RST: the app must not take what it got for complete."""
         self._closing = True
         self.exchange = None
-        if self._sock.fileno() >= 0:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        reset_on_close(self._sock)
         self._transport.abort()
 
     def cut(self, failure: Failure) -> None:

@@ -5,10 +5,11 @@ Both end: what is waited comes out of `wait_for_instance.timeout`, and so do the
 
 from typing import TYPE_CHECKING
 
-from sidecar.errors import FAILURES, Failure, Sent
+from sidecar.errors import FAILURES, Sent
 from sidecar.proxy.http1 import race
 from sidecar.proxy.http1.phase import Phase
 from sidecar.proxy.http1.trouble import Trouble
+from sidecar.proxy.waiting import why_nobody
 
 if TYPE_CHECKING:
     from sidecar.proxy.http1.exchange import Exchange
@@ -63,7 +64,7 @@ def _pause_over(exchange: "Exchange") -> None:
 def _wait(exchange: "Exchange", trouble: Trouble, now: float) -> None:
     upstream = exchange.upstream
     if trouble.wait <= 0:
-        exchange.fail(_why_nobody(trouble), now)
+        exchange.fail(why_nobody(trouble.last), now)
         return
     if not upstream.waiting.enter(exchange):
         upstream.stats.waits["overflow"] += 1
@@ -80,10 +81,4 @@ def _wait(exchange: "Exchange", trouble: Trouble, now: float) -> None:
 def _wait_over(exchange: "Exchange", trouble: Trouble) -> None:
     now = exchange.upstream.runtime.now()
     stop_waiting(exchange, "timeout", now)
-    exchange.fail(_why_nobody(trouble), now)
-
-
-def _why_nobody(trouble: Trouble) -> Failure:
-    """The last refusal, if that is why nobody is left."""
-    last = trouble.last
-    return last if last is not None and last.sent is Sent.NOTHING else FAILURES["no_instance"]
+    exchange.fail(why_nobody(trouble.last), now)

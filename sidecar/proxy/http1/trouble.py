@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.errors import Failure
+from sidecar.proxy.waiting import AGAIN_FIRST, AGAIN_MOST
 from sidecar.record import AttemptRecord
 
 if TYPE_CHECKING:
     from sidecar.proxy.http1.attempt import Attempt
-
-AGAIN_FIRST, AGAIN_MOST = 0.1, 1.0
-"""Seconds before an endpoint is tried again, doubling: it just failed, and nobody else is there to ask."""
 
 
 class Trouble:

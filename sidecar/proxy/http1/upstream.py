@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.errors import FAILURES
-from sidecar.proxy.connect import BLACK_HOLE_MS, lost, set_black_hole_limit
+from sidecar.proxy.connect import (
+    BLACK_HOLE_MS,
+    HIGH_WATER,
+    LOW_WATER,
+    SLOW_READER,
+    lost,
+    set_black_hole_limit,
+)
 from sidecar.proxy.http1 import recovery, tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody, UntilCloseBody
 from sidecar.proxy.http1.message import PROTOCOL, BadMessage, Framing
@@ -20,13 +27,6 @@ from sidecar.proxy.http1.response import ResponseHead, read_response
 if TYPE_CHECKING:
     from sidecar.proxy.http1.attempt import Attempt
     from sidecar.proxy.upstream import Upstream
-
-HIGH_WATER, LOW_WATER = 64 * 1024, 16 * 1024
-"""Bytes unwritten to one side at which reading from the other stops, and goes on."""
-
-_SLOW_READER = 64 * 1024
-"""Body bytes after which an instance may stop reading for a while without being taken for a black hole: until
-then they fit into the receive window of its kernel, which acknowledges them whatever the program does."""
 
 _NONE, _LENGTH, _CHUNKED = Framing.NONE, Framing.LENGTH, Framing.CHUNKED
 _DONE = Phase.DONE
@@ -110,7 +110,7 @@ class InstanceConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """More of the request's body."""
         self._written += len(data)
-        if self._written > _SLOW_READER and not self._patient:
+        if self._written > SLOW_READER and not self._patient:
             self._patient = True
             self._limit_silence(0)
         self._transport.write(data)

@@ -6,25 +6,15 @@ FIN is passed on as FIN (half-close), for protocols in which it means "that was 
 
 import asyncio
 import socket
-import struct
 from typing import TYPE_CHECKING, cast
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.errors import Failure
-from sidecar.proxy.connect import set_black_hole_limit
+from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, SLOW_READER, reset_on_close, set_black_hole_limit
 
 if TYPE_CHECKING:
     from sidecar.proxy.tcp.relay import Relay
     from sidecar.proxy.upstream import Upstream
-
-HIGH_WATER, LOW_WATER = 64 * 1024, 16 * 1024
-"""Bytes unwritten to one end at which reading from the other stops, and goes on."""
-
-_SLOW_READER = 64 * 1024
-"""Bytes after which an instance may stop reading for a while without being taken for a black hole: until then they fit
-into the receive window of its kernel, which acknowledges them whatever the program does."""
-
-_RESET = struct.pack("ii", 1, 0)
 
 
 class End(asyncio.Protocol):
@@ -96,8 +86,7 @@ class End(asyncio.Protocol):
     def abort(self) -> None:
         """RST: the peer must not take what it got for complete."""
         if not self.gone:
-            if self._sock.fileno() >= 0:
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            reset_on_close(self._sock)
             self._transport.abort()
 
     # What the loop calls
@@ -191,7 +180,7 @@ class InstanceEnd(End):
     def write(self, data: bytes) -> None:
         if not self._patient:
             self._written += len(data)
-            if self._written > _SLOW_READER and not self._transport.is_closing():
+            if self._written > SLOW_READER and not self._transport.is_closing():
                 self._patient = True
                 set_black_hole_limit(self._sock, 0)
         self._transport.write(data)

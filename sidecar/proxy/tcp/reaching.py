@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.retry import Action, Attempt, decide
-from sidecar.errors import FAILURES, Failure, Sent
+from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.connect import DialError
 from sidecar.proxy.tcp.ends import InstanceEnd
+from sidecar.proxy.waiting import AGAIN_FIRST, AGAIN_MOST, why_nobody
 from sidecar.record import AttemptRecord
 
 if TYPE_CHECKING:
     from sidecar.proxy.tcp.relay import Relay
     from sidecar.proxy.upstream import Upstream
-
-AGAIN_FIRST, AGAIN_MOST = 0.1, 1.0
-"""Seconds before an endpoint is dialled again, doubling: it just failed, and nobody else is there to ask."""
 
 _APP_LEFT = FAILURES["app_left"]
 
@@ -124,7 +122,7 @@ async def _ask_again(journey: Journey) -> Failure | None:
     delay, journey.delay = journey.delay, min(journey.delay * 2, AGAIN_MOST)
     journey.wait -= delay
     if journey.wait < 0:
-        return _why_nobody(journey)
+        return why_nobody(journey.last)
     await asyncio.sleep(delay)
     return None
 
@@ -148,7 +146,7 @@ class _Turn:
 
 async def _wait(journey: Journey, upstream: "Upstream", now: float) -> Failure | None:
     if journey.wait <= 0:
-        return _why_nobody(journey)
+        return why_nobody(journey.last)
     turn = _Turn(upstream)
     if not upstream.waiting.enter(turn):
         upstream.stats.waits["overflow"] += 1
@@ -162,16 +160,10 @@ async def _wait(journey: Journey, upstream: "Upstream", now: float) -> Failure |
         result = "served"
     except TimeoutError:
         result = "timeout"
-        return _why_nobody(journey)
+        return why_nobody(journey.last)
     finally:
         journey.wait -= upstream.runtime.now() - now
         if upstream.waiting.leave(turn):
             upstream.count_waiting(-1)
         upstream.stats.waits[result] += 1
     return None
-
-
-def _why_nobody(journey: Journey) -> Failure:
-    """The last refusal, if that is why nobody is left."""
-    last = journey.last
-    return last if last is not None and last.sent is Sent.NOTHING else FAILURES["no_instance"]

@@ -10,6 +10,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from sidecar.errors import FAILURES, Failure
+from sidecar.proxy.connect import STUCK_TIME
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.tcp import ending
 from sidecar.proxy.tcp.ends import AppEnd, End, InstanceEnd
@@ -19,9 +20,6 @@ from sidecar.tasks import spawn
 
 if TYPE_CHECKING:
     from sidecar.proxy.upstream import Upstream
-
-STUCK_TIME = 5.0
-"""Seconds in which a peer takes none of the last bytes for it: then it is reset, or it would stay for ever."""
 
 _APP_LEFT, _RESET, _IDLE = FAILURES["app_left"], FAILURES["reset"], FAILURES["response_timeout"]
 

@@ -1,6 +1,7 @@
 """The waiting room is bounded, fair, and a release always ends."""
 
-from sidecar.proxy.waiting import WaitingRoom
+from sidecar.errors import FAILURES
+from sidecar.proxy.waiting import WaitingRoom, why_nobody
 
 
 class Guest:
@@ -73,3 +74,10 @@ def test_a_release_stops_when_nothing_is_left_to_give() -> None:
     assert log == ["a", "b"]
     room.release(0.0, always)
     assert log == ["a", "b", "c"]
+
+
+def test_a_wait_in_vain_is_told_by_the_last_refusal() -> None:
+    """Where nobody refused, or something had been sent, it is that there was no instance."""
+    assert why_nobody(FAILURES["refused"]) is FAILURES["refused"]
+    assert why_nobody(FAILURES["reset"]) is FAILURES["no_instance"]
+    assert why_nobody(None) is FAILURES["no_instance"]

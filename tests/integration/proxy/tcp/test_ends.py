@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sidecar.proxy.tcp.ends import HIGH_WATER
+from sidecar.proxy.connect import HIGH_WATER
 from tests.integration.proxy.tcp.conftest import echo, relay_of
 from tests.support.scripted_peer import ScriptedPeer, Talk
 from tests.support.stack import MakeStack
