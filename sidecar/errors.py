@@ -10,7 +10,7 @@ reached an instance. `Sent.NOTHING` is a promise: not one byte was written, so a
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 
@@ -39,9 +39,15 @@ class Failure:
     status: int
     sent: Sent
     blame: Blame
+    cause: str = ""
+    """What more is known of one case, in a sentence for people; the rows have none."""
 
     def __repr__(self) -> str:
         return f"<{self.flag} {self.reason} {self.status}>"
+
+    def because(self, cause: str) -> "Failure":
+        """The same row with a cause."""
+        return replace(self, cause=cause)
 
 
 def _table(*rows: Failure) -> Mapping[str, Failure]:

@@ -34,7 +34,8 @@ def _quarantined(_: Cluster, endpoint: Endpoint, now: float) -> str:
     if quarantine is None or not endpoint.refusing:
         return "not dialled yet"
     next_try = "being dialled" if endpoint.probing else f"next dial in {span(quarantine.next_try - now)}"
-    return f"{quarantine.reason} for {span(now - quarantine.since)}, {next_try}"
+    why = f": {quarantine.cause}" if quarantine.cause else ""
+    return f"{quarantine.reason} for {span(now - quarantine.since)}, {next_try}{why}"
 
 
 def _ejected(_: Cluster, endpoint: Endpoint, now: float) -> str:

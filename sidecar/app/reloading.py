@@ -63,7 +63,7 @@ class Reloader:
             self._refused = loaded.sha256
             changes = compare(old.config, loaded.config)
             if loaded.sha256 == old.sha256 and not changes:
-                sidecar.refresh()
+                await sidecar.refresh()
                 if not self.last_ok:  # whoever was told of the refusal is told of its end
                     sidecar.emit([ReloadApplied(changes=0, sha256=loaded.sha256)])
                 return Reloaded(Result.UNCHANGED, loaded.sha256)
@@ -84,6 +84,7 @@ class Reloader:
     async def _watch(self, sidecar: "Sidecar") -> None:
         while True:
             await asyncio.sleep(self._poll)
+            await sidecar.trusts.reread()
             seen = await asyncio.to_thread(fingerprint, sidecar.loaded.path)
             settled = {self._refused, sidecar.loaded.sha256 if self.last_ok else None}  # back to what is in force: tell
             if seen is not None and seen not in settled:

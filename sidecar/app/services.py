@@ -3,6 +3,7 @@
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 
+from sidecar.app.trusts import Trusts
 from sidecar.clock import Rng
 from sidecar.cluster.allowance import Allowance
 from sidecar.cluster.cluster import Cluster
@@ -42,7 +43,10 @@ FAIR_SHARE = 2
 class Services(Mapping[str, Service]):
     """The services in force, in the order of the YAML, and those of earlier configurations that still hold requests."""
 
-    def __init__(self, runtime: Runtime, rng: Rng, emit: Callable[[Sequence[Event]], None]) -> None:
+    def __init__(
+        self, runtime: Runtime, rng: Rng, emit: Callable[[Sequence[Event]], None], trusts: Trusts | None = None
+    ) -> None:
+        self._trusts = trusts or Trusts()
         self._runtime = runtime
         self._rng = rng
         self._emit = emit
@@ -137,7 +141,8 @@ class Services(Mapping[str, Service]):
         cluster = service.cluster
         failure: Failure | None = FAILURES["unreachable"]
         try:
-            failure = await self._prober.probe(endpoint, cluster.policy.timeouts.connect)
+            trust = service.upstream.trust
+            failure = await self._prober.probe(endpoint, cluster.policy.timeouts.connect, trust)
         finally:  # a probe that is not reported is one that is never made again
             now = self._runtime.now()
             self._emit(cluster.probed(endpoint, failure, now))
@@ -152,4 +157,4 @@ class Services(Mapping[str, Service]):
         else:
             now = self._runtime.now()
             cluster = Cluster(policy, rng=self._rng, now=now, own_addresses=own_addresses, dials=self._dials)
-        return Service(cluster, Upstream(cluster, self._runtime, policy))
+        return Service(cluster, Upstream(cluster, self._runtime, policy, self._trusts.of(policy.tls)))

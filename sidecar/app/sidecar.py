@@ -17,6 +17,7 @@ from sidecar.app.logs import Logs
 from sidecar.app.reloading import Reloader
 from sidecar.app.services import Service, Services
 from sidecar.app.settings import nacos_options, own_addresses, shared_policy
+from sidecar.app.trusts import Trusts
 from sidecar.cluster.events import DrainEnded, DrainStarted, Event, Listening, Ready, Starting
 from sidecar.cluster.policy import Protocol
 from sidecar.cluster.stats import ProcessStats
@@ -53,7 +54,8 @@ class Sidecar:
             stats=self.stats,
         )
         rng = clock.system_rng()
-        self.services = Services(self.runtime, rng, self.emit)
+        self.trusts = Trusts()
+        self.services = Services(self.runtime, rng, self.emit, self.trusts)
         self.feeds = Feeds(self.services, emit=self.emit, now=self.loop.time, rng=rng, stats=self.stats)
         self.listeners = Listeners(self.runtime)
         self.lag = LagMeter(self.loop, self.stats, self.emit)
@@ -98,9 +100,13 @@ class Sidecar:
         self._follow(loaded.config)
         self.loaded, self.loaded_at = loaded, clock.wall()
 
-    def refresh(self) -> None:
-        """What a reload does even where nothing changed: logs are reopened, the level is the configured one again."""
+    async def refresh(self) -> None:
+        """What a reload does even where nothing changed.
+
+        Logs are reopened, the level is the configured one again, replaced certificates are used.
+        """
         self.logs.put_in_force(self.loaded.config, None)
+        await self.trusts.reread()
 
     def latches(self) -> tuple[Latch, ...]:
         """What readiness waits for."""
@@ -171,6 +177,7 @@ class Sidecar:
         """Binds what is new, then swaps services and entrances: all or nothing."""
         config = loaded.config
         policies = [service_policy(service) for service in config.services]
+        await self.trusts.prepare(policies)
         built = self.services.build(policies, own_addresses=own_addresses(config))
         wanted = _wanted(config, built)
         opened = await self.listeners.prepare(wanted)
@@ -182,6 +189,7 @@ class Sidecar:
             raise
         self.listeners.commit(wanted, opened)
         self.services.put_in_force(built, policies, self.loop.time())
+        self.trusts.keep_only(policies)
         self._listening = True
         self.emit([Listening(name=listener.name, address=listener.bound or "") for listener in opened.values()])
 

@@ -61,7 +61,7 @@ _AVAILABLE = State.AVAILABLE
 _LOST = frozenset({"reset", "closed"})
 _USED_BEFORE_EJECTED = frozenset({State.AVAILABLE, State.PROBATION, State.HELD, State.LEAVING, State.STALLED})
 _EARNED = frozenset({State.EJECTED, State.PROBATION})
-_PROBE_WORDS = {"refused": "refused", "connect_timeout": "timeout"}
+_PROBE_WORDS = {"refused": "refused", "connect_timeout": "timeout", "tls": "tls"}
 """Failures of a dial in the words of `sidecar_probes_total`; all others are `unreachable`."""
 
 
@@ -442,7 +442,8 @@ class Cluster:
             endpoint.quarantine = Quarantine(now)
             self.stats.quarantines += 1
         quarantine, known = endpoint.quarantine, endpoint.refusing
-        quarantine.failed(failure.reason, now, backoff=self.policy.outlier_detection.probe_backoff, rng=self._rng)
+        backoff = self.policy.outlier_detection.probe_backoff
+        quarantine.failed(failure.reason, now, backoff=backoff, rng=self._rng, cause=failure.cause)
         endpoint.forget_announcements()
         if not known:
             events.append(
@@ -450,6 +451,7 @@ class Cluster:
                     service=self.name,
                     endpoint=endpoint.address,
                     reason=failure.reason,
+                    cause=failure.cause or None,
                     next_probe_s=quarantine.next_try - now,
                 )
             )

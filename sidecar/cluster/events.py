@@ -219,6 +219,8 @@ class EndpointQuarantined(Event):
     kind: ClassVar[str] = "endpoint_quarantined"
     level: ClassVar[Level] = Level.WARNING
     reason: str
+    cause: str | None = None
+    """Why, where more is known than the reason: of `tls`, with what to do about it."""
     next_probe_s: float
 
 

@@ -23,6 +23,8 @@ class Instance:
     enabled: bool = True
     cluster: str = "DEFAULT"
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
+    name: str | None = None
+    """The host name that stands for the address in a static list: what a certificate is for."""
     address: str = field(init=False, repr=False, compare=False)
     """`ip:port`, IPv6 in brackets: the identity of an endpoint."""
 

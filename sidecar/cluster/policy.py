@@ -7,6 +7,7 @@ so that a test can write only what it is about; `config` checks that both agree.
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
@@ -213,6 +214,17 @@ class HostHeader(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """TLS to instances: whom to trust (`ca_file` None: whom the system trusts), what to show, whom to ask for."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ServicePolicy:
     """All that the operator said about one service."""
 
@@ -231,6 +243,7 @@ class ServicePolicy:
     keepalive: Keepalive = Keepalive()
     host_header: HostHeader | str = HostHeader.PRESERVE
     limits: Limits = Limits()
+    tls: Tls | None = None
     via: bool = False
     debug_headers: bool = False
     required: bool = True

@@ -56,11 +56,13 @@ TRANSITIONS: Mapping[tuple[Reach, Dial], Reach] = MappingProxyType(
 class Quarantine:
     """Why one endpoint is out, and when it is tried again. An endpoint without one is reachable."""
 
-    __slots__ = ("failures", "next_try", "reach", "reason", "since", "tried")
+    __slots__ = ("cause", "failures", "next_try", "reach", "reason", "since", "tried")
 
     def __init__(self, now: float) -> None:
         self.reach = Reach.UNDIALLED
         self.reason = Reach.UNDIALLED.value
+        self.cause = ""
+        """A sentence for people, where more is known than the reason."""
         self.since = now
         self.tried = -float("inf")
         self.next_try = now
@@ -69,7 +71,7 @@ class Quarantine:
     def __repr__(self) -> str:
         return f"<Quarantine {self.reason}, {self.failures} failed>"
 
-    def failed(self, reason: str, now: float, *, backoff: Range, rng: Rng) -> None:
+    def failed(self, reason: str, now: float, *, backoff: Range, rng: Rng, cause: str = "") -> None:
         """Notes a failed dial and puts off the next: `low`, doubled with every failure, at most `high`, ±20 %.
 
         A dial that came before its time changes no plan: neither a burst of requests that all met the refusal, nor
@@ -77,7 +79,7 @@ class Quarantine:
         """
         known = self.reach is Reach.REFUSING
         self.reach = TRANSITIONS[self.reach, Dial.FAILED]
-        self.reason = reason
+        self.reason, self.cause = reason, cause
         self.tried = now
         if not known:
             self.since = now

@@ -31,6 +31,7 @@ def service_policy(service: Service) -> policy.ServicePolicy:
         keepalive=policy.Keepalive(**_fields(service.keepalive)),
         host_header=service.host_header,
         limits=policy.Limits(**_fields(service.limits)),
+        tls=policy.Tls(**_fields(service.tls)) if service.tls else None,
         via=service.via,
         debug_headers=service.debug_headers,
         required=service.required,

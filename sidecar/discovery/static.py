@@ -113,7 +113,7 @@ class _Addresses:
         with suppress(OSError, TimeoutError, UnicodeError):
             async with asyncio.timeout(RESOLVE_TIMEOUT):
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            self._known[host, port] = tuple(Instance(str(address[0]), port) for *_, address in found)
+            self._known[host, port] = tuple(Instance(str(address[0]), port, name=host) for *_, address in found)
 
 
 def _split(text: str) -> tuple[str, int]:

@@ -2,7 +2,8 @@
 
 The cluster says whom and when; here is only the I/O: one connection at a time to an address, however many services
 list it and whatever each of them wants it for, and never so many at once that a list of thousands becomes a storm of
-connects. Services that ask for one address at the same time share one answer.
+connects. Services that ask for one address at the same time share one answer, if they mean the same by it: where TLS is
+spoken, an instance is well when the handshake is.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.connect import probe
+from sidecar.proxy.trust import Trust
 
 AT_ONCE = 64
 """Probes in flight in the whole process: with 1 s to a timeout still 64 unreachable endpoints a second."""
@@ -21,10 +23,11 @@ class _Asked(NamedTuple):
 
     answer: asyncio.Future[Failure | None]
     within: float
+    trust: Trust | None
 
 
 class Prober:
-    """Probes by plain connect."""
+    """Probes by connect, and by a handshake with those who speak TLS."""
 
     __slots__ = ("_asked", "_turn")
 
@@ -35,16 +38,17 @@ class Prober:
     def __repr__(self) -> str:
         return f"<Prober {len(self._asked)} asked>"
 
-    async def probe(self, endpoint: Endpoint, within: float) -> Failure | None:
+    async def probe(self, endpoint: Endpoint, within: float, trust: Trust | None = None) -> Failure | None:
         """None when it can be connected within `within` seconds."""
         while (asked := self._asked.get(endpoint.address)) is not None:
             failure = await asyncio.shield(asked.answer)
-            if failure is not FAILURES["connect_timeout"] or within <= asked.within:
+            if asked.trust is trust and (failure is not FAILURES["connect_timeout"] or within <= asked.within):
                 return failure
-        asked = self._asked[endpoint.address] = _Asked(asyncio.get_running_loop().create_future(), within)
+        asked = self._asked[endpoint.address] = _Asked(asyncio.get_running_loop().create_future(), within, trust)
         try:
             async with self._turn:
-                failure = await probe(endpoint.host, endpoint.port, within)
+                wrap = None if trust is None else trust.towards(endpoint)
+                failure = await probe(endpoint.host, endpoint.port, within, wrap)
             asked.answer.set_result(failure)
         finally:
             del self._asked[endpoint.address]

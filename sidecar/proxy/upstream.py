@@ -16,6 +16,7 @@ from sidecar.proxy.http1.pool import TRUSTED, Pool
 from sidecar.proxy.http1.request import RequestHead
 from sidecar.proxy.http1.upstream import InstanceConnection
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.trust import Trust
 from sidecar.proxy.waiting import WaitingRoom
 
 _UNUSED = frozenset({State.DRAINING, State.DISABLED, State.UNHEALTHY, State.QUARANTINED})
@@ -44,14 +45,18 @@ class Upstream:
         "pool",
         "runtime",
         "stats",
+        "trust",
         "waiting",
     )
 
-    def __init__(self, cluster: Cluster, runtime: Runtime, policy: ServicePolicy | None = None) -> None:
-        """`policy`: that of a configuration which is not in force yet; default: the cluster's."""
+    def __init__(
+        self, cluster: Cluster, runtime: Runtime, policy: ServicePolicy | None = None, trust: Trust | None = None
+    ) -> None:
+        """`policy`: that of a configuration which is not in force yet; default: the cluster's. `trust`: of its `tls`."""
         self.cluster = cluster
         self.runtime = runtime
         self.policy = policy or cluster.policy
+        self.trust = trust
         self.name = cluster.name.encode()
         self.stats = cluster.stats
         retries_lost = RetryOn.RESET_BEFORE_RESPONSE in self.policy.retry.retry_on
@@ -71,7 +76,7 @@ class Upstream:
         self.adds_fields = self.policy.via or self.policy.debug_headers
         self.max_requests = self.policy.circuit_breakers.max_requests
         self.per_try = self.policy.retry.per_try_timeout
-        self.looks_for_proof = self.policy.retry.non_idempotent is NonIdempotent.PROVEN_UNDELIVERED
+        self.looks_for_proof = trust is None and self.policy.retry.non_idempotent is NonIdempotent.PROVEN_UNDELIVERED
         limits = (self.policy.timeouts.response, self.policy.timeouts.idle)
         self.patience = min((limit for limit in limits if limit is not None), default=math.inf)
         """Seconds that a request without a body may take to be answered."""
@@ -109,7 +114,8 @@ class Upstream:
         task = asyncio.current_task()
         self._dialling.add(task)
         try:
-            return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory)
+            wrap = None if self.trust is None else self.trust.towards(endpoint)
+            return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory, wrap)
         finally:
             self._dialling.discard(task)
 

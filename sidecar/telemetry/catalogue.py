@@ -230,7 +230,7 @@ PER_SERVICE: tuple[Family[Service], ...] = (
         "Probes of held and quarantined endpoints",
         lambda s: s.stats.probes,
         ("result",),
-        ("ok", "refused", "timeout", "unreachable"),
+        ("ok", "refused", "timeout", "tls", "unreachable"),
     ),
     Family("sidecar_registry_zombies", _G, "Instances listed as healthy that refuse", lambda s: s.verdicts["zombie"]),
     Family("sidecar_registry_ghosts", _G, "Instances that answer but are not listed", lambda s: s.verdicts["ghost"]),

@@ -68,7 +68,7 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "H-43": Rule("9112 §9.4", "Connections and requests of a service are limited; beyond that a 503 says so."),
     "H-44": Rule("9112 §9.6", "A connection ends by FIN first, then what still comes is read for two seconds; an app's own FIN does not cancel what it has asked."),
     "H-45": Rule("9112 §9.6", "Nothing behind a request with `Connection: close` is read."),
-    "H-46": Rule("9112 §9.8", "TLS is spoken on neither side: a handshake is a 400. An answer until close that ends by anything but FIN is truncated."),
+    "H-46": Rule("9112 §9.8", "Towards instances with `tls`: an answer until close is complete by close_notify; FIN without it, as anything but FIN without TLS, is truncated. Apps speak plainly: a handshake is a 400."),
     "H-47": Rule("9112 §11", "Framing and hop-by-hop fields are never copied, so nothing can be split or smuggled by them."),
     "H-48": Rule("9110 §6.6.1", "Date is set on our own answers only."),
     "H-49": Rule("9110 §7.2", "Host is the first field of every request we send."),

@@ -1,6 +1,7 @@
 """Certificates of an authority that nobody knows, as files."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import trustme
@@ -22,10 +23,11 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self._ca.cert_pem.write_to_path(str(self.file))
 
-    def issue(self, *names: str) -> Certificate:
+    def issue(self, *names: str, expired: bool = False) -> Certificate:
         """One certificate for these names and addresses."""
-        issued = self._ca.issue_cert(*names)
-        stem = f"{self._name}-{names[0].replace('*', 'any')}"
+        ends = datetime(2020, 1, 1, tzinfo=UTC) if expired else None
+        issued = self._ca.issue_cert(*names, not_after=ends)
+        stem = f"{self._name}-{names[0].replace('*', 'any')}{'-expired' * expired}"
         found = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
         found.cert_file.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         issued.private_key_pem.write_to_path(str(found.key_file))

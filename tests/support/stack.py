@@ -17,6 +17,7 @@ from sidecar.proxy.http1.upstream import InstanceConnection
 from sidecar.proxy.listener import Listener, OwnEntrance
 from sidecar.proxy.prober import Prober
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.trust import Trust
 from sidecar.proxy.upstream import Upstream
 from sidecar.record import Record
 from tests.support.scripted_peer import Talk, connected
@@ -41,7 +42,10 @@ class Stack:
         )
         own = frozenset({f"127.0.0.1:{own_port}"})
         self.cluster = Cluster(policy, rng=Random(1), now=self.now, own_addresses=own)
-        self.upstream = Upstream(self.cluster, self.runtime)
+        self.trust = Trust(policy.tls) if policy.tls is not None else None
+        if self.trust is not None:
+            self.trust.read()
+        self.upstream = Upstream(self.cluster, self.runtime, trust=self.trust)
         self.listener = Listener("orders", f"127.0.0.1:{own_port}", OwnEntrance(self.upstream), self.runtime)
         self.prober = Prober()
         self._probing: set[asyncio.Task[None]] = set()
@@ -119,7 +123,7 @@ class Stack:
                     task.add_done_callback(self._probing.discard)
 
     async def _probe(self, endpoint: Endpoint) -> None:
-        failure = await self.prober.probe(endpoint, 1.0)
+        failure = await self.prober.probe(endpoint, 1.0 if self.trust is None else PATIENCE, self.trust)
         self.events.extend(self.cluster.probed(endpoint, failure, self.now))
         self.upstream.wake(self.now)
 

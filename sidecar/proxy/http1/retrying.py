@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.cluster.endpoint import State
 from sidecar.cluster.retry import Action, Attempt, Decision, decide
-from sidecar.errors import Failure
+from sidecar.errors import Failure, Sent
 from sidecar.proxy.http1.phase import Phase
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ def judge(
 ) -> Decision:
     """What becomes of a request whose attempt failed, was answered with `status`, or waits for a stalled endpoint."""
     trouble, attempt, replay = exchange.trouble, exchange.attempt, exchange.replay
+    if failure is not None and failure.sent is Sent.NOTHING and replay is not None and not replay.whole:
+        # TLS turned away after a long body had begun: nobody has read it, but it is not at hand any more.
+        return Decision(Action.FAIL, denied="body_too_large")
     facts = Attempt(
         failure=failure,
         status=status,

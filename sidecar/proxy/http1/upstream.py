@@ -23,6 +23,7 @@ from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody, Unt
 from sidecar.proxy.http1.message import PROTOCOL, BadMessage, Framing
 from sidecar.proxy.http1.phase import Phase
 from sidecar.proxy.http1.response import ResponseHead, read_response
+from sidecar.proxy.tls import TlsTransport
 
 if TYPE_CHECKING:
     from sidecar.proxy.http1.attempt import Attempt
@@ -140,18 +141,21 @@ class InstanceConnection(asyncio.Protocol):
         if self.ended or self._transport.is_closing():
             return False
         try:
-            self.sock.recv(1, socket.MSG_PEEK)
+            found = self.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return True
         except OSError:
             return False
-        return False
+        return bool(found) and isinstance(self._transport, TlsTransport) and self._transport.still_silent()
 
     def close(self) -> None:
         """Ends it now; whatever was going on there is nobody's any more."""
-        self.attempt = None
+        idle, self.attempt = self.attempt is None, None
         self.ended = True
-        self._transport.abort()
+        if idle:
+            self._transport.close()  # nothing is left unsaid: with TLS the instance is told that this is the end
+        else:
+            self._transport.abort()
 
     def finish(self) -> None:
         """Ends it after what is written."""

@@ -29,8 +29,14 @@ class Play:
         self.refusal: Exception | None = None
         self.refreshed = 0
         self.stats = ProcessStats()
+        self.looks_at_certificates = 0
         self.sidecar: Any = SimpleNamespace(
-            loaded=self.load(), stats=self.stats, emit=self.events.extend, take=self._take, refresh=self._refresh
+            loaded=self.load(),
+            stats=self.stats,
+            emit=self.events.extend,
+            take=self._take,
+            refresh=self._refresh,
+            trusts=SimpleNamespace(reread=self._reread),
         )
 
     def write(self, text: str) -> None:
@@ -39,8 +45,11 @@ class Play:
     def load(self) -> Loaded:
         return load(self.path, environ={})
 
-    def _refresh(self) -> None:
+    async def _refresh(self) -> None:
         self.refreshed += 1
+
+    async def _reread(self) -> None:
+        self.looks_at_certificates += 1
 
     async def _take(self, loaded: Loaded) -> None:
         if self.refusal is not None:
@@ -117,6 +126,7 @@ async def test_the_file_is_watched_by_content(tmp_path: Path) -> None:
     play.write("version: [\n")
     await asyncio.sleep(30.0)
     assert [event.kind for event in play.events] == ["reload_applied", "reload_rejected"]
+    assert play.looks_at_certificates >= 10
     await play.reloader.close()
 
 

@@ -136,7 +136,7 @@ class _Closed:
         """Connects that were under way at the same time."""
         self.began: list[float] = []
 
-    async def probe(self, _host: str, _port: int, _within: float) -> Failure:
+    async def probe(self, _host: str, _port: int, _within: float, _wrap: object) -> Failure:
         self.open += 1
         self.most = max(self.most, self.open)
         self.began.append(asyncio.get_running_loop().time())

@@ -50,7 +50,7 @@ def test_a_refused_endpoint_is_out_after_one_attempt(orders: Stage, reason: str)
     orders.call(reason, on="a")
     assert repr(orders.cluster) == "<Cluster orders: 2 available, 1 quarantined>"
     assert repr(orders["a"]) == f"<Endpoint 10.0.0.1:80 quarantined ({reason}), 0 in flight>"
-    assert orders.events[0].detail == {"reason": reason, "next_probe_s": pytest.approx(0.1)}
+    assert orders.events[0].detail == {"reason": reason, "cause": None, "next_probe_s": pytest.approx(0.1)}
     assert orders["a"].last_failure == LastFailure(100.0, reason)
     assert orders.cluster.stats.quarantines == 1
 

@@ -31,6 +31,7 @@ circuit_breakers: {max_requests: 1}
 keepalive: {idle_timeout: 0s}
 host_header: endpoint
 limits: {max_headers: 1}
+tls: {ca_file: ca.pem, cert_file: /c.pem, key_file: /c.key, server_name: s.internal, verify: false}
 via: true
 debug_headers: true
 required: false"""
@@ -63,6 +64,7 @@ required: false"""
         keepalive=policy.Keepalive(idle_timeout=0.0),
         host_header=policy.HostHeader.ENDPOINT,
         limits=policy.Limits(max_headers=1),
+        tls=policy.Tls(tmp_path / "ca.pem", Path("/c.pem"), Path("/c.key"), "s.internal", False),
         via=True,
         debug_headers=True,
         required=False,
