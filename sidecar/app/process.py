@@ -41,7 +41,7 @@ def run(config: Path | None, overrides: Mapping[str, str]) -> Ending:
 
     `overrides` are the texts of flags by key. Raises config.FlagError on bad usage.
     """
-    reload = partial(load, config, environ=os.environ, overrides=overrides)
+    reload = partial(load, config, environ=os.environ, overrides=overrides, certificates=True)
     try:
         loaded = reload()
     except ConfigError as error:

@@ -1,7 +1,7 @@
 """A file, the environment and the flags become one configuration, or every reason why not, in one pass."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from sidecar.config.locate import Locator
 from sidecar.config.model import Config
 from sidecar.config.repair import repaired
 from sidecar.config.report import ConfigError, Finding, FlagError, Level, Loc, Problem, arrange, errors
+from sidecar.config.rules import Rule
 from sidecar.config.source import MAX_BYTES, Source, YamlError, parse
 
 
@@ -36,12 +37,14 @@ def load(
     *,
     environ: Mapping[str, str],
     overrides: Mapping[str, str] = MappingProxyType({}),
+    certificates: bool = False,
     files: bool = False,
 ) -> Loaded:
     """Raises `ConfigError` with every problem, or `FlagError` when it is the command line that is wrong.
 
-    Without a path `SIDECAR_CONFIG` names it. `overrides` are texts of flags by key (`environment.FLAGS`); `files`
-    also demands that the files which the configuration names can be read.
+    Without a path `SIDECAR_CONFIG` names it. `overrides` are texts of flags by key (`environment.FLAGS`);
+    `certificates` also demands that those for instances can be used, `files` that every file which the configuration
+    names can be.
     """
     place = path or Path(environ.get(environment.FILE_VARIABLE) or "")
     if place == Path():
@@ -51,7 +54,8 @@ def load(
     content = _read(place)
     texts = environment.overridden(environ, overrides)
     source = _parse(place, content, environ)
-    judge = _Judge(place, source, texts, files=files)
+    asked = [rules.files_are_readable] * files + [rules.certificates_will_do] * (files or certificates)
+    judge = _Judge(place, source, texts, rules=[*rules.RULES, *asked])
     config = judge.verdict()
     problems = arrange((*judge.problems, *around))
     if config is None or errors(problems):
@@ -98,11 +102,11 @@ def _alone(path: Path, message: str, line: int | None = None, column: int | None
 class _Judge:
     """Collects the problems of one file: of its text, of each value, of values together."""
 
-    def __init__(self, path: Path, source: Source, texts: Mapping[Override, str], *, files: bool) -> None:
+    def __init__(self, path: Path, source: Source, texts: Mapping[Override, str], *, rules: Sequence[Rule]) -> None:
         self._locator = Locator(str(path), source, {override.loc: override.origin for override in texts})
         self._folder = path.parent.absolute()
         self._values = environment.applied(source.values, texts)
-        self._files = files
+        self._rules = rules
         self._broken: set[Loc] = {finding.loc for finding, _ in source.findings}
         self.problems = [self._locator.at(finding, position) for finding, position in source.findings]
 
@@ -141,7 +145,7 @@ class _Judge:
 
     def _judged(self, config: Config, written: Config) -> Iterator[Finding]:
         yield from support.unsupported(config)
-        for rule in (*rules.RULES, *((rules.files_are_readable,) if self._files else ())):
+        for rule in self._rules:
             yield from rule(config, written, self._locator)
 
     def _follows(self, finding: Finding) -> bool:

@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from sidecar.certificates import CertificateError, client_context
 from sidecar.cluster.policy import Protocol
 from sidecar.config.address import Address
 from sidecar.config.locate import Locator
 from sidecar.config.model import Config
 from sidecar.config.report import Finding, Level, Loc, path_text
 from sidecar.config.section import Section, leaves
+from sidecar.config.service import Tls
 from sidecar.durations import duration_text
 
 Rule = Callable[[Config, Config, Locator], Iterator[Finding]]
@@ -175,6 +177,35 @@ def credentials_are_whole(config: Config, _written: Config, _locator: Locator) -
             yield Finding(("nacos", given[0]), f"unused without '{name}'", level=Level.WARNING)
 
 
+def a_key_has_its_certificate(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """A key alone shows nobody who we are."""
+    for loc, tls in _tls_sections(config):
+        if tls.key_file is not None and tls.cert_file is None:
+            yield Finding((*loc, "key_file"), "no certificate for it: set 'cert_file'")
+
+
+def certificates_will_do(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """What instances are spoken to with; without it no call of the service could be made.
+
+    Asked for by `run` and reload, which are on the machine that has the files, and by `check --files`.
+    """
+    judged: dict[Tls, CertificateError | None] = {}
+    for loc, tls in _tls_sections(config):
+        if loc[0] == "services":
+            if tls not in judged:
+                judged[tls] = _objection(tls)
+            if (error := judged[tls]) is not None:
+                yield Finding((*loc, error.key), str(error))
+
+
+def _objection(tls: Tls) -> CertificateError | None:
+    try:
+        client_context(ca_file=tls.ca_file, cert_file=tls.cert_file, key_file=tls.key_file, verify=tls.verify)
+    except CertificateError as error:
+        return error
+    return None
+
+
 def files_are_readable(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
     """Only asked for by `check --files`: the machine that checks may not be the one that runs."""
     sections: list[tuple[Section, Loc]] = [(config, ())]
@@ -201,7 +232,16 @@ RULES: Final[tuple[Rule, ...]] = (
     listeners_stay_on_loopback,
     secrets_stand_elsewhere,
     credentials_are_whole,
+    a_key_has_its_certificate,
 )
+
+
+def _tls_sections(config: Config) -> Iterator[tuple[Loc, Tls]]:
+    if config.nacos.tls is not None:
+        yield ("nacos", "tls"), config.nacos.tls
+    for index, service in enumerate(config.services):
+        if service.tls is not None:
+            yield ("services", index, "tls"), service.tls
 
 
 def _is_written(section: Section, path: tuple[str, ...]) -> bool:

@@ -4,18 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.config import ConfigError, load
 from sidecar.config.locate import Locator
 from sidecar.config.merge import in_force
 from sidecar.config.model import Config
 from sidecar.config.rules import (
     HTTP_ONLY,
+    certificates_will_do,
     credentials_are_whole,
     files_are_readable,
     one_source_a_secret,
     secrets_stand_elsewhere,
 )
 from sidecar.config.source import parse
-from tests.support.configs import MINIMAL, loaded, refusal, service
+from tests.support.certificates import Authority
+from tests.support.configs import MINIMAL, loaded, refusal, service, written
 
 TWO = "version: 1\nservices:\n  - name: a\n    {}\n  - name: b\n    {}\n"
 
@@ -214,3 +217,47 @@ def test_files_must_be_there_only_when_asked_for(tmp_path: Path) -> None:
         ("nacos", "password_file"),
         ("services", 0, "tls", "key_file"),
     ]
+
+
+@pytest.mark.parametrize("where", ["nacos: {{tls: {}}}", "defaults: {{tls: {}}}"])
+def test_a_key_without_a_certificate_is_refused(tmp_path: Path, where: str) -> None:
+    """The other way round is no mistake: the key may stand in the certificate's file."""
+    (found,) = refusal(tmp_path, MINIMAL + where.format("{key_file: a.key}"))
+    assert found.startswith("sidecar.yaml:3:")
+    assert found.endswith(f": {where.partition(':')[0]}.tls.key_file: no certificate for it: set 'cert_file'")
+    assert refusal(tmp_path, MINIMAL + where.format("{cert_file: a.pem}")) == []
+
+
+def test_certificates_for_instances_have_to_be_usable_where_they_are_used(tmp_path: Path) -> None:
+    """With the place in the YAML, once for a default of many; `check` alone takes what this machine may not have."""
+    ca = Authority(tmp_path)
+    one, other = ca.issue("one"), ca.issue("other")
+    lines = [
+        "version: 1",
+        "services: [{name: a}, {name: b}, {name: c, tls: {ca_file: none.pem}}]",
+        "defaults:",
+        f"  tls: {{ca_file: {ca.file}, cert_file: {one.cert_file}, key_file: {other.key_file}}}",
+    ]
+    path = written(tmp_path, "\n".join(lines))
+    load(path, environ={})
+    for certificates in (True, False):
+        with pytest.raises(ConfigError) as caught:
+            load(path, environ={}, certificates=certificates, files=not certificates)
+        found = [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems]
+        column = lines[3].index(str(other.key_file)) + 1
+        assert found[-1] == (
+            f"4:{column}: defaults.tls.key_file: {other.key_file}: not the key of the certificate in {one.cert_file}"
+        )
+        assert found[0].startswith("2:59: services[2].tls.ca_file: ")
+        assert len(found) == 2
+    path.write_text(path.read_text().replace(str(other.key_file), str(one.key_file)).replace("none.pem", str(ca.file)))
+    load(path, environ={}, certificates=True)
+
+
+def test_a_default_of_many_services_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's store takes milliseconds each time."""
+    made: list[object] = []
+    monkeypatch.setattr("sidecar.config.rules.client_context", lambda **section: made.append(section))
+    names = ", ".join(f"{{name: s{number}}}" for number in range(50))
+    assert not list(certificates_will_do(*judge(f"version: 1\nservices: [{names}]\ndefaults: {{tls: {{}}}}\n")))
+    assert len(made) == 1
