@@ -214,7 +214,10 @@ class Cluster:
         while self.behind:
             events += self.go_on(now)
         events += self._members.take(push, now)
-        return self._done(events, now) if len(push.instances) <= SLICE else self._settle_touched(events, now)
+        if len(push.instances) <= SLICE:
+            return self._done(events, now)
+        self._worked_at = now  # the reading of it was a slice already
+        return self._settle_touched(events, now)
 
     @property
     def behind(self) -> bool:
@@ -441,7 +444,8 @@ class Cluster:
         if endpoint.quarantine is None:
             endpoint.quarantine = Quarantine(now)
             self.stats.quarantines += 1
-        quarantine, known = endpoint.quarantine, endpoint.refusing
+        quarantine = endpoint.quarantine
+        known = endpoint.refusing and (not failure.cause or failure.cause == quarantine.cause)
         backoff = self.policy.outlier_detection.probe_backoff
         quarantine.failed(failure.reason, now, backoff=backoff, rng=self._rng, cause=failure.cause)
         endpoint.forget_announcements()

@@ -214,7 +214,7 @@ class Ghost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointQuarantined(Event):
-    """A connect failed: out at once; probed with back-off."""
+    """A connect failed: out at once; probed with back-off. Told again when another cause keeps it out."""
 
     kind: ClassVar[str] = "endpoint_quarantined"
     level: ClassVar[Level] = Level.WARNING

@@ -137,7 +137,7 @@ async def test_an_authority_that_is_replaced_needs_no_restart(tmp_path: Path) ->
 
         async def told() -> bool:
             events = sidecar.events("endpoint_quarantined")
-            return any("name that one in tls.ca_file" in (event["cause"] or "") for event in events)
+            return any("name that one in tls.ca_file" in event.get("cause", "") for event in events)
 
         await until(told)
         assert not asking.done()

@@ -62,11 +62,16 @@ class Visit:
     def send(self, data: bytes) -> None:
         self.conn.sendall(data)
 
-    def close(self) -> None:
-        """close_notify, then FIN; the client's own close_notify is not waited for."""
+    def say_end(self) -> None:
+        """close_notify; the client may go on."""
         with contextlib.suppress(OSError, ValueError):
             self.conn.settimeout(0)
             self.conn.unwrap()
+        self.conn.settimeout(PATIENCE)
+
+    def close(self) -> None:
+        """close_notify, then FIN; the client's own close_notify is not waited for."""
+        self.say_end()
         self.cut()
 
     def cut(self) -> None:

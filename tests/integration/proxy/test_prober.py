@@ -2,15 +2,19 @@
 
 import asyncio
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.instance import Instance
+from sidecar.cluster.policy import Tls
 from sidecar.errors import FAILURES
 from sidecar.proxy.prober import Prober
+from sidecar.proxy.trust import Trust
+from tests.support.certificates import Authority
 from tests.support.ports import free_port
-from tests.support.scripted_peer import ScriptedPeer, full_backlog
+from tests.support.scripted_peer import ScriptedPeer, full_backlog, hanging
 from tests.support.until import until
 
 
@@ -39,6 +43,18 @@ async def test_services_that_list_one_address_share_one_probe() -> None:
 
             await until(arrived, within=10, pause=0.01)
             assert len(peer.talks) == connections
+
+
+async def test_a_handshake_is_not_vouched_for_by_a_connect(tmp_path: Path) -> None:
+    """Two services list one address, one of them with TLS: one after the other they get answers of their own."""
+    async with ScriptedPeer(hanging) as peer:
+        trust, prober = Trust(Tls(ca_file=Authority(tmp_path).file)), Prober()
+        trust.read()
+        where = endpoint(peer.port)
+        plain, secured = await asyncio.gather(prober.probe(where, 60.0), prober.probe(where, 0.3, trust))
+        assert plain is None
+        assert secured is FAILURES["connect_timeout"]
+        assert await prober.probe(where, 60.0) is None
 
 
 @pytest.mark.virtual_time

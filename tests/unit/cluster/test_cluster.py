@@ -55,6 +55,32 @@ def test_a_refused_endpoint_is_out_after_one_attempt(orders: Stage, reason: str)
     assert orders.cluster.stats.quarantines == 1
 
 
+def test_a_quarantine_has_the_cause_that_is_known(orders: Stage) -> None:
+    """By traffic or by a probe; the event tells it, and it stands with the endpoint."""
+    failure = FAILURES["tls"].because("it has expired: renew it")
+    for said in (
+        orders.cluster.report_failure(orders.begin("a"), failure, orders.now),
+        orders.cluster.probed(orders["b"], failure, orders.now),
+    ):
+        (event,) = [event for event in said if event.kind == "endpoint_quarantined"]
+        assert event.detail["cause"] == "it has expired: renew it"
+    quarantine = orders["b"].quarantine
+    assert quarantine is not None
+    assert quarantine.cause == "it has expired: renew it"
+    assert orders.cluster.stats.probes == {"tls": 1}
+
+
+def test_another_cause_is_told_when_it_comes(orders: Stage) -> None:
+    """An instance that restarts refuses first; that it comes back with a bad certificate is news, once."""
+    expired, foreign = (FAILURES["tls"].because(cause) for cause in ("expired", "foreign"))
+    told = []
+    for failure in (FAILURES["refused"], expired, expired, foreign, FAILURES["refused"], FAILURES["refused"]):
+        said = orders.cluster.probed(orders["a"], failure, orders.now)
+        told += [event.detail["cause"] for event in said if event.kind == "endpoint_quarantined"]
+    assert told == [None, "expired", "foreign"]
+    assert orders.cluster.stats.quarantines == 1
+
+
 def test_all_may_be_quarantined_and_then_nobody_is_picked(orders: Stage) -> None:
     """With everybody refusing, pick() has nobody to offer: requests wait."""
     for letter in "abc":

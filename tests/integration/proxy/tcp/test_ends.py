@@ -1,13 +1,18 @@
 """Bytes and ends, as they go from one connection to the other."""
 
 import asyncio
+import ssl
+from pathlib import Path
 
 import pytest
 
+from sidecar.cluster.policy import Tls
 from sidecar.proxy.connect import HIGH_WATER
 from tests.integration.proxy.tcp.conftest import echo, relay_of
+from tests.support.certificates import Authority
 from tests.support.scripted_peer import ScriptedPeer, Talk
 from tests.support.stack import MakeStack
+from tests.support.tls_instance import TLS12, TLS13, TlsInstance, Visit, server_context
 from tests.support.until import settled
 
 
@@ -172,3 +177,97 @@ async def test_a_reader_that_pauses_for_long_is_no_black_hole(tcp: MakeStack) ->
             await app.send(b"x" * 65536)
             assert len(await app.reader.readexactly(65536)) == 65536
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+
+
+BOTH = pytest.mark.parametrize("version", [TLS12, TLS13], ids=["1.2", "1.3"])
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@BOTH
+async def test_fin_of_the_app_is_a_close_notify_and_the_answer_still_comes(
+    tcp: MakeStack, ca: Authority, version: ssl.TLSVersion
+) -> None:
+    """Half-close with TLS towards the instance: 5 MB are counted when their end is known."""
+
+    def count(visit: Visit) -> None:
+        visit.send(b"%d bytes" % len(visit.until_closed()))
+
+    with TlsInstance(server_context(ca.issue("127.0.0.1"), version=version), count) as instance:
+        proxy = tcp(tls=Tls(ca_file=ca.file))
+        await proxy.open(instance.port)
+        async with proxy.app() as app:
+            await app.send(bytes(5_000_000))
+            app.half_close()
+            assert await app.reader.read() == b"5000000 bytes"
+        await settled(lambda: proxy.codes == [(0, "-")])
+
+
+@BOTH
+async def test_close_notify_of_the_instance_is_a_fin_and_the_app_may_go_on(
+    tcp: MakeStack, ca: Authority, version: ssl.TLSVersion
+) -> None:
+    """The other half."""
+    heard: list[bytes] = []
+
+    def bye(visit: Visit) -> None:
+        visit.send(b"bye")
+        visit.say_end()
+        heard.append(visit.until_closed())
+
+    with TlsInstance(server_context(ca.issue("127.0.0.1"), version=version), bye) as instance:
+        proxy = tcp(tls=Tls(ca_file=ca.file))
+        await proxy.open(instance.port)
+        async with proxy.app() as app:
+            assert await app.reader.read() == b"bye"
+            await app.send(b"still here")
+            app.half_close()
+            await settled(lambda: heard == [b"still here"])
+        await settled(lambda: proxy.codes == [(0, "-")])
+
+
+@BOTH
+async def test_an_instance_that_ends_without_close_notify_resets_the_app(
+    tcp: MakeStack, ca: Authority, version: ssl.TLSVersion
+) -> None:
+    """Somebody may have cut it: the app must not take what it got for all there was."""
+
+    def cut(visit: Visit) -> None:
+        visit.conn.recv(1)
+        visit.send(b"half")
+        visit.cut()
+
+    with TlsInstance(server_context(ca.issue("127.0.0.1"), version=version), cut) as instance:
+        proxy = tcp(tls=Tls(ca_file=ca.file))
+        await proxy.open(instance.port)
+        async with proxy.app() as app:
+            await app.send(b"?")
+            with pytest.raises(ConnectionResetError):
+                await app.reader.read()
+        await settled(lambda: [flags for _, flags in proxy.codes] == ["UR"])
+
+
+async def test_an_app_that_resets_leaves_no_orderly_end(tcp: MakeStack, ca: Authority) -> None:
+    """RST is passed on as an end without close_notify."""
+    ends: list[str] = []
+
+    def script(visit: Visit) -> None:
+        try:
+            while visit.conn.recv(100):
+                pass
+            ends.append("close_notify")
+        except OSError as error:
+            ends.append(type(error).__name__)
+
+    with TlsInstance(server_context(ca.issue("127.0.0.1")), script) as instance:
+        proxy = tcp(tls=Tls(ca_file=ca.file))
+        await proxy.open(instance.port)
+        async with proxy.app() as app:
+            await app.send(b"?")
+            await settled(lambda: bool(instance.visits))
+            app.reset()
+        await settled(lambda: bool(ends))
+        assert ends != ["close_notify"]
