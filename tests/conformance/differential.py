@@ -9,11 +9,9 @@ Whatever the bytes are:
   refusal by the sidecar.
 """
 
-import asyncio
 import re
 
-from tests.conformance.wire import Wire
-from tests.support.scripted_peer import Talk
+from tests.conformance.wire import Wire, cut
 from tests.support.strict_instance import Seen, read_all, read_answers
 
 _HOP = {
@@ -21,16 +19,13 @@ _HOP = {
     *(b"http2-settings", b"x-request-id", b"expect"),
 }
 
+_KEPT = {b"authorization", b"cookie", b"set-cookie", b"cache-control"}
+"""Whom `Connection` cannot name."""
+
 
 async def judge(wire: Wire, data: bytes, packets: list[bytes]) -> None:
     """Raises AssertionError where the readers differ."""
-
-    async def in_packets(app: Talk, _: bytes) -> None:
-        for packet in packets:
-            app.writer.write(packet)
-            await asyncio.sleep(0)
-
-    got = await wire.cross(data, in_packets)
+    got = await wire.cross(data, cut(packets))
     seen = wire.instance.seen
     said = read_all(data)
     assert list(map(essence, seen)) == list(map(essence, said.whole[: len(seen)])), "another request than the app's"
@@ -56,5 +51,7 @@ def essence(seen: Seen) -> tuple[object, ...]:
     named = {
         part.strip().lower() for name, value in seen.headers if name == b"connection" for part in value.split(b",")
     }
-    hop = _HOP | {name for name in named if not name.startswith(b"content-")}
+    hop = _HOP | {name for name in named if not name.startswith(b"content-")} - _KEPT
+    if target != seen.target:
+        hop |= {b"proxy-authorization"}  # we are the proxy that was addressed
     return seen.method, target, [pair for pair in seen.headers if pair[0] not in hop], seen.body

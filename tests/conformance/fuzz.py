@@ -1,51 +1,146 @@
-"""`python -m tests.conformance.fuzz`: the differential test for as long as one likes, with another seed each round."""
+"""`python -m tests.conformance.fuzz`: readers compared on odd bytes for as long as one likes, by a seed that can be repeated.
+
+Four kinds of play share the time:
+- `requests`: streams of an app, read by h11, the sidecar, and h11 at the instance;
+- `nginx`: the same streams, and a real nginx behind a tee as the instance;
+- `answers`: answers of an instance, read by a lenient reader there, the sidecar, and h11 at the app;
+- `guided`: the pure readers of the product, whole against split, against each other and h11, led by coverage.
+"""
 
 import argparse
 import asyncio
 import itertools
 import logging
+import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from sidecar import clock
-from tests.conformance.differential import judge
-from tests.conformance.wire import Wire, wired
+from tests.conformance import answering, differential, nginx_behind
+from tests.conformance.wire import wired
 from tests.support.mutations import cuts, streams
 
-_ROUND = 1000
+Stream = tuple[bytes, list[bytes]]
+Play = Callable[[int, int], None]
+
+STREAMS: st.SearchStrategy[Stream] = streams().flatmap(lambda stream: st.tuples(st.just(stream), cuts(stream)))
+"""What an app sends, and in which packets."""
+
+_ROUND = 100
+"""Examples of one seed: a few seconds."""
+
 _log = logging.getLogger("fuzz")
 
 
-def play(wire: Wire, runner: asyncio.Runner, *, examples: int, start: int | None = None) -> None:
-    """So many streams through the data path; raises with the smallest one that readers disagree on."""
+def play_requests(start: int, examples: int = _ROUND, *, shrinks: bool = True) -> None:
+    """h11 on both sides; raises with the smallest stream that the readers disagree on."""
+    with asyncio.Runner() as runner:
+        wire = runner.run((stage := wired()).__aenter__())
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.data())
-    def readers_agree(data: st.DataObject) -> None:
-        stream = data.draw(streams(), label="stream")
-        packets = data.draw(cuts(stream), label="packets")
-        runner.run(judge(wire, stream, packets))
+        @_examples(start, examples, shrinks=shrinks)
+        @given(STREAMS)
+        def readers_agree(stream: Stream) -> None:
+            runner.run(differential.judge(wire, *stream))
 
-    (readers_agree if start is None else seed(start)(readers_agree))()
+        try:
+            readers_agree()
+        finally:
+            runner.run(stage.__aexit__(None, None, None))
+
+
+def play_nginx(start: int, examples: int = _ROUND, *, shrinks: bool = True) -> None:
+    """The same with nginx behind."""
+    with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
+        wire, nginx = runner.run((stage := nginx_behind.nginx_behind(Path(folder))).__aenter__())
+
+        @_examples(start, examples, shrinks=shrinks)
+        @given(STREAMS)
+        def nginx_agrees(stream: Stream) -> None:
+            runner.run(nginx_behind.judge(wire, nginx, *stream))
+
+        try:
+            nginx_agrees()
+        finally:
+            runner.run(stage.__aexit__(None, None, None))
+        assert nginx.count, "nginx has seen nothing"
+
+
+def play_answers(start: int, examples: int = _ROUND, *, shrinks: bool = True) -> None:
+    """Whatever an instance says, each request gets its own answer, and once."""
+    with asyncio.Runner() as runner:
+        instance = runner.run((stage := answering.Answering()).__aenter__())
+
+        @_examples(start, examples, shrinks=shrinks)
+        @given(answering.exchanges())
+        def answers_are_their_own(exchange: list[answering.Said]) -> None:
+            runner.run(answering.judge(instance, exchange))
+
+        try:
+            answers_are_their_own()
+        finally:
+            runner.run(stage.close())
+
+
+def _examples(start: int, count: int, *, shrinks: bool) -> Callable[[Any], Callable[[], None]]:
+    """The same ones for the same `start`, and none that are remembered from an earlier run."""
+    phases = (Phase.generate, Phase.shrink) if shrinks else (Phase.generate,)
+    quiet = settings(
+        max_examples=count, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck)
+    )
+    return lambda test: seed(start)(quiet(test))
+
+
+PLAYS: Mapping[str, Play] = {"requests": play_requests, "nginx": play_nginx, "answers": play_answers}
+
+
+def in_rounds(name: str, seconds: float, start: int) -> int:
+    """Rounds of one play until the time is over, one at least; how many examples that were."""
+    end = clock.monotonic() + seconds
+    for number in itertools.count(start):
+        try:
+            PLAYS[name](number, _ROUND)
+        except BaseException:
+            _log.error("%s: found by --only %s --seed %d", name, name, number)
+            raise
+        if clock.monotonic() >= end:
+            return (number - start + 1) * _ROUND
+    raise AssertionError("count() has no end")
+
+
+def guided(seconds: float, start: int) -> str:
+    """The play that coverage leads, in a process of its own: atheris instruments what is imported, and never returns."""
+    command = (sys.executable, "-m", "tests.conformance.guided", f"--seconds={round(seconds)}", f"--seed={start}")
+    done = subprocess.run(
+        command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+    )
+    if done.returncode:
+        raise AssertionError(f"found by python -m tests.conformance.guided --seed={start}:\n{done.stdout}{done.stderr}")
+    return next(line for line in done.stderr.splitlines() if line.startswith("Done "))
+
+
+def fuzz(seconds: float, start: int, names: list[str]) -> None:
+    """Each named play for its share of the time; raises with what it has found."""
+    for name in names:
+        if name == "guided":
+            _log.info("guided: %s", guided(seconds / len(names), start))
+        else:
+            _log.info("%s: %d examples from seed %d on", name, in_rounds(name, seconds / len(names), start), start)
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="make fuzz", description="h11, the sidecar and an instance read alike.")
+    parser = argparse.ArgumentParser(prog="make fuzz", description="Readers compared on odd bytes.")
     parser.add_argument("--seconds", type=float, default=600, help="how long (default: 600)")
     parser.add_argument("--seed", type=int, default=int(clock.wall()), help="of the first round; the next ones follow")
+    parser.add_argument("--only", choices=[*PLAYS, "guided"], action="append", help="instead of all four")
     options = parser.parse_args(arguments)
-    end = clock.monotonic() + options.seconds
-    with asyncio.Runner() as runner:
-        for number in itertools.count(options.seed):
-            wire = runner.run((stage := wired()).__aenter__())
-            play(wire, runner, examples=_ROUND, start=number)
-            runner.run(stage.__aexit__(None, None, None))
-            left = end - clock.monotonic()
-            _log.info("seed %d: %d streams, %.0f s left", number, _ROUND, max(0.0, left))
-            if left <= 0:
-                return
+    fuzz(options.seconds, options.seed, options.only or [*PLAYS, "guided"])
+    _log.info("nothing was found")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -34,6 +34,17 @@ async def in_pieces(app: Talk, data: bytes) -> None:
 WAYS: tuple[Way, ...] = (whole, bytewise, in_pieces)
 
 
+def cut(packets: Sequence[bytes]) -> Way:
+    """In these packets, whatever the bytes are."""
+
+    async def in_packets(app: Talk, _: bytes) -> None:
+        for packet in packets:
+            app.writer.write(packet)
+            await asyncio.sleep(0)
+
+    return in_packets
+
+
 class Wire:
     """Sends, and tells what came out at either end."""
 
@@ -56,8 +67,15 @@ class Wire:
 @asynccontextmanager
 async def wired(**sections: object) -> AsyncIterator[Wire]:
     """A data path to one strict instance; `sections` replace parts of the policy."""
+    async with wired_to(StrictInstance(), **sections) as wire:
+        yield wire
+
+
+@asynccontextmanager
+async def wired_to(strict: StrictInstance, **sections: object) -> AsyncIterator[Wire]:
+    """The same to an instance of another kind."""
     stack = Stack(policy(**sections))
-    async with StrictInstance() as instance:
+    async with strict as instance:
         await stack.open(instance.port)
         try:
             yield Wire(stack, instance)

@@ -1,4 +1,4 @@
-"""Streams of requests for fuzzing: valid ones, and the ways in which two readers were ever found to disagree."""
+"""Streams of requests, and answers, for fuzzing: valid ones, and the ways in which two readers were ever found to disagree."""
 
 from hypothesis import strategies as st
 
@@ -24,6 +24,10 @@ _TRAPS = [
     b"X: y\rTransfer-Encoding: chunked\r\n",
     b"X: y\nTransfer-Encoding: chunked\r\n",
     b"Host: b\r\n",
+    b"Host:\r\n",
+    b"host: A:80\r\n",
+    b"Host: a b\r\n",
+    b"Host : b\r\n",
     b"Connection: close\r\n",
     b"Connection: keep-alive\r\n",
     b"Connection: Content-Length, Transfer-Encoding, Host\r\n",
@@ -62,6 +66,7 @@ _BITS = [
 _SIZES = st.sampled_from(
     [b"%x", b"%X", b"0%x", b"%x;a=b", b'%x;a="b;c"', b"%x ", b" %x", b"0x%x", b"+%x", b"%x;\n", b"%x\t"]
 )
+_ENDS = st.sampled_from([*[b"\r\n"] * 6, b"XX", b"\n", b"\r\r", b""])
 _TRAILERS = st.sampled_from(
     [b"", b"", b"", b"X-Sum: 1\r\n", b"Content-Length: 5\r\n", b"Host: b\r\n", b"X : y\r\n", b"junk\r\n"]
 )
@@ -73,42 +78,98 @@ def _chunks(draw: st.DrawFn, body: bytes, *, clean: bool) -> bytes:
     out = b""
     while body:
         piece, body = body[: (size := draw(st.integers(1, 40)))], body[size:]
-        form = b"%x" if clean else draw(_SIZES)
-        out += form % len(piece) + b"\r\n" + piece + b"\r\n"
+        form, end = (b"%x", b"\r\n") if clean else (draw(_SIZES), draw(_ENDS))
+        out += form % len(piece) + b"\r\n" + piece + end
     return out + b"0\r\n" + (b"" if clean else draw(_TRAILERS)) + b"\r\n"
 
 
+_traps = st.one_of(st.sampled_from([trap for trap in _TRAPS if trap[:1] in b"CT"]), st.sampled_from(_TRAPS))
+"""Half of them about framing, or what Connection does to it."""
+
+
 @st.composite
-def _request(draw: st.DrawFn, number: int) -> bytes:
+def _request(draw: st.DrawFn, number: int, *, odd: bool) -> bytes:
+    """One request; an `odd` one has a fault, or two: with more, each would be refused for another one's sake."""
     method = draw(st.sampled_from([b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"DELETE"]))
-    target = draw(st.sampled_from([b"/%d", b"/%d?q=a%%20b", b"//%d", b"http://a/%d"])) % number
-    version = draw(st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0"]))
-    lines = draw(st.lists(st.sampled_from(_TRAPS), max_size=1 if draw(st.booleans()) else 3))
+    targets = [b"/%d", b"/%d?q=a%%20b", b"//%d", b"http://a/%d", b"HTTP://B:81/%d", b"http://a?%d"]
+    target = draw(st.sampled_from(targets)) % number
+    version = draw(st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.1", b"1.0"])) if odd else b"1.1"
+    lines = draw(st.lists(_traps, max_size=2)) if odd else []
     body = draw(_BODIES)
-    framing = draw(st.sampled_from(["none", "length", "chunked", "chunked", "short"]))
-    clean = draw(st.booleans())
-    if framing == "length":
-        lines.append(b"Content-Length: %d\r\n" % len(body))
-    elif framing == "short":
-        lines.append(b"Content-Length: %d\r\n" % (len(body) // 2))
-    elif framing == "chunked":
+    framing = draw(
+        st.sampled_from(["none", "length", "chunked", "chunked", *(["short", "twice", "both"] if odd else [])])
+    )
+    lengths = {"length": [len(body)], "short": [len(body) // 2], "twice": [len(body), 0]}
+    if framing in {"chunked", "both"}:
         lines.append(b"Transfer-Encoding: chunked\r\n")
-        body = draw(_chunks(body, clean=clean))
-    else:
+        body = draw(_chunks(body, clean=not odd or draw(st.booleans())))
+        lengths["both"] = [draw(st.sampled_from([0, 5, len(body)]))]
+    elif framing == "none":
         body = b""
+    lines += [b"Content-Length: %d\r\n" % length for length in lengths.get(framing, [])]
     fields = b"".join(draw(st.permutations([b"Host: a\r\n", *lines])))
     return b"%b %b HTTP/%b\r\n%b\r\n%b" % (method, target, version, fields, body)
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> bytes:
-    """What an app might send over one connection: one to four requests, and up to three wounds."""
-    data = b"".join(draw(_request(number)) for number in range(draw(st.integers(1, 4))))
-    for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 3]))):
+    """What an app might send over one connection: one to four requests, one of them odd, or the whole wounded, or both."""
+    count = draw(st.integers(1, 4))
+    odd = draw(st.integers(0, count))
+    data = b"".join(draw(_request(number, odd=number == odd)) for number in range(count))
+    return draw(_wounded(data)) if odd == count or draw(st.integers(0, 3)) == 0 else data
+
+
+@st.composite
+def _wounded(draw: st.DrawFn, data: bytes) -> bytes:
+    for _ in range(draw(st.sampled_from([0, 1, 1, 1, 2, 3]))):
         at = draw(st.integers(0, len(data)))
         end = at + draw(st.sampled_from([0, 0, 1, 1, 2, 5]))
         data = data[:at] + draw(st.sampled_from([b"", *_BITS])) + data[end:]
     return data
+
+
+_ANSWER_TRAPS = [
+    *(trap for trap in _TRAPS if not trap.startswith((b"Host", b"Expect", b"TE"))),
+    b"Content-Length: 5\r\nContent-Length: 5\r\n",
+    b"Transfer-Encoding: gzip\r\n",
+    b"Transfer-Encoding: gzip, chunked\r\n",
+    b"Trailer: X-Sum\r\n",
+    b"Connection: X-Hop\r\nX-Hop: 1\r\n",
+    b"Keep-Alive: timeout=5\r\n",
+    b"X: y\n",
+    b"X : y\r\n",
+    b"X: a\r\n  b\r\n",
+]
+
+_STARTS = [
+    *(b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 404 Not Found", b"HTTP/1.1 204 No Content"),
+    *(b"HTTP/1.1 304 Not Modified", b"HTTP/1.0 200 OK", b"HTTP/1.1 200", b"http/1.1  206 Partial", b"HTTP/1.1 101 So be it"),
+]  # fmt: skip
+
+_INTERIM = [b"", b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"]
+
+
+@st.composite
+def answers(draw: st.DrawFn, number: int) -> bytes:
+    """What an instance might say to request `number`: which answer it is stands in a field and in the body."""
+    body = b"<%d>%b" % (number, draw(st.sampled_from([b"", b" and a longer text", b"0\r\n\r\n", b"\r\n\r\n"])))
+    lines = draw(st.lists(st.sampled_from(_ANSWER_TRAPS), max_size=1 if draw(st.booleans()) else 3))
+    framing = draw(st.sampled_from(["length", "length", "chunked", "chunked", "none", "short", "long"]))
+    if framing == "chunked":
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+        body = draw(_chunks(body, clean=draw(st.booleans())))
+    elif framing != "none":
+        lines.append(b"Content-Length: %d\r\n" % (len(body) + {"length": 0, "short": -1, "long": 1}[framing]))
+    fields = b"".join(draw(st.permutations([b"X-Answer: %d\r\n" % number, *lines])))
+    told = draw(st.sampled_from(_INTERIM)) + draw(st.sampled_from(_STARTS)) + b"\r\n" + fields + b"\r\n" + body
+    if draw(st.integers(0, 9)) == 0:
+        told += b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    return draw(_wounded(told))
+
+
+WORDS = sorted({*_TRAPS, *_ANSWER_TRAPS, *_BITS, *_STARTS})
+"""All that a change may put in."""
 
 
 def cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:

@@ -51,6 +51,17 @@ class Reading:
         """A head was complete whose body is not."""
         return self._open is not None
 
+    @property
+    def begun(self) -> list[Seen]:
+        """The whole ones, and the one that is not."""
+        return [*self.whole, self._open] if self._open is not None else self.whole
+
+    def forget(self) -> None:
+        """Begins a new account, when nothing is under way."""
+        self.raw = b""
+        self.whole.clear()
+        self._open = None
+
     def feed(self, data: bytes) -> list[Seen]:
         """The requests that these bytes complete."""
         self.raw += data
@@ -124,8 +135,7 @@ class StrictInstance:
     def forget(self) -> None:
         """Begins a new account."""
         for reading in self.readings:
-            reading.raw = b""
-            reading.whole.clear()
+            reading.forget()
 
     @property
     def seen(self) -> list[Seen]:
