@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sidecar.certificates import CertificateError, client_context
 from sidecar.discovery.options import Tls
 from sidecar.discovery.session import Unanswered
 
@@ -30,15 +31,9 @@ class Trust:
 def context(tls: Tls) -> ssl.SSLContext:
     """For HTTP; reads files, and the system's store takes its time. Raises Unanswered."""
     try:
-        found = ssl.create_default_context(cafile=tls.ca_file)
-        if tls.cert_file is not None:
-            found.load_cert_chain(tls.cert_file, tls.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise Unanswered(f"tls: {_named(tls)}: {error}") from error
-    if not tls.verify:
-        found.check_hostname = False
-        found.verify_mode = ssl.CERT_NONE
-    return found
+        return client_context(ca_file=tls.ca_file, cert_file=tls.cert_file, key_file=tls.key_file, verify=tls.verify)
+    except CertificateError as error:
+        raise Unanswered(f"tls: {error}") from error
 
 
 async def trust(tls: Tls, host: str, port: int) -> Trust:
@@ -85,7 +80,3 @@ def _system_store() -> Path | None:
     """GRPC brings a store of its own, which knows nothing of what was installed here."""
     file = ssl.get_default_verify_paths().cafile
     return Path(file) if file else None
-
-
-def _named(tls: Tls) -> str:
-    return ", ".join(str(file) for file in (tls.ca_file, tls.cert_file, tls.key_file) if file)

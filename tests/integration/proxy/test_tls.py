@@ -84,6 +84,15 @@ async def test_a_name_in_a_static_list_is_what_the_certificate_is_for(ca: Author
         assert failure.reason == "tls"
 
 
+async def test_a_certificate_may_be_trusted_by_itself(stack: MakeStack, ca: Authority) -> None:
+    """`ca_file` need not hold a root: what stands in it is trusted."""
+    own = ca.issue("127.0.0.1")
+    with TlsInstance(server_context(own)) as instance:
+        proxy = stack(tls=Tls(ca_file=own.cert_file))
+        await proxy.open(instance.port)
+        assert (await call(proxy)).status == 200
+
+
 @BOTH
 async def test_large_bodies_pass_both_ways(stack: MakeStack, ca: Authority, version: ssl.TLSVersion) -> None:
     """8 MB up and the same 8 MB down, over many records, to an app that reads at leisure."""
