@@ -57,7 +57,7 @@ class Connection:
         try:
             await self._converse(RequestReader())
         except BadRequestError as error:
-            await self._send(text("", error.status), str(error).encode(), None)
+            await self._send(text("", error.status), [str(error).encode()], None)
         except (ConnectionError, TimeoutError):
             pass  # the peer has left, or says nothing
         finally:
@@ -80,25 +80,39 @@ class Connection:
         self._answering = False
         return keep_alive
 
-    async def _made(self, request: Request) -> tuple[Answer, bytes]:
-        """The answer, and its body in one piece."""
+    async def _made(self, request: Request) -> tuple[Answer, list[bytes]]:
+        """The answer, and its body in blocks."""
         try:
             answer = await self._answer(request, self._peer)
             return answer, await _gathered(answer.pieces)
         except Exception:  # noqa: BLE001 - told in the log, and by the answer
             _log.exception("admin: %s %s", request.method, request.path)
-            return text("", 500), b"internal error"
+            return text("", 500), [b"internal error"]
 
-    async def _send(self, answer: Answer, body: bytes, request: Request | None) -> bool:
+    async def _send(self, answer: Answer, body: list[bytes], request: Request | None) -> bool:
         headers = {"content-type": answer.content_type, "cache-control": "no-store", **answer.headers}
-        if request is not None and len(body) >= _WORTH_COMPRESSING and _takes_gzip(request):
+        length = sum(map(len, body))
+        if request is not None and length >= _WORTH_COMPRESSING and _takes_gzip(request):
             body = await _compressed(body)
+            length = sum(map(len, body))
             headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
         keep_alive = request is not None and request.keep_alive and not self._ending
-        head = answer_head(answer.status, headers, len(body), to=request, now=wall(), keep_alive=keep_alive)
-        self._writer.write(head if request is not None and request.method == "HEAD" else head + body)
-        await self._writer.drain()
+        head = answer_head(answer.status, headers, length, to=request, now=wall(), keep_alive=keep_alive)
+        only_head = request is not None and request.method == "HEAD"
+        await self._write([head] if only_head else [head + b"".join(body[:1]), *body[1:]])
         return keep_alive
+
+    async def _write(self, blocks: Iterable[bytes]) -> None:
+        """One a turn of the loop; a peer that takes none of it is let go, and so is what it was to get."""
+        try:
+            for block in blocks:
+                self._writer.write(block)
+                await asyncio.sleep(0)
+                async with asyncio.timeout(_PATIENCE):
+                    await self._writer.drain()
+        except TimeoutError:
+            self._writer.transport.abort()
+            raise
 
 
 def _takes_gzip(request: Request) -> bool:
@@ -106,23 +120,28 @@ def _takes_gzip(request: Request) -> bool:
     return wanted is not None and float(wanted["q"] or 1) > 0
 
 
-async def _gathered(pieces: Iterable[str | bytes]) -> bytes:
+async def _gathered(pieces: Iterable[str | bytes]) -> list[bytes]:
+    """In blocks: memory for all of it in one piece would be asked for, and given page by page, in one turn."""
+    blocks: list[bytes] = []
     parts: list[bytes] = []
-    unbroken = 0
+    size = 0
     for piece in pieces:
         part = piece.encode() if isinstance(piece, str) else piece
         parts.append(part)
-        unbroken += len(part)
-        if unbroken >= _BREATH:
-            unbroken = 0
+        size += len(part)
+        if size >= _BREATH:
+            blocks.append(b"".join(parts))
+            parts.clear()
+            size = 0
             await asyncio.sleep(0)
-    return b"".join(parts)
+    return [*blocks, b"".join(parts)] if parts else blocks
 
 
-async def _compressed(body: bytes) -> bytes:
+async def _compressed(body: Iterable[bytes]) -> list[bytes]:
     packer = zlib.compressobj(level=1, wbits=zlib.MAX_WBITS | 16)
-    parts: list[bytes] = []
-    for start in range(0, len(body), _BREATH):
-        parts.append(packer.compress(body[start : start + _BREATH]))
-        await asyncio.sleep(0)
-    return b"".join([*parts, packer.flush()])
+    blocks: list[bytes] = []
+    for block in body:
+        for start in range(0, len(block), _BREATH):
+            blocks.append(packer.compress(block[start : start + _BREATH]))
+            await asyncio.sleep(0)
+    return [*(block for block in blocks if block), packer.flush()]

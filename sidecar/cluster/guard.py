@@ -127,13 +127,13 @@ class Hold:
 
     __slots__ = ("began", "next_probe", "proof", "refused", "started")
 
-    def __init__(self, *, began: float, started: float, refused: bool = False) -> None:
+    def __init__(self, began: float, started: float) -> None:
         self.began = began
         """Loop time, seconds."""
         self.started = started
         """Seconds on the guard's own clock, which stands still while the registry cannot be asked."""
         self.next_probe = began
-        self.refused = refused
+        self.refused = False
         """Its last connect failed, and only the operator's order keeps it."""
         self.proof: Proof | None = None
         """What has shown since then that it is there."""
@@ -380,11 +380,13 @@ class Guard:
         self._list_at = now
         self._second.begin_anew(now)
 
-    def _hold(self, addresses: Iterable[str], refusing: Collection[str], now: float) -> None:
+    def _hold(self, addresses: frozenset[str], refusing: frozenset[str], now: float) -> None:
+        """They may be thousands, in one step of the event loop."""
         started = self._clock.read(now)
-        for address in addresses:
-            if address not in self.held:
-                self.held[address] = Hold(began=now, started=started, refused=address in refusing)
+        news = addresses - self.held.keys()
+        self.held |= {address: Hold(now, started) for address in news}
+        for address in news & refusing:
+            self.held[address].refused = True
 
     def _let_go(self, now: float) -> dict[str, End]:
         if not self.held:

@@ -21,7 +21,7 @@ from sidecar.cluster.guard import End, Guard, Input, Offer
 from sidecar.cluster.instance import Instance, Origin, Push, Statement, Via, View
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.roster import Released, Roster
-from sidecar.cluster.snapshot import EMPTY, Difference, Snapshot, difference, is_on, read, switched_off
+from sidecar.cluster.snapshot import EMPTY, Difference, Snapshot, difference, read, switched_off
 from sidecar.cluster.stats import ServiceStats
 
 EMPTY_BELIEVED = 5.0
@@ -106,7 +106,8 @@ class Membership:
             self.guard.same_answer()
             self._notice_list(now)
             return self._said_again(push)
-        self.backlog.put([_News(push, news, change)], self._judge, weight=len(push.instances) // LIGHT)
+        size = max(len(push.instances), len(self.roster.endpoints))
+        self.backlog.put([_News(push, news, change)], self._judge, weight=size // LIGHT)
         return []
 
     def hear(self, statement: Statement, now: float) -> list[Event]:
@@ -159,7 +160,9 @@ class Membership:
         return events
 
     def _offer(self, news: Snapshot) -> Offer:
-        used = [e for e in self.roster.endpoints.values() if e.present and is_on(e.instance)]
+        used = [
+            e for e in self.roster.endpoints.values() if e.present and (one := e.instance).enabled and one.weight > 0
+        ]  # as is_on(), which costs a call for each of thousands
         listed, off = news.listed(), news.off()
         return Offer(
             listed=listed,

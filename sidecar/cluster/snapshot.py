@@ -54,9 +54,7 @@ def is_on(instance: Instance) -> bool:
 
 def read(found: Push | Statement, discovery: Discovery) -> Snapshot:
     """What of a list concerns us: filters first, then one entry an address, then the health bits."""
-    listed = found.instances
-    if discovery.clusters or discovery.metadata:
-        listed = tuple(one for one in listed if _belongs(one, discovery))
+    listed = _ours(found, discovery)
     instances = {one.address: one for one in listed}
     if len(instances) < len(listed):
         instances = _one_each(listed)
@@ -65,7 +63,7 @@ def read(found: Push | Statement, discovery: Discovery) -> Snapshot:
 
 def switched_off(statement: Statement, discovery: Discovery) -> frozenset[str]:
     """Addresses of ours that a list for administrators shows, and nowhere on it switched on."""
-    ours = [one for one in statement.instances if _belongs(one, discovery)]
+    ours = _ours(statement, discovery)
     return frozenset(one.address for one in ours) - {one.address for one in ours if is_on(one)}
 
 
@@ -93,6 +91,12 @@ def _one_each(listed: Iterable[Instance]) -> dict[str, Instance]:
         if one.healthy and not known.healthy:
             instances[one.address] = one
     return instances
+
+
+def _ours(found: Push | Statement, discovery: Discovery) -> tuple[Instance, ...]:
+    if not discovery.clusters and not discovery.metadata:
+        return found.instances
+    return tuple(one for one in found.instances if _belongs(one, discovery))
 
 
 def _belongs(instance: Instance, discovery: Discovery) -> bool:

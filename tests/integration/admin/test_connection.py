@@ -11,7 +11,7 @@ from sidecar.admin import connection
 from sidecar.admin.handling import Answer, text
 from sidecar.admin.server import AdminServer
 from tests.support.admin_backend import ScriptedBackend
-from tests.support.until import PATIENCE
+from tests.support.until import PATIENCE, settled
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -91,6 +91,27 @@ async def test_a_peer_that_says_nothing_is_left(port: Port, monkeypatch: pytest.
     monkeypatch.setattr(connection, "_PATIENCE", 0.01)
     async with port.peer() as peer:
         assert await peer.reader.read() == b""
+
+
+async def test_a_peer_that_takes_no_answer_is_let_go(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it was to get: a scraper that hangs costs no memory for ever."""
+
+    async def much(*_: object) -> Answer:
+        return Answer(b"x" * 1024 for _ in range(32 * 1024))
+
+    def served() -> bool:
+        return any(task.get_name() == "admin connection" for task in asyncio.all_tasks())
+
+    monkeypatch.setattr(AdminServer, "_answer", much)
+    monkeypatch.setattr(connection, "_PATIENCE", 0.5)
+    async with port.peer() as peer:
+        peer.write(HEALTHZ)
+        await peer.reader.readexactly(1)
+        assert served()
+        await settled(lambda: not served())
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            while await peer.reader.readexactly(1024):
+                pass
 
 
 async def test_a_route_that_fails_is_500_and_told(port: Port, caplog: pytest.LogCaptureFixture) -> None:

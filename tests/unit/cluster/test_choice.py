@@ -15,7 +15,7 @@ def make(letter: str, state: State, *, alive: bool = False, cluster: str = "A", 
     endpoint = Endpoint(instance(letter, cluster=cluster), 0.0)
     endpoint.state, endpoint.in_flight = state, in_flight
     if state is State.HELD:
-        endpoint.hold = Hold(began=0.0, started=0.0)
+        endpoint.hold = Hold(0.0, 0.0)
         endpoint.hold.proof = Proof.PROBE if alive else None
     return endpoint
 

@@ -36,7 +36,7 @@ FACTS: dict[State, Callable[[Endpoint], None]] = {
     State.QUARANTINED: lambda e: setattr(e, "quarantine", Quarantine(0.0)),
     State.EJECTED: lambda e: _stand(e, Standing.EJECTED),
     State.PROBATION: lambda e: _stand(e, Standing.PROBATION),
-    State.HELD: lambda e: setattr(e, "hold", Hold(began=0.0, started=0.0)),
+    State.HELD: lambda e: setattr(e, "hold", Hold(0.0, 0.0)),
     State.LEAVING: lambda e: setattr(e, "leaving_until", 10.0),
     State.STALLED: lambda e: setattr(e, "stalled", True),
     State.AVAILABLE: lambda _: None,

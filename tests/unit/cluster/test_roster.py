@@ -66,7 +66,7 @@ def test_whom_no_list_names_leaves_unless_held(roster: Roster) -> None:
         roster.enlist(instance(letter), 2.0, shunned=False, trusted=True)
     busy = endpoint(roster, "b")
     busy.in_flight = 1
-    (held,) = roster.hold({at("c"): Hold(began=2.0, started=2.0)})
+    (held,) = roster.hold({at("c"): Hold(2.0, 2.0)})
     assert [kinds(roster.strike(at(letter))) for letter in "abc"] == [["endpoint_removed"], ["endpoint_removed"], []]
     assert roster.endpoints == {at("b"): busy, at("c"): held}
     assert roster.in_force() == (instance("c"),)
@@ -84,7 +84,7 @@ def test_striking_out_a_stranger_does_nothing(roster: Roster) -> None:
 
 def test_a_hold_is_news_once(roster: Roster) -> None:
     """The same hold again changes nothing."""
-    holds = {at("a"): Hold(began=2.0, started=2.0)}
+    holds = {at("a"): Hold(2.0, 2.0)}
     assert roster.hold(holds) == [endpoint(roster, "a")]
     assert roster.hold(holds) == []
 
@@ -94,7 +94,7 @@ def test_whoever_is_let_go_is_held_no_more_at_once() -> None:
     roster = Roster("orders", stats=ServiceStats(), own=frozenset())
     for letter in "abc":
         roster.enlist(instance(letter), 1.0, shunned=False, trusted=True)
-    roster.hold({at(letter): Hold(began=2.0, started=2.0) for letter in "abc"})
+    roster.hold({at(letter): Hold(2.0, 2.0) for letter in "abc"})
     released = list(roster.let_go({at("a"): End.GONE, at("c"): End.EXPIRED}, left=1))
     assert [endpoint(roster, letter).hold is None for letter in "abc"] == [True, False, True]
     assert [(one.endpoint.address, one.end, one.left) for one in released] == [
@@ -107,7 +107,7 @@ def test_whoever_is_let_go_is_held_no_more_at_once() -> None:
 def test_the_end_of_a_hold_removes_whom_no_list_names(roster: Roster, *, listed: bool) -> None:
     """Listed again, it simply stays."""
     one = endpoint(roster, "a")
-    roster.hold({at("a"): Hold(began=2.0, started=2.0)})
+    roster.hold({at("a"): Hold(2.0, 2.0)})
     one.listed = listed
     told = roster.release(Released(one, End.EXPIRED, left=4))
     assert kinds(told) == ["hold_ended", *([] if listed else ["endpoint_removed"])]

@@ -67,7 +67,7 @@ def test_those_that_need_no_dial_any_more_are_passed_over_a_few_at_a_time() -> N
     """A thousand whose holds have ended while they queued: what is left of them is due at once, until nobody is."""
     plan, endpoints = schedule(), [Endpoint(Instance(f"10.1.{i // 250}.{i % 250}", 80), NOW) for i in range(1000)]
     for endpoint in endpoints:
-        endpoint.hold = Hold(began=NOW, started=NOW)
+        endpoint.hold = Hold(NOW, NOW)
         plan.follow(endpoint, NOW)
     for endpoint in endpoints:
         endpoint.hold = None
@@ -107,7 +107,7 @@ def test_who_is_out_is_dialled_before_who_is_held() -> None:
     """A held one is in use meanwhile; of those that are held, whose turn came first."""
     plan, held = schedule(), [Endpoint(instance(letter), NOW) for letter in "abc"]
     for endpoint, at in zip(held, (3.0, 1.0, 2.0), strict=True):
-        endpoint.hold = Hold(began=NOW - 60, started=NOW)
+        endpoint.hold = Hold(NOW - 60, NOW)
         endpoint.hold.next_probe = NOW - 10 + at
         plan.follow(endpoint, NOW)
     refused = out(instance("d"), tried=NOW - 1)
@@ -150,7 +150,7 @@ def test_waiting_requests_move_plans_nearer() -> None:
 def test_a_held_one_is_dialled_by_its_hold() -> None:
     """In use or not; but not one that is on its way out, nor one that is being dialled."""
     plan, endpoint = schedule(), Endpoint(instance("a"), NOW)
-    endpoint.hold = Hold(began=NOW, started=NOW)
+    endpoint.hold = Hold(NOW, NOW)
     endpoint.hold.next_probe = NOW + 1
     assert plan.probe_at(endpoint) == NOW + 1
     endpoint.state = State.DRAINING
