@@ -211,6 +211,7 @@ class Life:
         """A query; or, for a service whose subscription was answered with an error, another try of that."""
         asked_at = self._loop.time()
         request = self._session.query if key in self._heard else self._session.subscribe
+        instances = None
         try:
             listing = await request(key)
         except Unanswered as failure:
@@ -221,10 +222,11 @@ class Life:
             self._stale(key, failure)
         else:
             self._stats.queries["ok"] += 1
+            instances = len(listing.instances)
             self._judge.answered()
             self._take(key, listing, asked_at)
         finally:
-            self._planner.done(key)
+            self._planner.done(key, instances)
             self._woken.set()
 
     def _take(self, key: ServiceKey, listing: Listing, asked_at: float) -> None:

@@ -3,10 +3,12 @@
 Why: a registry client may be deaf while it looks healthy, so every list is asked for again, past all caches.
 When a service is due, the earliest of:
   settled      2 s after its last push: a second look once the server's own queries have caught up (they lag 0.8 s)
-  in doubt     1 s after it was last asked, while the data path doubts its list
+  in doubt     1 s after it was last asked, while the data path doubts its list; a long list after the first time more
+               rarely, since two megabytes a second from each of a thousand sidecars are more than a node can give
   reconciled   within `reconcile` after it was last asked: a share of it that varies, so that a fleet does not ask in step
   again        at the moment somebody names: a differing answer, an error
-and some service at least every `liveness` seconds, as proof of life: doubted ones first, then whoever waited longest.
+and some service at least every `liveness` seconds, as proof of life: doubted ones first, long lists last, and of
+several whoever waited longest.
 Bounds: 20 queries a second unless `spacing` says otherwise, 8 in flight, one in flight per service.
 """
 
@@ -19,6 +21,9 @@ from sidecar.discovery.session import ServiceKey
 
 SETTLE = 2.0
 DOUBT_INTERVAL = 1.0
+PER_INSTANCE = 0.002
+"""Seconds between two questions in doubt for each instance of the last answer: 500 are asked for each second."""
+
 SPACING = 1 / 20
 MAX_IN_FLIGHT = 8
 
@@ -30,7 +35,7 @@ rest is for that question to wait its turn and for the next session to open."""
 class _Turn:
     """What is known of one service's turns; whoever changes a time calls `plan`."""
 
-    __slots__ = ("again_at", "asked_at", "doubted", "due_at", "in_flight", "key", "reconcile_at")
+    __slots__ = ("again_at", "asked_at", "doubted", "due_at", "in_flight", "instances", "key", "pause", "reconcile_at")
 
     def __init__(self, key: ServiceKey, reconcile_at: float, now: float) -> None:
         self.key = key
@@ -38,18 +43,23 @@ class _Turn:
         self.reconcile_at = reconcile_at
         self.again_at = math.inf
         self.doubted = False
+        self.pause = DOUBT_INTERVAL
+        """Seconds between questions while it is in doubt."""
+        self.instances = 0
+        """Of its last answer."""
         self.in_flight = False
         self.due_at = reconcile_at
 
     def plan(self) -> None:
         """The earliest of its times."""
-        doubted_at = self.asked_at + DOUBT_INTERVAL if self.doubted else math.inf
+        doubted_at = self.asked_at + self.pause if self.doubted else math.inf
         self.due_at = min(self.again_at, self.reconcile_at, doubted_at)
 
     @property
-    def age(self) -> tuple[bool, float]:
-        """Doubted ones first, then whoever waited longest."""
-        return not self.doubted, self.asked_at
+    def age(self) -> tuple[bool, bool, float]:
+        """Doubted ones first, long lists last, then whoever waited longest."""
+        long = self.instances * PER_INSTANCE > DOUBT_INTERVAL
+        return long, not self.doubted, self.asked_at
 
 
 _DUE_AT = operator.attrgetter("due_at")
@@ -117,9 +127,14 @@ class Planner:
         self._next_slot = now + self._spacing
         self._alive_by = now + self._liveness * (1 - 0.2 * self._rng.random())
 
-    def done(self, key: ServiceKey) -> None:
-        """The query of `key` has ended, however."""
-        self._turns[key].in_flight = False
+    def done(self, key: ServiceKey, instances: int | None = None) -> None:
+        """The query of `key` has ended, however; with a list of so many instances, or with none."""
+        turn = self._turns[key]
+        turn.in_flight = False
+        if instances is not None:
+            turn.instances = instances
+        turn.pause = max(DOUBT_INTERVAL, PER_INSTANCE * turn.instances)
+        turn.plan()
         self._in_flight -= 1
         self._known = None
 
@@ -141,10 +156,13 @@ class Planner:
         self._known = None
 
     def doubt(self, keys: Collection[ServiceKey]) -> None:
-        """Replaces the set of services that are asked each second."""
+        """Replaces the set of services that are asked each second; whoever is new in it is asked within one."""
         self._known = None
         for key, turn in self._turns.items():
-            turn.doubted = key in keys
+            doubted = key in keys
+            if doubted and not turn.doubted:
+                turn.pause = DOUBT_INTERVAL
+            turn.doubted = doubted
             turn.plan()
 
     def _next(self) -> tuple[ServiceKey | None, float]:

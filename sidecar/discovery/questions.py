@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 
 from sidecar.clock import Rng
 from sidecar.cluster.instance import View
+from sidecar.discovery.planner import PER_INSTANCE
 from sidecar.discovery.session import ServiceKey
 
 PATIENCE = 2.0
 INTERVAL = 1.0
 SPACING = 1 / 20
 MAX_ON_THEIR_WAY = 8
-PER_INSTANCE = 0.002
-"""Seconds of pause for each instance of the last answer: 5 000 of them are asked for every ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)

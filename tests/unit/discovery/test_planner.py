@@ -112,6 +112,41 @@ def test_doubted_services_come_first_as_proof_of_life() -> None:
     assert plan.due(0.5) == C
 
 
+def test_a_long_list_in_doubt_is_asked_for_at_once_and_then_more_rarely() -> None:
+    """The pause grows with its last answer, and a new doubt begins anew."""
+    plan = planner(A, liveness=1e9, reconcile=1e9)
+    for at, later in ((1.0, 11.0), (21.0, 31.0)):
+        plan.doubt([A])
+        assert plan.wake_at() == at
+        plan.asked(A, at)
+        plan.done(A, 5000)
+        assert plan.wake_at() == later
+        plan.asked(A, at + 19.0)
+        plan.done(A)
+        plan.doubt([])
+
+
+def test_a_short_list_in_doubt_keeps_its_second() -> None:
+    """As most of them are."""
+    plan = planner(A, liveness=1e9)
+    plan.doubt([A])
+    plan.asked(A, 1.0)
+    plan.done(A, 500)
+    assert plan.wake_at() == 2.0
+
+
+def test_a_long_list_is_the_last_to_be_asked_for_as_proof_of_life() -> None:
+    """Even in doubt, and even when nobody waited longer: any other will do."""
+    plan = planner(A, B, liveness=3.0)
+    plan.asked(A, 0.5)
+    plan.done(A, 5000)
+    plan.doubt([A])
+    asked = run(plan, until=10.0)
+    assert len(asked) > 3
+    assert [key for at, key in asked if at < 1.6] == [A]
+    assert {key for at, key in asked if at > 1.6} == {B}
+
+
 def test_unknown_names_in_a_doubt_are_ignored() -> None:
     """A doubt may name services of another source."""
     plan = planner(A)
