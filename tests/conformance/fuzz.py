@@ -11,10 +11,12 @@ import argparse
 import asyncio
 import itertools
 import logging
+import math
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,23 +101,34 @@ def _examples(start: int, count: int, *, shrinks: bool) -> Callable[[Any], Calla
 PLAYS: Mapping[str, Play] = {"requests": play_requests, "nginx": play_nginx, "answers": play_answers}
 
 
-def in_rounds(name: str, seconds: float, start: int) -> int:
-    """Rounds of one play until the time is over, one at least; how many examples that were."""
-    end = clock.monotonic() + seconds
+@dataclass(frozen=True)
+class Share:
+    """How long one play goes on: by the clock, or by a number of examples, which are then the same on every machine."""
+
+    seconds: float = math.inf
+    examples: float = math.inf
+
+
+def in_rounds(name: str, share: Share, start: int) -> int:
+    """Rounds of one play, one at least, each by the next seed; how many examples that were."""
+    end = clock.monotonic() + share.seconds
     for number in itertools.count(start):
         try:
             PLAYS[name](number, _ROUND)
         except BaseException:
             _log.error("%s: found by --only %s --seed %d", name, name, number)
             raise
-        if clock.monotonic() >= end:
-            return (number - start + 1) * _ROUND
+        played = (number - start + 1) * _ROUND
+        if played >= share.examples or clock.monotonic() >= end:
+            return played
     raise AssertionError("count() has no end")
 
 
-def guided(seconds: float, start: int) -> str:
+def guided(share: Share, start: int) -> str:
     """The play that coverage leads, in a process of its own: atheris instruments what is imported, and never returns."""
-    command = (sys.executable, "-m", "tests.conformance.guided", f"--seconds={round(seconds)}", f"--seed={start}")
+    bounds = {"seconds": share.seconds, "examples": share.examples}
+    given = (f"--{name}={round(bound)}" for name, bound in bounds.items() if bound < math.inf)
+    command = (sys.executable, "-m", "tests.conformance.guided", f"--seed={start}", *given)
     done = subprocess.run(
         command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
     )
@@ -126,11 +139,12 @@ def guided(seconds: float, start: int) -> str:
 
 def fuzz(seconds: float, start: int, names: list[str]) -> None:
     """Each named play for its share of the time; raises with what it has found."""
+    share = Share(seconds=seconds / len(names))
     for name in names:
         if name == "guided":
-            _log.info("guided: %s", guided(seconds / len(names), start))
+            _log.info("guided: %s", guided(share, start))
         else:
-            _log.info("%s: %d examples from seed %d on", name, in_rounds(name, seconds / len(names), start), start)
+            _log.info("%s: %d examples from seed %d on", name, in_rounds(name, share, start), start)
 
 
 def main(arguments: list[str]) -> None:

@@ -37,7 +37,8 @@ def _quoted(word: bytes) -> str:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="tests.conformance.guided", description="Readers, led by coverage.")
-    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=0, help="0: no such bound")
+    parser.add_argument("--examples", type=int, default=-1, help="-1: no such bound")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--input", type=Path, help="one input that was found, again")
     options = parser.parse_args(arguments)
@@ -54,6 +55,7 @@ def main(arguments: list[str]) -> None:
             [
                 sys.argv[0],
                 f"-max_total_time={options.seconds}",
+                f"-runs={options.examples}",
                 f"-seed={options.seed}",
                 f"-dict={folder / 'words'}",
                 f"-artifact_prefix={folder}/",

@@ -26,8 +26,9 @@ class Meant:
     """What follows it."""
 
     def values(self, name: bytes) -> list[bytes]:
-        """Of all fields `name`, taken apart at commas."""
-        return [part.strip() for key, value in self.fields if key == name for part in value.split(b",")]
+        """Of all fields `name`, taken apart at commas; empty elements say nothing (RFC 9110 §5.6.1.2)."""
+        parts = (part.strip(b" \t") for key, value in self.fields if key == name for part in value.split(b","))
+        return [part for part in parts if part]
 
 
 def read_answer(data: bytes, method: bytes) -> Meant | None:
