@@ -16,8 +16,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import cpu
-from tests.bench.nginx import Nginx, backend, proxy
+from tests.peers.nginx import Nginx, NginxPeer, backend
+from tests.peers.peer import Terms
+from tests.support import cpu
 from tests.support.needs import find
 from tests.support.process import run
 from tests.support.sidecar_process import running
@@ -91,12 +92,12 @@ async def _contenders(folder: Path) -> AsyncIterator[tuple[Contender, ...]]:
     with cpu.pinned(OTHER_CORE):
         behind = backend(folder / "backend")
     with cpu.pinned(PROXY_CORE):
-        beside = proxy(behind.port, folder / "nginx")
+        beside = NginxPeer([f"127.0.0.1:{behind.port}"], folder / "nginx", Terms())
     try:
         await behind.ready()
         await beside.ready()
         async with _sidecar(behind, folder) as sidecar:
-            yield Contender("nginx", beside.port, beside.pid), sidecar
+            yield Contender("nginx", beside.port, beside.pids[0]), sidecar
     finally:
         await beside.close()
         await behind.close()

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.nginx import Nginx
 from tests.conformance.differential import essence
 from tests.conformance.wire import Wire, cut, wired_to
+from tests.peers.nginx import Nginx
 from tests.support.ports import free_port
 from tests.support.scripted_peer import Talk, connected
 from tests.support.strict_instance import Answered, Reading, Seen, StrictInstance, read_all, read_answers

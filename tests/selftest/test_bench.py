@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.bench import cpu
 from tests.bench.__main__ import main
+from tests.support import cpu
 from tests.support.needs import missing
 
 

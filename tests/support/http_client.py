@@ -1,7 +1,7 @@
 """One HTTP/1.1 request over a connection of its own, as a script would make it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 
@@ -33,8 +33,16 @@ async def request(
 async def _answer(reader: asyncio.StreamReader) -> Answer:
     status_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
-    if "content-length" in headers:
+    if headers.get("transfer-encoding") == "chunked":
+        body = b"".join([piece async for piece in _chunks(reader)])
+    elif "content-length" in headers:
         body = await reader.readexactly(int(headers["content-length"]))
     else:
         body = await reader.read()
     return Answer(int(status_line.split(" ")[1]), headers, body)
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        yield await reader.readexactly(size)
+        await reader.readexactly(2)

@@ -20,11 +20,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.peers import envoy
+from tests.peers.peer import Terms
 from tests.support.http_client import request
 from tests.support.ports import free_port
 from tests.support.process import Child
 from tests.support.until import until
-from tests.weight import envoy
 from tests.weight.ground import Service, registry, services
 from tests.weight.libraries import grown
 from tests.weight.memory import Kept, by_mapping, kept, read_anew, threads
@@ -89,7 +90,7 @@ def _compiled() -> Iterator[Path]:
 async def _compare(options: argparse.Namespace) -> tuple[Contender, Contender]:
     with tempfile.TemporaryDirectory(prefix="weight-") as name:
         folder = Path(name)
-        async with services() as found, registry(found, folder, str(_SIDECAR)) as address:
+        async with services() as found, registry(found, folder) as address:
             contenders = _envoy(found, folder), _sidecar(found, folder, address)
             for _ in range(options.starts):
                 await _weigh(contenders, found, folder, options.idle)
@@ -114,9 +115,24 @@ async def _weigh(
 
 
 def _envoy(found: tuple[Service, ...], folder: Path) -> Contender:
-    ports = envoy.Ports()
-    command = envoy.command(found, ports, folder)
-    return Contender(f"Envoy {envoy.VERSION}", command, ports.admin, ports.shared, "/ready", "/stats/prometheus")
+    """Ten clusters, their lists in files, a listener for all and one for each."""
+    admin, shared, terms = free_port(), free_port(), Terms()
+    lists = {service.name: folder / f"{service.name}.json" for service in found}
+    for service in found:
+        envoy.write_list(lists[service.name], service.name, service.instances)
+    hosts = [
+        envoy.virtual_host(service.name, [service.name, f"{service.name}:*"], answer=terms.answer) for service in found
+    ]
+    own = [
+        envoy.listener(service.name, free_port(), [envoy.virtual_host(service.name, ["*"], answer=terms.answer)])
+        for service in found
+    ]
+    resources = {
+        "clusters": [envoy.cluster(name, file, terms) for name, file in lists.items()],
+        "listeners": [envoy.listener("shared", shared, hosts), *own],
+    }
+    command = envoy.command(admin, resources, folder)
+    return Contender(f"Envoy {envoy.VERSION}", command, admin, shared, "/ready", "/stats/prometheus")
 
 
 def _sidecar(found: tuple[Service, ...], folder: Path, address: str) -> Contender:

@@ -6,10 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.http_client import request
 from tests.support.ports import free_port
-from tests.support.process import Child
-from tests.support.until import until
+from tests.support.registry_process import registry_process
 
 SERVICES = 10
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
@@ -24,6 +22,11 @@ class Service:
 
     name: str
     port: int
+
+    @property
+    def instances(self) -> list[str]:
+        """`ip:port` each."""
+        return [f"{host}:{self.port}" for host in HOSTS]
 
 
 @asynccontextmanager
@@ -46,25 +49,10 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @asynccontextmanager
-async def registry(found: tuple[Service, ...], folder: Path, command: str) -> AsyncIterator[str]:
+async def registry(found: tuple[Service, ...], folder: Path) -> AsyncIterator[str]:
     """`ip:port` of an embedded Nacos in a process of its own, which lists all instances."""
-    port = free_port(offsets=(0, 1000))
-    address = f"127.0.0.1:{port}"
-    child = Child([command, "registry", "--listen", address], log=folder / "registry.log")
-    try:
-        await until(lambda: _open(port))
+    async with registry_process(folder) as process:
         for service in found:
-            for host in HOSTS:
-                query = f"serviceName={service.name}&ip={host}&port={service.port}&ephemeral=false"
-                await request(port, "POST", f"/nacos/v1/ns/instance?{query}")
-        yield address
-    finally:
-        await child.terminate()
-
-
-async def _open(port: int) -> bool:
-    try:
-        await request(port)
-    except OSError:
-        return False
-    return True
+            for instance in service.instances:
+                await process.register(service.name, instance)
+        yield process.address

@@ -1,0 +1,42 @@
+"""What every proxy of the comparison can do, and what all are asked alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Seconds, for every proxy alike: the defaults of the sidecar."""
+
+    connect: float = 1.0
+    """To one instance."""
+    answer: float = 60.0
+    """To the head of an answer."""
+    idle: float = 15.0
+    """That a connection to an instance is kept without use."""
+
+
+class Peer(Protocol):
+    """A proxy that runs."""
+
+    name: str
+    version: str
+    port: int
+    """Where the app calls it, on 127.0.0.1."""
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that do the work."""
+
+    async def use(self, instances: Sequence[str]) -> None:
+        """Other instances (`ip:port`) from now on; returns when the proxy has the list."""
+
+    async def close(self) -> None:
+        """Ends it."""
+
+
+def parted(instance: str) -> tuple[str, int]:
+    """Host and port."""
+    host, _, port = instance.rpartition(":")
+    return host, int(port)
