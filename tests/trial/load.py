@@ -14,7 +14,7 @@ from typing import cast
 from sidecar.tasks import spawn
 
 PATIENCE = 10.0
-"""Seconds until the app gives a call up."""
+"""Seconds until the app gives a call up, unless it is said otherwise."""
 
 _TICK = 0.005
 """Seconds between looks for calls that are due; their moment is the schedule's, not the look's."""
@@ -53,8 +53,9 @@ class Call:
 class Load:
     """`start`, later `stop`; `calls` are all that ended, in the order of their ends."""
 
-    def __init__(self, port: int, *, rate: float) -> None:
+    def __init__(self, port: int, *, rate: float, patience: float = PATIENCE) -> None:
         self.rate = rate
+        self.patience = patience
         self.calls: list[Call] = []
         self._port = port
         self._loop = asyncio.get_running_loop()
@@ -73,7 +74,7 @@ class Load:
         self._task = spawn(self._offer(), name="load")
 
     async def stop(self) -> None:
-        """Sends no more; returns when the last call has ended, after `PATIENCE` at most."""
+        """Sends no more; returns when the last call has ended, after its patience at most."""
         self._stopping = True
         self.seconds = self._loop.time() - self._began
         if self._task is not None:
@@ -102,7 +103,7 @@ class Load:
 
     async def _send_on_new(self, call: Call) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self.patience):
                 _, connection = await self._loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
         except OSError as error:
             self.ended(call, 0, f"the sidecar cannot be reached: {error}")
@@ -127,9 +128,9 @@ class Load:
 
 
 @asynccontextmanager
-async def loaded(port: int, *, rate: float) -> AsyncIterator[Load]:
+async def loaded(port: int, *, rate: float, patience: float = PATIENCE) -> AsyncIterator[Load]:
     """Calls leave for as long as the block lasts; after it, all of them have ended."""
-    load = Load(port, rate=rate)
+    load = Load(port, rate=rate, patience=patience)
     load.start()
     try:
         yield load
@@ -152,7 +153,7 @@ class _Connection(asyncio.Protocol):
         if self._transport is None:
             self._end(0, "the app's connection was closed")
             return
-        self._limit = asyncio.get_running_loop().call_later(PATIENCE, self._give_up)
+        self._limit = asyncio.get_running_loop().call_later(self._load.patience, self._give_up)
         self._transport.write(call.wire())
 
     def close(self) -> None:
@@ -188,7 +189,7 @@ class _Connection(asyncio.Protocol):
             self._end(0, "cut" if self._buffer else "closed without an answer")
 
     def _give_up(self) -> None:
-        self._end(0, f"no answer within {PATIENCE:.0f} s")
+        self._end(0, f"no answer within {self._load.patience:.0f} s")
         if self._transport is not None:
             self._transport.abort()
 
