@@ -7,7 +7,7 @@ and the first row that holds names the state.
 import enum
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ class GivenUp(NamedTuple):
 class Endpoint:
     """One `ip:port` of a service: live counts and the facts that make its state. Compared by identity.
 
-    The proxy keeps `connections_active`, `connections_idle`, `idle_ceiling`, `owed` and `heard`; all else belongs
+    The proxy keeps `connections`, `pooled`, `idle_ceiling`, `owed` and `heard`; all else belongs
     to the cluster. `owed` goes up by one when a request is written completely, and down by one when its answer
     begins or the attempt ends before that. `heard` is set to True at every byte that comes from the endpoint.
     """
@@ -65,8 +65,7 @@ class Endpoint:
         "__weakref__",
         "address",
         "closes",
-        "connections_active",
-        "connections_idle",
+        "connections",
         "consecutive_failures",
         "consecutive_gateway",
         "counted",
@@ -90,6 +89,7 @@ class Endpoint:
         "owing_since",
         "penalty",
         "plain",
+        "pooled",
         "port",
         "present",
         "probing",
@@ -115,8 +115,10 @@ class Endpoint:
         self.in_flight = 0
         self.requests = 0
         self.failures = 0
-        self.connections_active = 0
-        self.connections_idle = 0
+        self.connections = 0
+        """Open ones,"""
+        self.pooled: Sized = ()
+        """and those of them that wait for a request."""
         self.idle_ceiling: float | None = None
         self.owed = 0
         self.heard = False
@@ -168,6 +170,16 @@ class Endpoint:
     def __repr__(self) -> str:
         why = f" ({self.quarantine.reason})" if self.state is State.QUARANTINED and self.quarantine else ""
         return f"<Endpoint {self.address} {self.state.value}{why}, {self.in_flight} in flight>"
+
+    @property
+    def connections_idle(self) -> int:
+        """Those that wait for a request."""
+        return len(self.pooled)
+
+    @property
+    def connections_active(self) -> int:
+        """Those that serve one, or carry another protocol."""
+        return self.connections - len(self.pooled)
 
     @property
     def switched_off(self) -> bool:

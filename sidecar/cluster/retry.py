@@ -25,16 +25,14 @@ from sidecar.errors import Blame, Failure, Sent
 class RetryBudget:
     """Counted retries: a share of the requests of the last ten seconds, plus a floor; one budget a service."""
 
-    __slots__ = ("_requests", "_retries", "policy")
+    __slots__ = ("_requests", "_retries", "deposit", "policy")
 
     def __init__(self, policy: Budget) -> None:
         self.policy = policy
         self._requests = Slots()
         self._retries = Slots()
-
-    def deposit(self, now: float) -> None:
+        self.deposit = self._requests.add
         """Counts one request of the app."""
-        self._requests.add(now)
 
     def withdraw(self, now: float) -> bool:
         """Takes one retry out, if there is one left."""

@@ -13,31 +13,35 @@ ENOUGH = 10
 class Slots:
     """A sum over the last ten whole seconds, the present one included."""
 
-    __slots__ = ("_counts", "_newest")
+    __slots__ = ("_earlier", "_next", "_present")
 
     def __init__(self) -> None:
-        self._counts = [0.0] * SLOTS
-        self._newest = 0
+        self._present = 0.0
+        """What the present second has,"""
+        self._next = 1
+        """the second after it,"""
+        self._earlier = [0.0] * SLOTS
+        """and all ten, by their last digit; that of the present second is empty."""
 
     def add(self, now: float, amount: float = 1.0) -> None:
         """Counts `amount` in the present second."""
-        second = int(now)
-        if second > self._newest:
-            self._advance(second)
-        self._counts[self._newest % SLOTS] += amount
+        if now >= self._next:
+            self._advance(int(now))
+        self._present += amount
 
     def total(self, now: float) -> float:
         """The sum over the last ten seconds."""
-        second = int(now)
-        if second > self._newest:
-            self._advance(second)
-        return sum(self._counts)
+        if now >= self._next:
+            self._advance(int(now))
+        return sum(self._earlier) + self._present
 
     def _advance(self, second: int) -> None:
-        """Empties the slots of the seconds that have begun since."""
-        for passed in range(max(self._newest + 1, second - SLOTS + 1), second + 1):
-            self._counts[passed % SLOTS] = 0.0
-        self._newest = second
+        """Puts the present second away, and empties the slots of those that have begun since."""
+        self._earlier[(self._next - 1) % SLOTS] = self._present
+        self._present = 0.0
+        for passed in range(max(self._next, second - SLOTS + 1), second + 1):
+            self._earlier[passed % SLOTS] = 0.0
+        self._next = second + 1
 
 
 class SuccessRate:

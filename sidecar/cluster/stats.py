@@ -2,10 +2,15 @@
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sized
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 CONNECT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+CLEAN = "-"
+"""The flags of a request that has none."""
 
 
 class Histogram:
@@ -27,28 +32,30 @@ class Histogram:
 class ServiceStats:
     """All counters of one service. The proxy and the cluster add, `telemetry` reads.
 
-    Keys of the counters: `requests` (code, flags), `tcp_connections` flags, `attempts` outcome, `retries` reason,
-    `retries_denied` reason, `waits` result, `rescued` by, `probes` result, `pushes` result, `ejections` reason,
-    `ejections_suppressed` reason, `holds_ended` by. The words are those of the metric catalogue.
+    Keys of the counters: `tcp_connections` flags, `retries` reason, `retries_denied` reason, `waits` result, `rescued`
+    by, `probes` result, `pushes` result, `ejections` reason, `ejections_suppressed` reason, `holds_ended` by. The words
+    are those of the metric catalogue.
     """
 
     __slots__ = (
         "answer_time",
+        "answered",
         "app_connections",
-        "attempts",
         "bytes_to_app",
         "bytes_to_instance",
+        "clean",
         "connect_duration",
         "ejections",
         "ejections_suppressed",
+        "failed",
+        "flagged",
         "holds_ended",
-        "idle_connections",
         "instance_connections",
+        "pools",
         "probes",
         "pushes",
         "quarantines",
         "request_duration",
-        "requests",
         "requests_in_flight",
         "rescued",
         "retries",
@@ -61,15 +68,22 @@ class ServiceStats:
     def __init__(self) -> None:
         self.app_connections = 0
         self.instance_connections = 0
-        self.idle_connections = 0
+        self.pools: list[Sized] = []
+        """Where connections to instances wait."""
         self.requests_in_flight = 0
         self.waiting = 0
         self.bytes_to_instance = 0
         self.bytes_to_app = 0
         self.quarantines = 0
-        self.requests: Counter[tuple[int, str]] = Counter()
+        self.clean: dict[int, int] = {}
+        """Finished requests without a flag, by code; a plain dict, for nearly every request adds to it."""
+        self.flagged: Counter[tuple[int, str]] = Counter()
+        """All other ones, by (code, flags)."""
+        self.answered = 0
+        """Attempts with a complete answer."""
+        self.failed: Counter[str] = Counter()
+        """All other ones, by outcome."""
         self.tcp_connections: Counter[str] = Counter()
-        self.attempts: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
         self.retries_denied: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
@@ -83,6 +97,21 @@ class ServiceStats:
         self.answer_time = Histogram(DURATION_BUCKETS)
         """Seconds from the end of a request to the head of an instance's answer: what our own time-outs end is not in."""
         self.connect_duration = Histogram(CONNECT_BUCKETS)
+
+    @property
+    def idle_connections(self) -> int:
+        """Pooled connections to instances."""
+        return sum(map(len, self.pools))
+
+    @property
+    def requests(self) -> Counter[tuple[int, str]]:
+        """Finished requests, by (code, flags)."""
+        return Counter({(code, CLEAN): count for code, count in self.clean.items()}) + self.flagged
+
+    @property
+    def attempts(self) -> Counter[str]:
+        """Attempts that are over, by outcome."""
+        return Counter({"ok": self.answered}) + self.failed
 
 
 class ProcessStats:

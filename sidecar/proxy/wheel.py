@@ -84,9 +84,10 @@ class Wheel:
         """Moves the deadline (seconds of the wheel's clock), earlier or later; `math.inf` is none."""
         timer.deadline = deadline
         if deadline < timer.looked_at:
-            self._file(timer)
+            self.file(timer)
 
-    def _file(self, timer: Timer) -> None:
+    def file(self, timer: Timer) -> None:
+        """Needed when the deadline was moved to before `looked_at`; `arm` does both."""
         if not self._ticking:
             self._last = int(self._now() / RESOLUTION)
             self._start(self._now())
@@ -126,4 +127,4 @@ class Wheel:
                 timer.deadline = math.inf
                 _ring(timer, now)
             elif timer.deadline != math.inf:
-                self._file(timer)
+                self.file(timer)

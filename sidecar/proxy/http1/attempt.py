@@ -76,7 +76,7 @@ class Attempt:
         """
         upstream, endpoint, connection = self.exchange.upstream, self.endpoint, self.connection
         self.over = True
-        upstream.stats.attempts["ok"] += 1
+        upstream.stats.answered += 1
         status = answer.status
         marker = upstream.leaving_header
         leaving = (status == 503 or marker is not None) and answer.leaving(marker)
@@ -123,7 +123,7 @@ class Attempt:
         self.settled()
         self.over = True
         reused = self.reused and not self.heard
-        upstream.stats.attempts[outcome.reason] += 1
+        upstream.stats.failed[outcome.reason] += 1
         self.exchange.ensure_trouble().tries.append(self.record(outcome.reason, now))
         upstream.tell(upstream.cluster.report_failure(self.endpoint, failure, now, reused=reused, silent=silent))
 

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from sidecar.cluster.endpoint import State
 from sidecar.cluster.events import Rescue
+from sidecar.cluster.stats import CLEAN
 from sidecar.errors import FLAG_ORDER, Failure
 from sidecar.record import AttemptRecord, Record
 
 if TYPE_CHECKING:
     from sidecar.proxy.http1.exchange import Exchange
 
-_CLEAN = "-"
 _HELD = State.HELD
 
 
@@ -19,9 +19,12 @@ def end(exchange: "Exchange", code: int, failure: Failure | None, now: float) ->
     upstream = exchange.upstream
     stats, runtime = upstream.stats, upstream.runtime
     trouble = exchange.trouble
-    flags = _CLEAN if failure is None and trouble is None else _flags(exchange, failure)
+    flags = CLEAN if failure is None and trouble is None else _flags(exchange, failure)
     stats.requests_in_flight -= 1
-    stats.requests[code, flags] += 1
+    if flags is CLEAN:
+        stats.clean[code] = stats.clean.get(code, 0) + 1
+    else:
+        stats.flagged[code, flags] += 1
     stats.request_duration.observe(now - exchange.started)
     stats.bytes_to_instance += exchange.received
     stats.bytes_to_app += exchange.sent
@@ -33,7 +36,7 @@ def end(exchange: "Exchange", code: int, failure: Failure | None, now: float) ->
     if rescued is not None:
         stats.rescued[rescued] += 1
         runtime.emit((_rescue(exchange, rescued),))
-    if runtime.wants_record(notable=flags != _CLEAN or code >= 500 or rescued is not None):
+    if runtime.wants_record(notable=flags != CLEAN or code >= 500 or rescued is not None):
         runtime.log(record(exchange, code, flags, failure, rescued, now))
     if stats.waiting:
         upstream.wake_soon()
@@ -93,7 +96,7 @@ def _flags(exchange: "Exchange", failure: Failure | None) -> str:
     flags = {failure.flag} if failure is not None else set()
     if exchange.trouble is not None and exchange.trouble.urx:
         flags.add("URX")
-    return ",".join(sorted(flags, key=FLAG_ORDER.index)) or _CLEAN
+    return ",".join(sorted(flags, key=FLAG_ORDER.index)) or CLEAN
 
 
 def _by_guard(exchange: "Exchange") -> bool:

@@ -94,10 +94,14 @@ class Pool(Generic[PooledT]):
         self._shelves: dict[Endpoint, _Shelf[PooledT]] = {}
         self._sweeper = Timer(self.sweep)
         self._shut = False
+        stats.pools.append(self)
 
     def __repr__(self) -> str:
-        idle = sum(len(shelf.idle) for shelf in self._shelves.values())
-        return f"<Pool {len(self._shelves)} endpoints, {idle} idle>"
+        return f"<Pool {len(self._shelves)} endpoints, {len(self)} idle>"
+
+    def __len__(self) -> int:
+        """How many idle."""
+        return sum(len(shelf.idle) for shelf in self._shelves.values())
 
     def take(self, endpoint: Endpoint, now: float, idempotent: bool) -> PooledT | None:  # noqa: FBT001 - once a request
         """The connection used last, if it may be used for such a request; None: dial."""
@@ -114,9 +118,6 @@ class Pool(Generic[PooledT]):
             if age > most:
                 return None
             idle.pop()
-            endpoint.connections_idle -= 1
-            endpoint.connections_active += 1
-            self._stats.idle_connections -= 1
             if (idempotent and age < self._trust) or connection.alive():
                 return connection
             connection.close()
@@ -131,9 +132,6 @@ class Pool(Generic[PooledT]):
         connection.idle_since = now
         idle = shelf.idle
         idle.append(connection)
-        endpoint.connections_idle += 1
-        endpoint.connections_active -= 1
-        self._stats.idle_connections += 1
         if len(idle) > self._max_idle:
             self._close(shelf, [idle[0]])
         elif self._sweeper.deadline == math.inf:
@@ -144,22 +142,23 @@ class Pool(Generic[PooledT]):
         shelf = self._shelves.get(endpoint)
         if shelf is not None and connection in shelf.idle:
             shelf.idle.remove(connection)
-            self._left(endpoint)
 
     def opened(self, endpoint: Endpoint) -> None:
         """A dialled connection exists from now on."""
         shelf = self._shelves.get(endpoint)
         if shelf is None:
             shelf = self._shelves[endpoint] = _Shelf(endpoint, self._keepalive.idle_timeout)
+            if not self._shut:
+                endpoint.pooled = shelf.idle
         shelf.open += 1
-        endpoint.connections_active += 1
+        endpoint.connections += 1
         self._stats.instance_connections += 1
 
     def closed(self, endpoint: Endpoint) -> None:
         """Once for each `opened`, after the connection has left the idle ones."""
         shelf = self._shelves[endpoint]
         shelf.open -= 1
-        endpoint.connections_active -= 1
+        endpoint.connections -= 1
         self._stats.instance_connections -= 1
 
     def said(self, endpoint: Endpoint, seconds: float, now: float) -> None:
@@ -227,14 +226,10 @@ class Pool(Generic[PooledT]):
         self._shut = True
         self._sweeper.cancel()
         self.keep_only(lambda _: False)
+        if self in self._stats.pools:
+            self._stats.pools.remove(self)
 
     def _close(self, shelf: _Shelf[PooledT], connections: list[PooledT]) -> None:
         for connection in connections:
             shelf.idle.remove(connection)
-            self._left(shelf.endpoint)
             connection.close()
-
-    def _left(self, endpoint: Endpoint) -> None:
-        endpoint.connections_idle -= 1
-        endpoint.connections_active += 1
-        self._stats.idle_connections -= 1

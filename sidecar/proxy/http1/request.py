@@ -28,6 +28,8 @@ _ID: Final = b"x-request-id: "
 
 _LINE: Final = re.compile(rb"([A-Z\-]++) ([!-\"$-~]++) HTTP/1\.(?:1|(0))(?=\r\n)").match
 
+_END: Final = b"\r\n\r\n"
+
 _BEGINNING: Final = re.compile(TOKEN + rb"*(?: |\r?\Z)").match
 
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?]*)(.*)", re.DOTALL).fullmatch
@@ -181,7 +183,8 @@ def _read_strict(data: bytes, limits: Limits) -> RequestHead | None:
     if line is None:
         return None
     start = line.end()
-    size = data.find(b"\r\n\r\n", start) + 4
+    # Mostly a head is all that came. What has a second one behind it breaks the grammar of the block below.
+    size = len(data) if data.endswith(_END) else data.find(_END, start) + 4
     if size < 4:
         return None
     method, target, old = line.groups()
@@ -192,6 +195,8 @@ def _read_strict(data: bytes, limits: Limits) -> RequestHead | None:
     if size > limits.max_header_bytes or (
         size > 4 * limits.max_headers and block.count(b"\n") > limits.max_headers + 1
     ):
+        if data.find(_END, start) + 4 < size:
+            return None
         raise _over_limits(data[:size], limits)
     minor = 0 if old else 1
     understood = request_fields(block, minor)
@@ -201,7 +206,7 @@ def _read_strict(data: bytes, limits: Limits) -> RequestHead | None:
 def _read_odd(data: bytes, limits: Limits) -> RequestHead | None:
     """Any other head: incomplete, preceded by empty lines, oddly spelled, or wrong."""
     blank = _leading_blank(data)
-    end = data.find(b"\r\n\r\n", blank)
+    end = data.find(_END, blank)
     raw = data[blank:] if end < 0 else data[blank : end + 4]
     if len(raw) > limits.max_header_bytes:
         raise _over_limits(raw, limits)

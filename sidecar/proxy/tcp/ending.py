@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from sidecar.cluster.endpoint import State
 from sidecar.cluster.events import Rescue
+from sidecar.cluster.stats import CLEAN
 from sidecar.errors import FAILURES, Blame, Failure
 from sidecar.record import AttemptRecord, Record
 
 if TYPE_CHECKING:
     from sidecar.proxy.tcp.relay import Relay
 
-_CLEAN = "-"
 _APP_LEFT = FAILURES["app_left"]
 _WELL = 200
 """As what a connection counts that served its app: there is no status to tell."""
@@ -22,9 +22,12 @@ def end(relay: "Relay", failure: Failure | None, now: float) -> None:
     stats, runtime = upstream.stats, upstream.runtime
     rescued = _rescued_by(relay) if failure is None or failure.blame is not Blame.INSTANCE else None
     if instance is not None:
-        stats.attempts["ok" if failure is None else failure.reason] += 1
+        if failure is None:
+            stats.answered += 1
+        else:
+            stats.failed[failure.reason] += 1
         _report(relay, failure, now)
-    flags = _CLEAN if failure is None else failure.flag
+    flags = CLEAN if failure is None else failure.flag
     stats.requests_in_flight -= 1
     stats.tcp_connections[flags] += 1
     stats.bytes_to_instance += relay.app.received if instance is not None else 0
@@ -32,7 +35,7 @@ def end(relay: "Relay", failure: Failure | None, now: float) -> None:
     if rescued is not None:
         stats.rescued[rescued] += 1
         runtime.emit((_rescue(relay, rescued),))
-    if runtime.wants_record(notable=flags != _CLEAN or rescued is not None):
+    if runtime.wants_record(notable=flags != CLEAN or rescued is not None):
         runtime.log(_record(relay, flags, failure, rescued, now))
     if stats.waiting:
         upstream.wake_soon()

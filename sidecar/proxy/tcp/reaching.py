@@ -97,7 +97,7 @@ def _own_shortage(upstream: "Upstream", endpoint: Endpoint, failure: Failure) ->
 def _failed(journey: Journey, upstream: "Upstream", endpoint: Endpoint, failure: Failure) -> Failure | None:
     now = upstream.runtime.now()
     stats, retry = upstream.stats, upstream.policy.retry
-    stats.attempts[failure.reason] += 1
+    stats.failed[failure.reason] += 1
     journey.tries.append(AttemptRecord(endpoint.address, failure.reason, int((now - journey.tried_at) * 1000)))
     journey.last = failure
     journey.excluded.add(endpoint)

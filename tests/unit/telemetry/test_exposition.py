@@ -37,10 +37,10 @@ def _cluster(name: str, instances: int = 3) -> Cluster:
 @pytest.fixture
 def orders() -> Cluster:
     cluster = _cluster("orders")
-    cluster.stats.requests[200, "-"] = 41
-    cluster.stats.requests[503, "UF,URX"] = 1
+    cluster.stats.clean[200] = 41
+    cluster.stats.flagged[503, "UF,URX"] = 1
     cluster.stats.rescued["retry"] = 7
-    cluster.stats.attempts["a word of tomorrow"] = 2
+    cluster.stats.failed["a word of tomorrow"] = 2
     for seconds in (0.001, 0.0011, 0.3, 100.0):
         cluster.stats.request_duration.observe(seconds)
     return cluster
