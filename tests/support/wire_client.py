@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 
 import grpc.aio
 
-from sidecar.embedded.wire import Payload, decode, dump, encode
+from sidecar.wire import Payload, decode, dump, encode
 from sidecar.tasks import spawn
 from tests.support.until import PATIENCE
 
