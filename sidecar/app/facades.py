@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from sidecar.facade.facade import Facade
 
 
+GRACE = 1.0
+"""Seconds for requests under way through a façade that is closed at a reload."""
+
+
 class Facades:
     """The one that is open, if any."""
 
@@ -85,7 +89,7 @@ class Facades:
         if config.facade is None or opened is not None:
             self._open = opened
             if before is not None:
-                spawn(before.close(), name="close the replaced façade")
+                spawn(before.close(GRACE), name="close the replaced façade")
         elif before is not None and options != self._options:
             before.stand_for(self._parts.registry(options, self._rng))
         self._options = options

@@ -1,5 +1,6 @@
 """Both faces together: what the application opens, tells of changes, and closes."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,11 +74,10 @@ class Facade:
             return
         raise OSError(f"no two free ports {self.address.offset} apart")
 
-    async def close(self) -> None:
-        """Stops to accept, and ends what is open."""
+    async def close(self, grace: float = 0.0) -> None:
+        """Stops to accept; requests under way get `grace` seconds, then all that is open ends."""
         self._upstreams.close()
-        await self._grpc.close()
-        await self._http.close()
+        await asyncio.gather(self._http.close(grace), self._grpc.close(grace))
 
     def stand_for(self, registry: Registry) -> None:
         """Other servers; who is connected to one that is none of them comes anew."""
@@ -108,7 +108,7 @@ class Facade:
         try:
             await self._grpc.open(self.address.host, grpc_port)
         except OSError:
-            await self._http.close()
+            await self._http.close(0.0)
             raise
         self._port = port
 

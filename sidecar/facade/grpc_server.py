@@ -76,12 +76,12 @@ class GrpcFace:
         self._server = server
         self._sweep()
 
-    async def close(self) -> None:
-        """The app's clients see their connections end."""
+    async def close(self, grace: float) -> None:
+        """The app's clients see their connections end; calls under way get `grace` seconds."""
         if self._sweeping is not None:
             self._sweeping.cancel()
         if self._server is not None:
-            await self._server.stop(grace=None)
+            await self._server.stop(grace or None)
         for client in tuple(self._clients.values()):
             await client.close()
         self._clients.clear()

@@ -9,7 +9,9 @@ from sidecar.facade.names import Named
 
 DEFAULT_CLUSTER = "DEFAULT"
 
-_ABOUT_THE_INSTANCE = re.compile(r"secure|.*(?:^|[._-])ports?|.*[a-z]Port|preserved\..*|dubbo\..*|nacos\..*", re.DOTALL)
+_ABOUT_THE_INSTANCE = re.compile(
+    r"secure|.*(?:^|[._-])ports?|.*[A-Za-z]Port|preserved\..*|dubbo\..*|nacos\..*", re.DOTALL
+)
 """Keys of metadata that do not hold of the sidecar: it speaks plainly, on one port, and does not beat."""
 
 _DUBBO_KEY = re.compile(r"(?:providers|consumers|routers|configurators):")

@@ -79,10 +79,12 @@ class HttpFace:
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
-    async def close(self) -> None:
-        """Stops to accept, ends what is under way."""
+    async def close(self, grace: float) -> None:
+        """Stops to accept; requests under way get `grace` seconds."""
         if self._server is not None:
             self._server.close()
+        if self._connections and grace:
+            await asyncio.wait(self._connections, timeout=grace)
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -156,8 +158,6 @@ class _Connection:
                     keep_alive = await self._carry(request, body, exchange)
                 finally:
                     watching.cancel()
-            self._count("passed")
-            return keep_alive
         except AwayError:
             answered = _health() if asks_for_health(request) else _away()
         except (NotHttpError, OSError, TimeoutError):
@@ -166,8 +166,10 @@ class _Connection:
                 self._writer.transport.abort()  # so that a cut answer is not taken for a whole one
                 return False
             answered = _away()
-        await self._answer(request, answered, keep_alive=False)
-        return False
+        else:
+            self._count("passed")
+            return keep_alive
+        return await self._answer(request, answered, keep_alive=False)
 
     async def _left(self, exchange: Exchange) -> None:
         """Ends the exchange when the app is gone; what it says meanwhile is for later."""

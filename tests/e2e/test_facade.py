@@ -1,6 +1,5 @@
 """Official clients behind the façade, real servers behind it."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -23,8 +22,10 @@ async def test_the_java_client_finds_a_nacos_and_is_spared_false_lists(
     nacos_server: NacosServer, version: str, tmp_path: Path
 ) -> None:
     """Lists are guarded, registrations and configuration are the real server's."""
-    async with ground(nacos_server, tmp_path) as found:
-        async with JavaClient(version, found.facade, folder=tmp_path) as client:
-            await lists_are_guarded(client, found)
-            await asyncio.gather(registrations_pass(client, found))
-            await configuration_passes(client)
+    async with (
+        ground(nacos_server, tmp_path) as found,
+        JavaClient(version, found.facade, folder=tmp_path) as client,
+    ):
+        await lists_are_guarded(client, found)
+        await registrations_pass(client, found)
+        await configuration_passes(client)

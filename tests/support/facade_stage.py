@@ -1,11 +1,11 @@
 """A façade in front of an embedded registry, with a cluster behind that a test tells what it believes."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-import asyncio
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.events import Event, ListWithheld
 from sidecar.cluster.instance import Instance, Origin, Push

@@ -66,7 +66,9 @@ class Ground:
 
 
 @contextlib.asynccontextmanager
-async def ground(server: NacosServer, folder: Path, *, lists: str = "guarded", nacos: str = "") -> AsyncIterator[Ground]:
+async def ground(
+    server: NacosServer, folder: Path, *, lists: str = "guarded", nacos: str = ""
+) -> AsyncIterator[Ground]:
     """The sidecar is ready and knows both providers."""
     service, port = f"orders-{next(_NUMBERS)}-{free_port()}", free_port()
     async with contextlib.AsyncExitStack() as stack:
