@@ -45,6 +45,9 @@ PATIENCE = 75.0
 WATCHED = 0.25
 """Seconds between two looks whether the app is still there, while a server thinks for up to half a minute."""
 
+HALF_CLOSED = 5.0
+"""Seconds for which an app that has ended its side is taken to be waiting for its answer."""
+
 LARGEST_FORM = 64 * 1024
 """Bytes of a registration."""
 
@@ -173,8 +176,10 @@ class _Connection:
 
     async def _left(self, exchange: Exchange) -> None:
         """Ends the exchange when the app is gone; what it says meanwhile is for later."""
-        while not (self._reader.at_eof() or self._writer.transport.is_closing()):  # noqa: ASYNC110 - no event for it
+        ended = 0.0
+        while ended < HALF_CLOSED and not self._writer.transport.is_closing():  # the stream has no event for it
             await asyncio.sleep(WATCHED)
+            ended = ended + WATCHED if self._reader.at_eof() else 0.0
         exchange.close()
 
     async def _carry(self, request: Request, body: bytes | None, exchange: Exchange) -> bool:
