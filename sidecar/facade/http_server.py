@@ -53,6 +53,8 @@ LARGEST_FORM = 64 * 1024
 
 PROTOCOL = "http"
 
+UNANSWERED = "sidecar: the Nacos server gave no answer"
+
 _PIECE = 64 * 1024
 _FORM = b"application/x-www-form-urlencoded"
 
@@ -168,7 +170,7 @@ class _Connection:
                 self._count("failed")
                 self._writer.transport.abort()  # so that a cut answer is not taken for a whole one
                 return False
-            answered = _away()
+            answered = _local(502, b"Bad Gateway", UNANSWERED)
         else:
             self._count("passed")
             return keep_alive

@@ -59,6 +59,9 @@ async def test_an_empty_push_is_not_passed_on(facade: Stage) -> None:
         facade.registry.deregister("orders", "127.0.0.1", 8001)
         facade.registry.deregister("orders", "127.0.0.1", 8002)
         assert await client.pushed() == BOTH
+        assert facade.withheld() == []
+        facade.believe()
+        await settled(lambda: len(facade.withheld()) == 1)
         assert await client.query("orders") == BOTH
         (connection,) = facade.registry.connections
         await settled(lambda: not connection.unacked)

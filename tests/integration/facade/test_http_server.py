@@ -112,6 +112,18 @@ async def test_a_cut_answer_is_cut_for_the_app_too() -> None:
         assert facade.stats.facade_requests == {(PROTOCOL, "failed"): 1}
 
 
+async def test_a_server_that_gives_no_answer_may_have_done_it() -> None:
+    """Which is said, and not tried elsewhere."""
+
+    async def script(talk: Talk) -> None:
+        await talk.request()
+
+    async with before(script) as (facade, peer):
+        answer = await request(facade.port, "POST", "/nacos/v1/cs/configs")
+        assert (answer.status, answer.body) == (502, b"sidecar: the Nacos server gave no answer\n")
+        assert len(peer.requests) == 1
+
+
 async def test_a_redirect_to_the_server_itself_leads_back_to_us() -> None:
     """And one to elsewhere goes there."""
     peer = ScriptedPeer()
