@@ -250,6 +250,7 @@ class _Connection:
         if offer is not None and found is not None:
             act = offer.deregistered if found.withdrawn else offer.registered
             act([found.address])
+            offer.changed_at = asyncio.get_running_loop().time()
         return body
 
     async def _answer(self, request: Request | None, answered: Answered, *, keep_alive: bool) -> bool:

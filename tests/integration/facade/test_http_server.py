@@ -13,7 +13,7 @@ from tests.support.facade_stage import Stage, registry_of, stage
 from tests.support.http_client import request
 from tests.support.ports import free_port
 from tests.support.scripted_peer import ScriptedPeer, Talk, answering, connected, hanging
-from tests.support.until import settled
+from tests.support.until import settled, until
 
 Script = Callable[[Talk], Awaitable[None]]
 
@@ -200,9 +200,12 @@ async def test_the_app_takes_itself_back_by_form() -> None:
         assert [one.port for one in facade.registry.instances("orders")] == [8001]
         await request(facade.port, "DELETE", f"/nacos/v1/ns/instance?{form.decode()}")
         assert next(iter(facade.facade.offers)).withdrawn == {"127.0.0.1:8001": None}
-        await settled(lambda: not facade.registry.instances("orders"))
-        listed = await request(facade.port, path="/nacos/v1/ns/instance/list?serviceName=orders")
-        assert json.loads(listed.body)["hosts"] == []
+
+        async def gone() -> bool:
+            listed = await request(facade.port, path="/nacos/v1/ns/instance/list?serviceName=orders")
+            return not json.loads(listed.body)["hosts"]
+
+        await until(gone)
 
 
 @pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"])
