@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight baselines fuzz clean
+.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight baselines fuzz facade-matrix clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -48,6 +48,9 @@ weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first
 
 baselines: $(READY) ## misbehaving instances, with nginx, HAProxy, Envoy and the sidecar; 5 min (ARGS="--write")
 	$(BIN)/python -m tests.baselines $(ARGS)
+
+facade-matrix: $(READY) fixtures ## every official client behind the façade, before every Nacos; 6 min (ARGS=…)
+	$(BIN)/pytest tests/e2e/test_facade.py -m "matrix or not matrix" $(ARGS)
 
 fuzz: $(READY) ## odd messages for readers that must agree (ours, h11, nginx); 10 min (ARGS="--seconds 60 --seed 1")
 	$(BIN)/python -m tests.conformance.fuzz $(ARGS)

@@ -11,6 +11,13 @@ from typing import Final
 from sidecar.certificates import CertificateError, client_context
 from sidecar.cluster.policy import Protocol
 from sidecar.config.address import Address
+from sidecar.config.facade_rules import (
+    FACADE_GRPC,
+    facade_addresses,
+    the_facade_has_two_ports,
+    the_facade_stands_for_others,
+    the_sidecar_has_an_address_to_name,
+)
 from sidecar.config.locate import Locator
 from sidecar.config.model import Config
 from sidecar.config.report import Finding, Level, Loc, path_text
@@ -152,7 +159,7 @@ def shorter_fits_into_longer(config: Config, _written: Config, _locator: Locator
 def listeners_stay_on_loopback(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
     """Whoever can reach a listener can call the providers."""
     for loc, address in _listeners(config):
-        if loc != ("admin", "listen") and not address.is_loopback:
+        if loc not in {("admin", "listen"), FACADE_GRPC} and not address.is_loopback:
             message = f"{address} can be reached from other hosts: use 127.0.0.1 unless that is wanted"
             yield Finding(loc, message, level=Level.WARNING)
 
@@ -233,6 +240,9 @@ RULES: Final[tuple[Rule, ...]] = (
     secrets_stand_elsewhere,
     credentials_are_whole,
     a_key_has_its_certificate,
+    the_facade_has_two_ports,
+    the_facade_stands_for_others,
+    the_sidecar_has_an_address_to_name,
 )
 
 
@@ -253,6 +263,7 @@ def _is_written(section: Section, path: tuple[str, ...]) -> bool:
 def _listeners(config: Config) -> Iterator[tuple[Loc, Address]]:
     if config.listen is not None:
         yield ("listen",), config.listen
+    yield from facade_addresses(config)
     yield ("admin", "listen"), config.admin.listen
     for index, service in enumerate(config.services):
         if service.listen is not None:

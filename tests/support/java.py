@@ -33,13 +33,19 @@ class JavaProgram:
 
     name: str
     main: str = "Main"
+    version: str = ""
+    """Of the client that the pom asks for as `client.version`, where it asks for one."""
 
     @property
     def home(self) -> Path:
         """Where its jars are, once built."""
         files = (_SOURCES / self.name / "pom.xml", _SOURCES / self.name / "Main.java")
         digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files))
-        return _CACHE / f"{self.name}-{digest.hexdigest()[:12]}"
+        return _CACHE / f"{self._label}-{digest.hexdigest()[:12]}"
+
+    @property
+    def _label(self) -> str:
+        return f"{self.name}@{self.version}" if self.version else self.name
 
     def command(self, *options: str) -> list[str]:
         """The command line up to the program's own arguments; builds the program when it is not there."""
@@ -52,14 +58,14 @@ class JavaProgram:
         if self.home.exists():
             return
         _CACHE.mkdir(parents=True, exist_ok=True)
-        with _lock(_CACHE / f"{self.name}.lock"):
+        with _lock(_CACHE / f"{self._label}.lock"):
             if not self.home.exists():
-                _log.info("%s: Maven brings its jars", self.name)
+                _log.info("%s: Maven brings its jars", self._label)
                 self._build()
-                _log.info("%s: built", self.name)
+                _log.info("%s: built", self._label)
 
     def _build(self) -> None:
-        for old in _CACHE.glob(f"{self.name}-*"):
+        for old in _CACHE.glob(f"{self._label}-*"):
             shutil.rmtree(old)
         with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
             stage = Path(folder) / "stage"
@@ -75,6 +81,7 @@ class JavaProgram:
             *("--file", str(_SOURCES / self.name / "pom.xml")),
             *("dependency:copy-dependencies", "dependency:build-classpath"),
             "-DincludeScope=runtime",
+            f"-Dclient.version={self.version}",
             f"-DoutputDirectory={stage / 'lib'}",
             "-Dmdep.prefix=lib",
             f"-Dmdep.outputFile={stage / 'jars'}",
@@ -88,6 +95,12 @@ class JavaProgram:
 
 
 PROVIDER = JavaProgram("provider")
+CLIENTS = {
+    "1.4.2": JavaProgram("client", version="1.4.2"),
+    "2.3.2": JavaProgram("client", version="2.3.2"),
+    "3": JavaProgram("client", version="3.2.1-2026.03.30"),
+}
+"""By their generation; of the third the latest that Maven serves."""
 SERVERS = {
     "3.1.0": JavaProgram("nacos-3.1.0"),
     "2.3.2": JavaProgram("nacos-2.3.2", main="com.alibaba.nacos.Main"),
@@ -105,5 +118,5 @@ def _lock(path: Path) -> Iterator[None]:
 def build_all() -> None:
     """Side by side: Maven waits for the network nearly all of its time."""
     with ThreadPoolExecutor() as pool:
-        for built in [pool.submit(program.build) for program in (PROVIDER, *SERVERS.values())]:
+        for built in [pool.submit(program.build) for program in (PROVIDER, *CLIENTS.values(), *SERVERS.values())]:
             built.result()
