@@ -41,6 +41,7 @@ class ServiceStats:
         "answer_time",
         "answered",
         "app_connections",
+        "by_address",
         "bytes_to_app",
         "bytes_to_instance",
         "clean",
@@ -76,6 +77,8 @@ class ServiceStats:
         self.bytes_to_instance = 0
         self.bytes_to_app = 0
         self.quarantines = 0
+        self.by_address = 0
+        """Requests and tcp connections that named it by nothing but an `ip:port`."""
         self.clean: dict[int, int] = {}
         """Finished requests without a flag, by code; a plain dict, for nearly every request adds to it."""
         self.flagged: Counter[tuple[int, str]] = Counter()
@@ -130,8 +133,7 @@ class ProcessStats:
         "reloads",
         "snapshot_write_errors",
         "tasks_cancelled",
-        "unrouted_connections",
-        "unrouted_requests",
+        "unrouted",
     )
 
     def __init__(self) -> None:
@@ -146,7 +148,6 @@ class ProcessStats:
         """(protocol, result) of what the app asked the façade."""
         self.reloads: Counter[str] = Counter()
         self.loop_lag = Histogram(LAG_BUCKETS)
-        self.unrouted_connections = 0
-        """Open connections of the app to the shared listener."""
-        self.unrouted_requests: Counter[tuple[int, str]] = Counter()
-        """(code, flags) of requests that ended before a service was known: service label `-`."""
+        self.unrouted = ServiceStats()
+        """What belongs to no service, label `-`: the app's connections to the shared listener, and the requests there that
+        are for none."""
