@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,24 @@ from tests.support.until import until
 class SidecarProcess:
     """One process; its event log is JSON on stderr, its access log goes where the configuration says."""
 
-    def __init__(self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, before: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.config = folder / "sidecar.yaml"
         self.child = Child(
-            [sys.executable, "-m", "sidecar", "run", "-c", str(self.config), "--log-format", "json", *arguments],
+            [
+                *before,
+                sys.executable,
+                "-m",
+                "sidecar",
+                "run",
+                "-c",
+                str(self.config),
+                "--log-format",
+                "json",
+                *arguments,
+            ],
             log=folder / "sidecar.log",
             environment={**_clean_environment(), **(environ or {})},
         )
@@ -90,11 +103,14 @@ class SidecarProcess:
 
 @asynccontextmanager
 async def running(
-    folder: Path, text: str, *arguments: str, environ: Mapping[str, str] | None = None
+    folder: Path, text: str, *arguments: str, environ: Mapping[str, str] | None = None, before: Sequence[str] = ()
 ) -> AsyncIterator[SidecarProcess]:
-    """Starts a sidecar on this configuration; it is ended with the block, drained or not."""
+    """Starts a sidecar on this configuration; it is ended with the block, drained or not.
+
+    `before`: what stands before its command line, to run it elsewhere or as somebody else.
+    """
     (folder / "sidecar.yaml").write_text(text)
-    process = SidecarProcess(folder, *arguments, environ=environ)
+    process = SidecarProcess(folder, *arguments, environ=environ, before=before)
     try:
         yield process
     finally:

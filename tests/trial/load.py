@@ -6,7 +6,7 @@ second this costs some 5 % of a core, so that the rate holds on a machine where 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -50,13 +50,22 @@ class Call:
         return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
+def order(number: int, due: float, started: float) -> Call:
+    """What the app of the trial asks the order service for."""
+    return Call(("GET", "POST")[number % 2], f"c{number}", due, started)
+
+
 class Load:
     """`start`, later `stop`; `calls` are all that ended, in the order of their ends."""
 
-    def __init__(self, port: int, *, rate: float) -> None:
+    def __init__(
+        self, port: int, *, rate: float, host: str = "127.0.0.1", make: Callable[[int, float, float], Call] = order
+    ) -> None:
+        """`make`: the call of this number, from the moment it was due and the one at which it starts."""
         self.rate = rate
         self.calls: list[Call] = []
-        self._port = port
+        self._address = host, port
+        self._make = make
         self._loop = asyncio.get_running_loop()
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
@@ -91,8 +100,7 @@ class Load:
             await asyncio.sleep(_TICK)
 
     def _send(self, due: float) -> None:
-        method = ("GET", "POST")[self._sent % 2]
-        call = Call(method, f"c{self._sent}", due, self._loop.time())
+        call = self._make(self._sent, due, self._loop.time())
         self._sent += 1
         self._pending += 1
         if self._idle:
@@ -103,9 +111,9 @@ class Load:
     async def _send_on_new(self, call: Call) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                _, connection = await self._loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
+                _, connection = await self._loop.create_connection(lambda: _Connection(self), *self._address)
         except OSError as error:
-            self.ended(call, 0, f"the sidecar cannot be reached: {error}")
+            self.ended(call, 0, f"cannot be reached: {error}")
         else:
             connection.carry(call)
 

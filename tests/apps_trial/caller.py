@@ -1,0 +1,118 @@
+"""An app of some era behind one way in, with a sidecar of its own, and the calls that it is made to make.
+
+Its load is open: a call leaves when it is due, whatever became of those before. Feign and RestTemplate take turns, as
+do GET and POST.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.apps.app import Consumer
+from tests.apps.stacks import Stack
+from tests.apps_trial.ways import Doors, Way
+from tests.support.sidecar_process import SidecarProcess, running
+from tests.trial.load import Call, Load
+
+RATE = 16.0
+"""Calls a second of one app."""
+
+CLIENTS = ("feign", "rest")
+_METHODS = ("GET", "POST")
+
+
+@dataclass(slots=True)
+class AppCall(Call):
+    """A call to the app, by which it calls the provider; the id is the same in both."""
+
+    client: str = ""
+
+    def wire(self) -> bytes:
+        head = f"{self.method} /{self.client}/{self.id} HTTP/1.1\r\nHost: app\r\n"
+        if self.method == "GET":
+            return f"{head}\r\n".encode()
+        return f"{head}Content-Type: text/plain\r\nContent-Length: {len(self.id)}\r\n\r\n{self.id}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A line of a sidecar's access log: what became of a request of the app."""
+
+    method: str
+    id: str
+    code: int
+    details: str
+    endpoint: str
+    rescued: str
+
+    @classmethod
+    def of(cls, line: dict[str, Any]) -> "Carried":
+        path = line["path"] or ""
+        return cls(
+            method=line["method"] or "",
+            id=path.rpartition("/")[2],
+            code=line["response_code"],
+            details=line["response_code_details"] or "",
+            endpoint=line["upstream_host"] or "",
+            rescued=line["rescued_by"] or "",
+        )
+
+
+class Caller:
+    """One app, its sidecar if it has one, and its load."""
+
+    def __init__(self, stack: Stack, way: Way, consumer: Consumer, sidecar: SidecarProcess | None) -> None:
+        self.stack = stack
+        self.way = way
+        self.consumer = consumer
+        self.sidecar = sidecar
+        slug = f"{stack.id}-{way.name.replace(' ', '-')}"
+        self.load = Load(consumer.port, rate=RATE, host=consumer.host, make=lambda *call: _make(slug, *call))
+
+    def __repr__(self) -> str:
+        return f"<Caller {self}>"
+
+    def __str__(self) -> str:
+        return f"{self.stack.id} {self.way.name}"
+
+    def carried(self) -> Sequence[Carried]:
+        """All that its sidecar has carried so far."""
+        if self.sidecar is None:
+            return ()
+        text = (self.sidecar.folder / "access.log").read_text()
+        return [Carried.of(json.loads(line)) for line in text.splitlines() if line.startswith("{")]
+
+
+def _make(slug: str, number: int, due: float, started: float) -> AppCall:
+    method, client = _METHODS[number // 2 % 2], CLIENTS[number % 2]
+    return AppCall(method, f"{slug}-{number}", due, started, client=client)
+
+
+@asynccontextmanager
+async def caller(stack: Stack, way: Way, registry: str, folder: Path, host: str) -> AsyncIterator[Caller]:
+    """One that has started, and calls nobody yet."""
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    doors = Doors()
+    async with AsyncExitStack() as stage:
+        sidecar = None
+        if way.has_sidecar:
+            text = json.dumps(_configuration(registry, folder) | dict(way.settings(doors)))
+            sidecar = await stage.enter_async_context(running(folder, text))
+            await sidecar.event("ready")
+        consumer = Consumer(stack, way.registry(doors, registry), folder=folder, host=host, jvm=way.flags(stack, doors))
+        await stage.enter_async_context(consumer)
+        yield Caller(stack, way, consumer, sidecar)
+
+
+def _configuration(registry: str, folder: Path) -> dict[str, Any]:
+    """JSON is YAML."""
+    return {
+        "version": 1,
+        "nacos": {"server_addresses": registry, "snapshot_dir": str(folder / "last-good")},
+        "admin": {"listen": "127.0.0.1:0"},
+        "access_log": {"format": "json", "path": "access.log"},
+    }

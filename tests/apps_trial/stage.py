@@ -1,0 +1,184 @@
+"""What a trial plays on: a real Nacos, Spring providers, apps of several eras that call them in several ways.
+
+The providers reach the registry over a wire of their own. When it is cut, the registry loses them all at once and says
+so, while they serve on: a false empty list as a partition of the network makes it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.apps.app import SERVICE, Provider
+from tests.apps.stacks import B, Balancer, Stack
+from tests.apps_trial.caller import Caller
+from tests.registry_trial.relay import Relay, relayed
+from tests.support.nacos_server import NacosServer
+from tests.support.until import until
+from tests.trial.verdict import Kill
+
+PROVIDERS = 3
+
+_SETTLED = 180.0
+"""Seconds for the registry to list what runs; a few are usual, and far more on a machine that starts a JVM slowly."""
+
+_FIRST_REFRESH, _REFRESH = 1.0, 30.0
+"""Seconds after which Ribbon asks for its list again: after the first call, and then always."""
+
+_CALM = 3.0
+"""Seconds without a failed call of anybody, after which a row may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What a provider is from one start to the next."""
+
+    stack: Stack = B
+    properties: tuple[str, ...] = ()
+
+
+ORDINARY = Life()
+
+
+class Stage:
+    """Everything that runs, and the acts that rows are made of."""
+
+    def __init__(self, server: NacosServer, wire: Relay, folder: Path, host: str) -> None:
+        self.server = server
+        self.wire = wire
+        self.host = host
+        self.providers: list[Provider] = []
+        self.gone: list[Provider] = []
+        """Those that were stopped for good; what they have written counts."""
+        self.callers: list[Caller] = []
+        self.harms: list[Kill] = []
+        """When which provider was killed or frozen."""
+        self.life = ORDINARY
+        """Of providers that are started from now on."""
+        self.now = asyncio.get_running_loop().time
+        self._lives: dict[Provider, Life] = {}
+        self._folder = folder
+
+    def new_provider(self) -> Provider:
+        """Not yet started; it becomes one of the providers with `enter`."""
+        return Provider(B, self.wire.address, folder=self._folder, host=self.host)
+
+    async def enter(self, *providers: Provider) -> None:
+        """They start side by side; returns when the registry lists them."""
+        self.providers.extend(providers)
+        await asyncio.gather(*map(self.start, providers))
+        await self.settled()
+
+    async def start(self, provider: Provider) -> None:
+        self._lives[provider] = self.life
+        provider.next_life(self.life.stack, self.life.properties)
+        await provider.start()
+
+    async def reborn(self, life: Life) -> None:
+        """Every provider that is not of this life is restarted."""
+        self.life = life
+        for provider in self.providers:
+            if self._lives[provider] != life:
+                await provider.stop()
+                await self.start(provider)
+                await self.settled()
+
+    async def stop(self, provider: Provider) -> None:
+        """SIGTERM, and until it has ended."""
+        await provider.stop()
+
+    async def kill(self, provider: Provider) -> None:
+        """By SIGKILL."""
+        await self._harm(provider, provider.kill)
+
+    async def die(self, provider: Provider) -> None:
+        """By a SIGTERM that it has no hook for."""
+        await self._harm(provider, provider.stop)
+
+    async def freeze(self, provider: Provider, seconds: float) -> None:
+        async def frozen() -> None:
+            provider.freeze()
+            await asyncio.sleep(seconds)
+            provider.thaw()
+
+        await self._harm(provider, frozen)
+
+    async def leave(self, provider: Provider) -> None:
+        """It stops for good."""
+        self.providers.remove(provider)
+        self.gone.append(provider)
+        await provider.stop()
+
+    async def settled(self) -> None:
+        """Returns when the registry lists exactly the providers."""
+        wanted = {provider.address for provider in self.providers}
+
+        async def listed() -> bool:
+            return await self.listed() == wanted
+
+        await until(listed, within=_SETTLED, pause=0.25)
+
+    async def emptied(self) -> None:
+        """Returns when the registry lists nobody."""
+
+        async def empty() -> bool:
+            return await self.listed() == set()
+
+        await until(empty, within=_SETTLED, pause=0.1)
+
+    async def listed(self) -> set[str] | None:
+        """None while the registry does not answer."""
+        try:
+            return await self.server.instances(SERVICE)
+        except (OSError, RuntimeError):
+            return None
+
+    async def before_refresh(self, seconds: float) -> None:
+        """Returns so long before the direct app with Ribbon asks for its list, as it does in its own time."""
+        for caller in self.callers:
+            if caller.stack.balancer is Balancer.RIBBON and not caller.way.has_sidecar:
+                began = caller.load.calls[0].started + _FIRST_REFRESH
+                await asyncio.sleep((began - seconds - self.now()) % _REFRESH)
+                return
+
+    async def calm(self) -> None:
+        """Returns when everybody's calls have been answered for a while."""
+        await self.settled()
+
+        async def all_well() -> bool:
+            since = self.now() - _CALM
+            return all(_well(caller, since) for caller in self.callers)
+
+        await until(all_well, within=_SETTLED, pause=0.25)
+
+    def executed(self) -> list[str]:
+        """What the providers wrote down: `GET a-direct-1`, `POST b-proxy-7` …"""
+        return [line for provider in (*self.providers, *self.gone) for line in provider.executed()]
+
+    async def _harm(self, provider: Provider, act: Callable[[], Awaitable[None]]) -> None:
+        began = self.now()
+        await act()
+        self.harms.append(Kill(provider.address, began, self.now()))
+
+
+def _well(caller: Caller, since: float) -> bool:
+    """Calls ended from then on, and those that were answered are all of them."""
+    recent = [call for call in caller.load.calls[-200:] if call.ended >= since]
+    return bool(recent) and all(call.answered for call in recent)
+
+
+@asynccontextmanager
+async def staged(server: NacosServer, folder: Path, host: str = "127.0.0.1") -> AsyncIterator[Stage]:
+    """Providers that a running server lists; ended with the block."""
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(relayed(server.http_port))
+        stage = Stage(server, wire, folder, host)
+        stack.callback(_end, stage)
+        await stage.enter(*(stage.new_provider() for _ in range(PROVIDERS)))
+        yield stage
+
+
+def _end(stage: Stage) -> None:
+    for provider in (*stage.providers, *stage.gone):
+        provider.end()
