@@ -26,6 +26,7 @@ SERVICE = "service-provider"
 """The name that the provider registers under, and the consumer calls."""
 
 _JVM = ("-Xmx256m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_ATTEMPTS = 3
 _START_LIMIT = 240.0
 """Seconds for a very busy machine, on which a dozen of them start at once."""
 
@@ -77,19 +78,15 @@ class App:
         self.end()
 
     async def start(self) -> None:
-        """Returns when it says that it has started; it registers before that."""
-        child = self._child = Child(
-            [*self._before, *self._program.command(*self._jvm), *self._properties],
-            log=self._folder / f"{self.name}-{self.port}.log",
-            folder=self._folder,
-        )
+        """Returns when it says that it has started; it registers before that.
 
-        async def decided() -> bool:
-            return child.exit_code is not None or re.search(r" : Started \w+ in ", child.output()) is not None
-
-        await until(decided, within=_START_LIMIT)
-        if child.exit_code is not None:
-            raise RuntimeError(f"{self!r} did not start:\n{child.tail()}")
+        On a busy machine Nacos may not answer its client in time, and the app ends; whatever started it tries again.
+        """
+        for _ in range(_ATTEMPTS):
+            self._child = self._launch()
+            if await self._comes_up(self._child):
+                return
+        raise RuntimeError(f"{self!r} did not start:\n{self._running().tail()}")
 
     async def stop(self) -> None:
         """SIGTERM, and until it has ended."""
@@ -110,6 +107,22 @@ class App:
 
     def thaw(self) -> None:
         self._running().signal(signal.SIGCONT)
+
+    def _launch(self) -> Child:
+        return Child(
+            [*self._before, *self._program.command(*self._jvm), *self._properties],
+            log=self._folder / f"{self.name}-{self.port}.log",
+            folder=self._folder,
+        )
+
+    async def _comes_up(self, child: Child) -> bool:
+        """False when it ended instead."""
+
+        async def decided() -> bool:
+            return child.exit_code is not None or re.search(r" : Started \w+ in ", child.output()) is not None
+
+        await until(decided, within=_START_LIMIT)
+        return child.exit_code is None
 
     def _running(self) -> Child:
         if self._child is None:

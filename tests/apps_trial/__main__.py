@@ -4,73 +4,149 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 
-from tests.apps.stacks import STACKS
+from sidecar import clock
+from tests.apps.stacks import A1, B3, STACKS, A, B, Stack
 from tests.apps_trial import network
 from tests.apps_trial.caller import caller
 from tests.apps_trial.conduct import play
-from tests.apps_trial.report import report
-from tests.apps_trial.rows import ROWS
+from tests.apps_trial.report import page, report
+from tests.apps_trial.rows import EMPTY_15, EMPTY_40, EXCHANGED, ROLLING, ROWS, Row
 from tests.apps_trial.stage import staged
-from tests.apps_trial.ways import WAYS
-from tests.support.nacos_server import NacosServer
+from tests.apps_trial.verdict import Score
+from tests.apps_trial.ways import WAYS, Way
+from tests.support.java import SERVERS, TOOLS
+from tests.support.nacos_server import NacosServer, Version
+from tests.support.needs import lacking
+
+Say = Callable[[str], None]
+
+LIMIT = 1500.0
+"""Seconds for everything."""
+
+PAGE = Path("docs/trial-apps.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Apps that are played with at the same time, behind all ways in."""
+
+    nacos: Version
+    stacks: Sequence[Stack]
+    rows: Sequence[Row]
+
+
+WHOLE = (
+    Part("2.3.2", (A, B), ROWS),
+    Part("2.3.2", (A1,), (ROLLING, EXCHANGED, EMPTY_40)),
+    Part("3.1.0", (B3,), (ROLLING, EXCHANGED, EMPTY_40)),
+)
+BRIEF = (Part("2.3.2", (A, B), tuple(replace(row, aftermath=5.0) for row in (ROLLING, EXCHANGED, EMPTY_15))),)
+"""What the tests play."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """The exit code: 0 proven, 1 not, 2 nothing played."""
+    """The exit code: 0 proven, 1 not, 2 not played to the end."""
     options = _options(argv)
     network.set_up()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_trial(options))
+    watch = Stopwatch()
+    with tempfile.TemporaryDirectory(prefix="trial-apps-") as temporary:
+        folder: Path = options.folder or Path(temporary)
+        folder.chmod(0o755)  # some sidecars are somebody else
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                scores = runner.run(_trial(options, folder, watch.say))
+        except TimeoutError:
+            watch.say(f"not over within {LIMIT:.0f} s")
+            return 2
+    watch.say("over")
+    sys.stdout.write(report(scores))
+    if options.write:
+        PAGE.write_text(page(scores, date=f"{datetime.now(UTC):%Y-%m-%d}", took=watch.seconds))
+    return 1 if any(score.objections() for score in scores) else 0
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.apps_trial", description=__doc__)
-    parser.add_argument("--rows", default="", metavar="TEXT,TEXT", help="rows whose name contains one of these (all)")
-    parser.add_argument("--ways", default="", metavar="TEXT,TEXT", help="ways whose name contains one of these (all)")
-    parser.add_argument("--stacks", default="a,b", metavar="ID,ID", help="of the apps (a,b)")
-    parser.add_argument("--nacos", default="2.3.2", help="version of the server (2.3.2)")
+    parser.add_argument("--brief", action="store_true", help="the three rows of two stacks that the tests play")
+    parser.add_argument("--rows", default="", metavar="TEXT,TEXT", help="only rows whose name contains one of these")
+    parser.add_argument("--ways", default="", metavar="TEXT,TEXT", help="only ways whose name contains one of these")
+    parser.add_argument("--stacks", default=",".join(stack.id for stack in STACKS), metavar="ID,ID", help="only these")
+    parser.add_argument("--write", action="store_true", help=f"the tables replace {PAGE}")
     parser.add_argument("--folder", type=Path, help="where logs and configurations are kept (default: nowhere)")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.write and (options.brief or options.rows or options.ways):
+        parser.error("--write wants everything")
+    return options
 
 
-async def _trial(options: argparse.Namespace) -> int:
-    now = asyncio.get_running_loop().time
-    began = now()
+def _parts(options: argparse.Namespace) -> list[Part]:
+    wanted = [
+        Part(
+            part.nacos,
+            [stack for stack in part.stacks if stack.id in options.stacks.split(",")],
+            [row for row in part.rows if any(text in row.name for text in options.rows.split(","))],
+        )
+        for part in (BRIEF if options.brief else WHOLE)
+    ]
+    return [part for part in wanted if part.stacks and part.rows]
 
-    def say(text: str) -> None:
-        sys.stderr.write(f"{now() - began:6.1f} s  {text}\n")
-        sys.stderr.flush()
 
-    stacks = [stack for stack in STACKS if stack.id in options.stacks.split(",")]
-    rows = [row for row in ROWS if any(text in row.name for text in options.rows.split(","))]
+async def _trial(options: argparse.Namespace, folder: Path, say: Say) -> list[Score]:
     ways = [way for way in WAYS if any(text in way.name for text in options.ways.split(","))]
-    with tempfile.TemporaryDirectory(prefix="trial-apps-") as temporary:
-        folder = options.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        say("Nacos and the providers start")
-        async with AsyncExitStack() as running:
-            server = await running.enter_async_context(NacosServer(options.nacos))
-            stage = await running.enter_async_context(staged(server, folder, network.HOST))
-            registry = f"{network.HOST}:{server.http_port}"
-            say("the apps start")
-            for stack in stacks:
-                for way in ways:
-                    one = caller(
-                        stack, way, registry, folder / f"{stack.id}-{way.name.replace(' ', '-')}", network.HOST
-                    )
-                    stage.callers.append(await running.enter_async_context(one))
-            scores = await play(stage, rows, say)
-        say("over")
-    sys.stdout.write(report(scores))
-    return 1 if any(score.objections() for score in scores) else 0
+    async with asyncio.timeout(LIMIT):
+        return [
+            score
+            for number, part in enumerate(_parts(options))
+            for score in await _play(part, ways, folder / f"part-{number + 1}", say)
+        ]
+
+
+async def _play(part: Part, ways: Sequence[Way], folder: Path, say: Say) -> list[Score]:
+    say(f"Nacos {part.nacos} and the providers start")
+    await asyncio.to_thread(folder.mkdir)
+    async with AsyncExitStack() as running:
+        server = await running.enter_async_context(NacosServer(part.nacos))
+        stage = await running.enter_async_context(staged(server, folder))
+        for stack in part.stacks:
+            say(f"the apps start: {stack}")
+            for way in ways:
+                one = caller(stack, way, stage.registry, folder / f"{stack.id}-{way.slug}")
+                stage.callers.append(await running.enter_async_context(one))
+        return await play(stage, part.rows, say)
+
+
+class Stopwatch:
+    """Puts the seconds since its making before a line."""
+
+    def __init__(self) -> None:
+        self._began = clock.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return clock.monotonic() - self._began
+
+    def say(self, text: str) -> None:
+        _say(f"{self.seconds:6.1f} s  {text}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":
+    if missing := lacking(*TOOLS, *network.TOOLS):
+        _say(f"this machine lacks {missing}")
+        sys.exit(2)
+    for program in (SERVERS["2.3.2"], SERVERS["3.1.0"], *(stack.provider for stack in STACKS)):
+        program.build()  # where the trial goes next, nothing can be fetched
     network.enter("tests.apps_trial", sys.argv[1:])
     sys.exit(main(sys.argv[1:]))

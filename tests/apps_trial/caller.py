@@ -6,6 +6,8 @@ do GET and POST.
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,12 +16,25 @@ from typing import Any
 
 from tests.apps.app import Consumer
 from tests.apps.stacks import Stack
+from tests.apps_trial import network
 from tests.apps_trial.ways import Doors, Way
+from tests.support.needs import find
 from tests.support.sidecar_process import SidecarProcess, running
 from tests.trial.load import Call, Load
 
 RATE = 16.0
 """Calls a second of one app."""
+
+_SIDECAR_USER = 65532
+"""As in the image: what this user sends is not redirected."""
+
+_AS_SIDECAR = (
+    find("setpriv") or "setpriv",
+    f"--reuid={_SIDECAR_USER}",
+    f"--regid={_SIDECAR_USER}",
+    "--clear-groups",
+    "--",
+)
 
 CLIENTS = ("feign", "rest")
 _METHODS = ("GET", "POST")
@@ -44,7 +59,6 @@ class Carried:
 
     method: str
     id: str
-    code: int
     details: str
     endpoint: str
     rescued: str
@@ -55,7 +69,6 @@ class Carried:
         return cls(
             method=line["method"] or "",
             id=path.rpartition("/")[2],
-            code=line["response_code"],
             details=line["response_code_details"] or "",
             endpoint=line["upstream_host"] or "",
             rescued=line["rescued_by"] or "",
@@ -70,7 +83,7 @@ class Caller:
         self.way = way
         self.consumer = consumer
         self.sidecar = sidecar
-        slug = f"{stack.id}-{way.name.replace(' ', '-')}"
+        slug = f"{stack.id}-{way.slug}"
         self.load = Load(consumer.port, rate=RATE, host=consumer.host, make=lambda *call: _make(slug, *call))
 
     def __repr__(self) -> str:
@@ -93,26 +106,49 @@ def _make(slug: str, number: int, due: float, started: float) -> AppCall:
 
 
 @asynccontextmanager
-async def caller(stack: Stack, way: Way, registry: str, folder: Path, host: str) -> AsyncIterator[Caller]:
-    """One that has started, and calls nobody yet."""
-    await asyncio.to_thread(folder.mkdir, parents=True)
+async def caller(stack: Stack, way: Way, registry: str, folder: Path) -> AsyncIterator[Caller]:
+    """One that has started, and calls nobody yet; `folder` is made, and all of it is in there."""
+    await asyncio.to_thread(_make_folder, folder)
     doors = Doors()
-    async with AsyncExitStack() as stage:
+    async with AsyncExitStack() as started:
+        pod = await started.enter_async_context(network.pod(folder)) if way.needs_pod else None
         sidecar = None
         if way.has_sidecar:
-            text = json.dumps(_configuration(registry, folder) | dict(way.settings(doors)))
-            sidecar = await stage.enter_async_context(running(folder, text))
+            text = json.dumps(_configuration(registry) | dict(way.settings(doors)))
+            before = (*pod.before, *_AS_SIDECAR) if pod else ()
+            sidecar = await started.enter_async_context(running(folder, text, before=before))
             await sidecar.event("ready")
-        consumer = Consumer(stack, way.registry(doors, registry), folder=folder, host=host, jvm=way.flags(stack, doors))
-        await stage.enter_async_context(consumer)
+        if sidecar and pod:
+            await asyncio.to_thread(pod.run, *_redirecting(sidecar))
+        consumer = Consumer(
+            stack,
+            way.registry(doors, registry),
+            folder=folder,
+            host=pod.address if pod else network.HOST,
+            jvm=way.flags(stack, doors),
+            before=pod.before if pod else (),
+        )
+        await started.enter_async_context(consumer)
         yield Caller(stack, way, consumer, sidecar)
 
 
-def _configuration(registry: str, folder: Path) -> dict[str, Any]:
+def _make_folder(folder: Path) -> None:
+    """The sidecar may write there, whoever it is."""
+    folder.mkdir(parents=True)
+    os.chown(folder, _SIDECAR_USER, _SIDECAR_USER)
+
+
+def _configuration(registry: str) -> dict[str, Any]:
     """JSON is YAML."""
     return {
         "version": 1,
-        "nacos": {"server_addresses": registry, "snapshot_dir": str(folder / "last-good")},
+        "nacos": {"server_addresses": registry, "snapshot_dir": "last-good"},
         "admin": {"listen": "127.0.0.1:0"},
         "access_log": {"format": "json", "path": "access.log"},
     }
+
+
+def _redirecting(sidecar: SidecarProcess) -> list[str]:
+    """The command that puts the rules in force."""
+    command = [sys.executable, "-m", "sidecar", "iptables", "-c", str(sidecar.config)]
+    return [*command, "--apply", "--uid", str(_SIDECAR_USER)]

@@ -9,9 +9,8 @@ from typing import cast
 
 from tests.apps_trial.caller import RATE, AppCall, Caller
 from tests.apps_trial.rows import Row
-from tests.apps_trial.stage import Stage
+from tests.apps_trial.stage import Harm, Stage
 from tests.apps_trial.verdict import Score
-from tests.trial.verdict import Kill
 
 _BEFORE = 3.0
 """Seconds for which calls count before the act."""
@@ -27,7 +26,7 @@ class Played:
     row: Row
     began: float
     ended: float
-    harms: Sequence[Kill]
+    harms: Sequence[Harm]
 
 
 async def play(stage: Stage, rows: Sequence[Row], say: Callable[[str], None]) -> list[Score]:

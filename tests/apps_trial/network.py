@@ -5,6 +5,7 @@ rules are its own. The program starts itself once more in a network that it make
 connected to it by a pair of interfaces, and ends with the process that holds it.
 """
 
+import itertools
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -22,6 +23,9 @@ TOOLS = ("root", "unshare", "nsenter", "ip", "iptables")
 
 HOST = "10.77.0.1"
 """Where providers and registry are, for everybody."""
+
+_numbers = itertools.count(1)
+"""Of pods: the third byte of their addresses."""
 
 _MARK = "APPS_TRIAL_NETWORK"
 
@@ -51,12 +55,12 @@ class Pod:
 
 
 @asynccontextmanager
-async def pod(number: int, folder: Path) -> AsyncIterator[Pod]:
-    """The one with this number, 1 to 250; it is gone after the block."""
+async def pod(folder: Path) -> AsyncIterator[Pod]:
+    """The next one; it is gone after the block."""
     holder = Child([find("unshare") or "", "--net", "sleep", "infinity"], log=folder / "pod.log")
     try:
         await settled(lambda: _network(holder.pid) != _network(os.getpid()))
-        yield _connected(number, holder.pid)
+        yield _connected(next(_numbers), holder.pid)
     finally:
         holder.kill()
 

@@ -31,6 +31,9 @@ _AWAY = 1.0
 _BEFORE_REFRESH = 8.0
 """Ribbon asks every 30 s; the short empty list begins so many seconds before it does."""
 
+_AFTER_REFRESH = 29.5
+"""The exchange begins right after Ribbon has asked, so that it does not learn of the new ones before the old are gone."""
+
 _RELISTED = 4.0
 """Seconds, about, from the wire's mending until the first provider is listed again: its client tries every so often."""
 
@@ -71,7 +74,7 @@ async def frozen(stage: Stage) -> None:
 
 async def registry_down(stage: Stage) -> None:
     await stage.server.stop()
-    await asyncio.sleep(28.0)
+    await asyncio.sleep(22.0)
     await stage.server.start()
     await stage.settled()
 
@@ -85,6 +88,7 @@ async def onto_new_ports(stage: Stage) -> None:
 
 async def all_exchanged(stage: Stage) -> None:
     old = tuple(stage.providers)
+    await stage.before_refresh(_AFTER_REFRESH)
     await stage.enter(*(stage.new_provider() for _ in old))
     async with asyncio.TaskGroup() as leaving:
         for number, provider in enumerate(old):

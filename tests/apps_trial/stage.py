@@ -12,11 +12,11 @@ from pathlib import Path
 
 from tests.apps.app import SERVICE, Provider
 from tests.apps.stacks import B, Balancer, Stack
+from tests.apps_trial import network
 from tests.apps_trial.caller import Caller
 from tests.registry_trial.relay import Relay, relayed
 from tests.support.nacos_server import NacosServer
 from tests.support.until import until
-from tests.trial.verdict import Kill
 
 PROVIDERS = 3
 
@@ -32,28 +32,41 @@ _CALM = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What a provider is from one start to the next."""
+    """What a provider is from one start to the next.
+
+    With the default of Spring Boot, `server.shutdown=immediate`, a stopping provider cuts off what it is doing; whoever
+    restarts providers under load sets it to `graceful`.
+    """
 
     stack: Stack = B
-    properties: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ("--server.shutdown=graceful",)
 
 
 ORDINARY = Life()
 
 
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """What was done to a provider, on the loop's clock: killed, frozen, or stopped."""
+
+    address: str
+    what: str
+    began: float
+    over: float
+
+
 class Stage:
     """Everything that runs, and the acts that rows are made of."""
 
-    def __init__(self, server: NacosServer, wire: Relay, folder: Path, host: str) -> None:
+    def __init__(self, server: NacosServer, wire: Relay, folder: Path) -> None:
         self.server = server
+        self.registry = f"{network.HOST}:{server.http_port}"
         self.wire = wire
-        self.host = host
         self.providers: list[Provider] = []
         self.gone: list[Provider] = []
         """Those that were stopped for good; what they have written counts."""
         self.callers: list[Caller] = []
-        self.harms: list[Kill] = []
-        """When which provider was killed or frozen."""
+        self.harms: list[Harm] = []
         self.life = ORDINARY
         """Of providers that are started from now on."""
         self.now = asyncio.get_running_loop().time
@@ -62,7 +75,7 @@ class Stage:
 
     def new_provider(self) -> Provider:
         """Not yet started; it becomes one of the providers with `enter`."""
-        return Provider(B, self.wire.address, folder=self._folder, host=self.host)
+        return Provider(B, self.wire.address, folder=self._folder, host=network.HOST)
 
     async def enter(self, *providers: Provider) -> None:
         """They start side by side; returns when the registry lists them."""
@@ -86,15 +99,15 @@ class Stage:
 
     async def stop(self, provider: Provider) -> None:
         """SIGTERM, and until it has ended."""
-        await provider.stop()
+        await self._harm(provider, "stopped", provider.stop)
 
     async def kill(self, provider: Provider) -> None:
         """By SIGKILL."""
-        await self._harm(provider, provider.kill)
+        await self._harm(provider, "killed", provider.kill)
 
     async def die(self, provider: Provider) -> None:
         """By a SIGTERM that it has no hook for."""
-        await self._harm(provider, provider.stop)
+        await self._harm(provider, "killed", provider.stop)
 
     async def freeze(self, provider: Provider, seconds: float) -> None:
         async def frozen() -> None:
@@ -102,13 +115,13 @@ class Stage:
             await asyncio.sleep(seconds)
             provider.thaw()
 
-        await self._harm(provider, frozen)
+        await self._harm(provider, "frozen", frozen)
 
     async def leave(self, provider: Provider) -> None:
         """It stops for good."""
         self.providers.remove(provider)
         self.gone.append(provider)
-        await provider.stop()
+        await self.stop(provider)
 
     async def settled(self) -> None:
         """Returns when the registry lists exactly the providers."""
@@ -156,10 +169,10 @@ class Stage:
         """What the providers wrote down: `GET a-direct-1`, `POST b-proxy-7` …"""
         return [line for provider in (*self.providers, *self.gone) for line in provider.executed()]
 
-    async def _harm(self, provider: Provider, act: Callable[[], Awaitable[None]]) -> None:
+    async def _harm(self, provider: Provider, what: str, act: Callable[[], Awaitable[None]]) -> None:
         began = self.now()
         await act()
-        self.harms.append(Kill(provider.address, began, self.now()))
+        self.harms.append(Harm(provider.address, what, began, self.now()))
 
 
 def _well(caller: Caller, since: float) -> bool:
@@ -169,11 +182,11 @@ def _well(caller: Caller, since: float) -> bool:
 
 
 @asynccontextmanager
-async def staged(server: NacosServer, folder: Path, host: str = "127.0.0.1") -> AsyncIterator[Stage]:
+async def staged(server: NacosServer, folder: Path) -> AsyncIterator[Stage]:
     """Providers that a running server lists; ended with the block."""
     async with AsyncExitStack() as stack:
         wire = await stack.enter_async_context(relayed(server.http_port))
-        stage = Stage(server, wire, folder, host)
+        stage = Stage(server, wire, folder)
         stack.callback(_end, stage)
         await stage.enter(*(stage.new_provider() for _ in range(PROVIDERS)))
         yield stage

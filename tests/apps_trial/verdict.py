@@ -1,19 +1,32 @@
 """What each app's calls came to in each row, counted from both ends. Pure: calls and ids in, objections out."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.apps.stacks import Stack
 from tests.apps_trial.caller import AppCall, Carried
 from tests.apps_trial.rows import Row
+from tests.apps_trial.stage import Harm
 from tests.apps_trial.ways import Way
-from tests.trial.verdict import Kill
 
 FULL_RATE = 0.9
 """Below this share of the rate the load was not the one promised, and the row proves nothing."""
 
 HURT = 0.02
 """A direct app that loses less than this share has not been hurt."""
+
+
+_LOST = ("closed", "reset", "response_timeout", "app_left")
+"""How the sidecar calls the end of a request that an instance had been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excuse:
+    """A POST that an instance had been sent when harm came to it: nobody may repeat it."""
+
+    call: AppCall
+    harm: Harm
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +40,7 @@ class Score:
     executed: Mapping[str, int]
     """How often a call was carried out, by `METHOD ID`."""
     carried: Sequence[Carried]
-    harms: Sequence[Kill]
+    harms: Sequence[Harm]
     seconds: float
     rate: float
 
@@ -35,18 +48,22 @@ class Score:
     def failed(self) -> list[AppCall]:
         return [call for call in self.calls if not call.answered]
 
-    def excused(self) -> list[AppCall]:
-        """POSTs that the sidecar had sent to a process that was then killed or frozen: nobody may repeat them."""
-        sent = {carried.id: carried.endpoint for carried in self.carried if carried.method == "POST"}
+    def excused(self) -> list[Excuse]:
+        sent = {one.id: one.endpoint for one in self.carried if one.method == "POST" and one.details in _LOST}
         return [
-            call
+            Excuse(call, harm)
             for call in self.failed
-            if call.method == "POST" and any(_under_way(call, sent.get(call.id), harm) for harm in self.harms)
+            if call.id in sent and (harm := _harm_to(sent[call.id], call, self.harms)) is not None
         ]
 
     def inexcusable(self) -> list[AppCall]:
-        excused = {call.id for call in self.excused()}
+        excused = {excuse.call.id for excuse in self.excused()}
         return [call for call in self.failed if call.id not in excused]
+
+    def rescued(self) -> Counter[str]:
+        """How many of the calls that were answered the sidecar has rescued, by what."""
+        answered = {call.id for call in self.calls if call.answered}
+        return Counter(one.rescued for one in self.carried if one.rescued and one.id in answered)
 
     def twice(self) -> list[AppCall]:
         """POSTs that were carried out more than once."""
@@ -86,8 +103,10 @@ class Score:
         return [text for wrong, text in found if wrong]
 
 
-def _under_way(call: AppCall, endpoint: str | None, harm: Kill) -> bool:
-    return endpoint == harm.address and call.started <= harm.over and call.ended >= harm.began
+def _harm_to(address: str, call: AppCall, harms: Sequence[Harm]) -> Harm | None:
+    """The one that came to this provider while the call was under way."""
+    found = (one for one in harms if one.address == address and call.started <= one.over and call.ended >= one.began)
+    return next(found, None)
 
 
 def _some(calls: Sequence[AppCall]) -> str:

@@ -38,6 +38,11 @@ class Way:
     has_sidecar = True
     needs_pod = False
 
+    @property
+    def slug(self) -> str:
+        """Its name as part of an id, a path, a file's name."""
+        return self.name.replace("façade", "facade").replace(" + ", "-").replace(" ", "-")
+
     def settings(self, doors: Doors) -> Mapping[str, Any]:
         """Of the sidecar's file, beside registry and logs."""
         raise NotImplementedError
@@ -74,7 +79,72 @@ class FixedList(Way):
         return f"{simple}.instances.{SERVICE}[0].uri=http://127.0.0.1:{doors.own}", f"{simple}.order=-1"
 
 
+class ForwardProxy(Way):
+    """Java's own proxy properties send every HTTP call to the shared listener."""
+
+    name = "forward proxy"
+    cures = frozenset({Trouble.ADDRESSES})
+
+    def settings(self, doors: Doors) -> Mapping[str, Any]:
+        return {"listen": f"127.0.0.1:{doors.shared}", "unmatched": "forward", "services": [{"name": SERVICE}]}
+
+    def flags(self, stack: Stack, doors: Doors) -> tuple[str, ...]:
+        return "-Dhttp.proxyHost=127.0.0.1", f"-Dhttp.proxyPort={doors.shared}", "-Dhttp.nonProxyHosts="
+
+
+class Transparent(Way):
+    """Rules of the pod redirect what the app sends; the app is given nothing."""
+
+    name = "transparent"
+    cures = frozenset({Trouble.ADDRESSES})
+    needs_pod = True
+
+    def settings(self, doors: Doors) -> Mapping[str, Any]:
+        return {"listen": None, "transparent": f"127.0.0.1:{doors.transparent}", "services": [{"name": SERVICE}]}
+
+
+class Facade(Way):
+    """The app's registry is the sidecar, which passes on lists that do not lie."""
+
+    name = "façade guarded"
+    cures = frozenset({Trouble.LISTS})
+    lists = "guarded"
+
+    def settings(self, doors: Doors) -> Mapping[str, Any]:
+        facade = {"listen": f"127.0.0.1:{doors.facade}", "lists": self.lists}
+        return {"listen": None, "facade": facade, "services": [{"name": SERVICE, "listen": f"127.0.0.1:{doors.own}"}]}
+
+    def registry(self, doors: Doors, real: str) -> str:
+        return f"127.0.0.1:{doors.facade}"
+
+
+class FacadeOfOne(Facade):
+    """The lists name the sidecar's own port of the service, and nobody else."""
+
+    name = "façade sidecar"
+    cures = frozenset(Trouble)
+    lists = "sidecar"
+
+
+class FacadeAndProxy(Facade):
+    """Lists that do not lie, and calls that are carried on when their address is gone."""
+
+    name = "façade guarded + forward proxy"
+    cures = frozenset(Trouble)
+
+    def settings(self, doors: Doors) -> Mapping[str, Any]:
+        return {**super().settings(doors), **FORWARD_PROXY.settings(doors)}
+
+    def flags(self, stack: Stack, doors: Doors) -> tuple[str, ...]:
+        return FORWARD_PROXY.flags(stack, doors)
+
+
 DIRECT = Direct()
 FIXED_LIST = FixedList()
+FORWARD_PROXY = ForwardProxy()
+TRANSPARENT = Transparent()
+GUARDED = Facade()
+GUARDED_AND_PROXY = FacadeAndProxy()
+OF_ONE = FacadeOfOne()
 
 WAYS: tuple[Way, ...] = (DIRECT, FIXED_LIST)
