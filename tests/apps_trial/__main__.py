@@ -48,7 +48,7 @@ WHOLE = (
     Part("2.3.2", (A1,), (ROLLING, EXCHANGED, EMPTY_40)),
     Part("3.1.0", (B3,), (ROLLING, EXCHANGED, EMPTY_40)),
 )
-BRIEF = (Part("2.3.2", (A, B), tuple(replace(row, aftermath=5.0) for row in (ROLLING, EXCHANGED, EMPTY_15))),)
+BRIEF = (Part("2.3.2", (A, B), tuple(replace(row, aftermath=5.0) for row in (ROLLING, EMPTY_15, EXCHANGED))),)
 """What the tests play."""
 
 

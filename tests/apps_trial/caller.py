@@ -20,6 +20,7 @@ from tests.apps_trial import network
 from tests.apps_trial.ways import Doors, Way
 from tests.support.needs import find
 from tests.support.sidecar_process import SidecarProcess, running
+from tests.support.until import until
 from tests.trial.load import Call, Load
 
 RATE = 16.0
@@ -35,6 +36,9 @@ _AS_SIDECAR = (
     "--clear-groups",
     "--",
 )
+
+_WARM = 120.0
+"""Seconds that a cold app may take for its first calls on a very busy machine; two are usual."""
 
 CLIENTS = ("feign", "rest")
 _METHODS = ("GET", "POST")
@@ -92,6 +96,12 @@ class Caller:
     def __str__(self) -> str:
         return f"{self.stack.id} {self.way.name}"
 
+    async def is_well(self, seconds: float = 1.0) -> bool:
+        """Calls have ended for so long, and all of them were answered."""
+        now = asyncio.get_running_loop().time()
+        recent = [call for call in self.load.calls[-200:] if call.ended >= now - seconds]
+        return bool(recent) and all(call.answered for call in recent)
+
     def carried(self) -> Sequence[Carried]:
         """All that its sidecar has carried so far."""
         if self.sidecar is None:
@@ -107,7 +117,7 @@ def _make(slug: str, number: int, due: float, started: float) -> AppCall:
 
 @asynccontextmanager
 async def caller(stack: Stack, way: Way, registry: str, folder: Path) -> AsyncIterator[Caller]:
-    """One that has started, and calls nobody yet; `folder` is made, and all of it is in there."""
+    """One that is at work, and goes on until the block ends; `folder` is made, and all of it is in there."""
     await asyncio.to_thread(_make_folder, folder)
     doors = Doors()
     async with AsyncExitStack() as started:
@@ -129,7 +139,11 @@ async def caller(stack: Stack, way: Way, registry: str, folder: Path) -> AsyncIt
             before=pod.before if pod else (),
         )
         await started.enter_async_context(consumer)
-        yield Caller(stack, way, consumer, sidecar)
+        found = Caller(stack, way, consumer, sidecar)
+        found.load.start()
+        started.push_async_callback(found.load.stop)
+        await until(found.is_well, within=_WARM, pause=0.1)  # before the next one takes the processor
+        yield found
 
 
 def _make_folder(folder: Path) -> None:

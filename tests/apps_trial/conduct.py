@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -30,28 +29,17 @@ class Played:
 
 
 async def play(stage: Stage, rows: Sequence[Row], say: Callable[[str], None]) -> list[Score]:
-    """The scores of all callers in each row."""
+    """The scores of all callers in each row; they are at work, and have ended it afterwards."""
     played = []
-    async with loaded(stage.callers):
-        for row, following in zip(rows, (*rows[1:], None), strict=True):
-            say(f"{row.name}: everybody gets ready")
-            await stage.reborn(row.life)
-            await stage.calm()
-            stage.life = following.life if following else row.life
-            played.append(await _play(stage, row, say))
+    for row, following in zip(rows, (*rows[1:], None), strict=True):
+        say(f"{row.name}: everybody gets ready")
+        await stage.reborn(row.life)
+        await stage.calm()
+        stage.life = following.life if following else row.life
+        played.append(await _play(stage, row, say))
+    await asyncio.gather(*(caller.load.stop() for caller in stage.callers))
     await asyncio.sleep(_FLUSHED)
     return _scores(stage, played)
-
-
-@asynccontextmanager
-async def loaded(callers: Sequence[Caller]) -> AsyncIterator[None]:
-    """All of them call for as long as the block lasts; after it, all calls have ended."""
-    for caller in callers:
-        caller.load.start()
-    try:
-        yield
-    finally:
-        await asyncio.gather(*(caller.load.stop() for caller in callers))
 
 
 async def _play(stage: Stage, row: Row, say: Callable[[str], None]) -> Played:

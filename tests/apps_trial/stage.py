@@ -160,8 +160,7 @@ class Stage:
         await self.settled()
 
         async def all_well() -> bool:
-            since = self.now() - _CALM
-            return all(_well(caller, since) for caller in self.callers)
+            return all([await caller.is_well(_CALM) for caller in self.callers])
 
         await until(all_well, within=_SETTLED, pause=0.25)
 
@@ -173,12 +172,6 @@ class Stage:
         began = self.now()
         await act()
         self.harms.append(Harm(provider.address, what, began, self.now()))
-
-
-def _well(caller: Caller, since: float) -> bool:
-    """Calls ended from then on, and those that were answered are all of them."""
-    recent = [call for call in caller.load.calls[-200:] if call.ended >= since]
-    return bool(recent) and all(call.answered for call in recent)
 
 
 @asynccontextmanager
