@@ -52,6 +52,7 @@ class AppBackend:
             config=self._source(),
             listeners=(
                 *(views.ListenerInfo(one.name, one.configured, one.bound or "") for one in sidecar.listeners),
+                *sidecar.facades.listeners(),
                 views.ListenerInfo("admin", str(sidecar.loaded.config.admin.listen), sidecar.admin_bound),
             ),
             registry=self._registry(),

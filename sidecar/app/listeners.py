@@ -16,6 +16,9 @@ SHARED = "shared"
 ADMIN = "admin"
 """Name of the operator's listener in messages and in /server_info."""
 
+FACADE, FACADE_GRPC = "facade", "facade-grpc"
+"""The two ports of the façade."""
+
 Entrance = OwnEntrance | SharedEntrance
 
 
@@ -23,7 +26,9 @@ class CannotBindError(Exception):
     """An address cannot be had; nothing was changed. `path` is its key in the YAML."""
 
     def __init__(self, name: str, address: str, error: OSError) -> None:
-        self.path = {SHARED: "listen", ADMIN: "admin.listen"}.get(name, f"services[{name}].listen")
+        self.path = {SHARED: "listen", ADMIN: "admin.listen", FACADE: "facade.listen"}.get(
+            name, f"services[{name}].listen"
+        )
         reason = error.strerror or str(error)
         super().__init__(f"cannot bind {address} for {name}: {reason}; free the port, or change the address")
 

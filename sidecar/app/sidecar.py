@@ -9,6 +9,7 @@ from sidecar.admin.health import Latch, is_ready, latches
 from sidecar.admin.server import AdminServer
 from sidecar.app.backend import AppBackend
 from sidecar.app.drain import Drain
+from sidecar.app.facades import Facades
 from sidecar.app.feeds import Feeds
 from sidecar.app.heartbeat import Heartbeat
 from sidecar.app.journal import Journal
@@ -58,6 +59,7 @@ class Sidecar:
         self.services = Services(self.runtime, rng, self.emit, self.trusts)
         self.feeds = Feeds(self.services, emit=self.emit, now=self.loop.time, rng=rng, stats=self.stats)
         self.listeners = Listeners(self.runtime)
+        self.facades = Facades(emit=self.emit, now=self.loop.time, rng=rng, stats=self.stats)
         self.lag = LagMeter(self.loop, self.stats, self.emit)
         self.reloader = reloader
         self.admin_bound = ""
@@ -73,6 +75,7 @@ class Sidecar:
     def emit(self, events: Sequence[Event]) -> None:
         """Takes all that happens, from every part."""
         self.journal.emit(events)
+        self.facades.heed(events)
 
     async def start(self) -> None:
         """Binds, reads the disk, connects to the registry in the background; raises CannotBindError."""
@@ -167,6 +170,7 @@ class Sidecar:
             self._heartbeat.stop()
         await self.reloader.close()
         await self.feeds.close()
+        await self.facades.close()
         if self._admin is not None:
             await self._admin.close()
         if self._drain is not None:
@@ -181,17 +185,24 @@ class Sidecar:
         built = self.services.build(policies, own_addresses=own_addresses(config))
         wanted = _wanted(config, built)
         opened = await self.listeners.prepare(wanted)
+        facade = None
         try:
+            facade = await self.facades.prepare(config)
             await self._bind_admin(config)
         except CannotBindError:
             for listener in opened.values():
                 listener.close_listening()
+            if facade is not None:
+                await facade.close()
             raise
         self.listeners.commit(wanted, opened)
         self.services.put_in_force(built, policies, self.loop.time())
+        bound = {listener.name: listener.bound or "" for listener in self.listeners}
+        heard = self.facades.commit(config, facade, self.services, bound)
         self.trusts.keep_only(policies)
         self._listening = True
         self.emit([Listening(name=listener.name, address=listener.bound or "") for listener in opened.values()])
+        self.emit(heard)
 
     async def _bind_admin(self, config: Config) -> None:
         admin = config.admin
@@ -220,7 +231,7 @@ class Sidecar:
         if not self._told_ready and is_ready(self.latches()):
             self._told_ready = True
             self.emit([Ready(took=f"{self.uptime:.1f}s")])
-        if self._drain is not None and self._drain.over(now, len(self.runtime.connections)):
+        if self._drain is not None and self._drain.over(now, len(self.runtime.connections) + self.facades.connections):
             self.drained.set()
 
 

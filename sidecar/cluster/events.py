@@ -119,6 +119,19 @@ class PushRefused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListWithheld(Event):
+    """The façade did not pass an empty or shrunk list on to the app. Told once, until a complete one passes.
+
+    `offered` stand on the list, `kept` were added to it.
+    """
+
+    kind: ClassVar[str] = "list_withheld"
+    level: ClassVar[Level] = Level.WARNING
+    offered: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOrdered(Event):
     """The operator refuses all removals for a while."""
 

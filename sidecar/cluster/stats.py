@@ -41,6 +41,7 @@ class ServiceStats:
         "connect_duration",
         "ejections",
         "ejections_suppressed",
+        "facade_lists",
         "holds_ended",
         "idle_connections",
         "instance_connections",
@@ -79,6 +80,8 @@ class ServiceStats:
         self.ejections: Counter[str] = Counter()
         self.ejections_suppressed: Counter[str] = Counter()
         self.holds_ended: Counter[str] = Counter()
+        self.facade_lists: Counter[str] = Counter()
+        """Lists of it that the app got through the façade, by what became of them."""
         self.request_duration = Histogram(DURATION_BUCKETS)
         self.answer_time = Histogram(DURATION_BUCKETS)
         """Seconds from the end of a request to the head of an instance's answer: what our own time-outs end is not in."""
@@ -90,6 +93,8 @@ class ProcessStats:
 
     __slots__ = (
         "access_log_dropped",
+        "facade_connections",
+        "facade_requests",
         "loop_lag",
         "queries",
         "reconnects",
@@ -106,6 +111,10 @@ class ProcessStats:
         self.tasks_cancelled = 0
         self.snapshot_write_errors = 0
         self.access_log_dropped = 0
+        self.facade_connections: Counter[str] = Counter()
+        """Open connections of the app to the façade, by protocol."""
+        self.facade_requests: Counter[tuple[str, str]] = Counter()
+        """(protocol, result) of what the app asked the façade."""
         self.reloads: Counter[str] = Counter()
         self.loop_lag = Histogram(LAG_BUCKETS)
         self.unrouted_connections = 0

@@ -11,6 +11,12 @@ from typing import Final
 from sidecar.certificates import CertificateError, client_context
 from sidecar.cluster.policy import Protocol
 from sidecar.config.address import Address
+from sidecar.config.facade_rules import (
+    facade_addresses,
+    the_facade_has_two_ports,
+    the_facade_stands_for_others,
+    the_sidecar_has_an_address_to_name,
+)
 from sidecar.config.locate import Locator
 from sidecar.config.model import Config
 from sidecar.config.report import Finding, Level, Loc, path_text
@@ -233,6 +239,9 @@ RULES: Final[tuple[Rule, ...]] = (
     secrets_stand_elsewhere,
     credentials_are_whole,
     a_key_has_its_certificate,
+    the_facade_has_two_ports,
+    the_facade_stands_for_others,
+    the_sidecar_has_an_address_to_name,
 )
 
 
@@ -253,6 +262,7 @@ def _is_written(section: Section, path: tuple[str, ...]) -> bool:
 def _listeners(config: Config) -> Iterator[tuple[Loc, Address]]:
     if config.listen is not None:
         yield ("listen",), config.listen
+    yield from facade_addresses(config)
     yield ("admin", "listen"), config.admin.listen
     for index, service in enumerate(config.services):
         if service.listen is not None:

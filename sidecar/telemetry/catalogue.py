@@ -270,6 +270,15 @@ PER_SERVICE: tuple[Family[Service], ...] = (
         ("by",),
         ("restored", "gone", "confirmed", "expired", "obeyed"),
     ),
+    Family(
+        "sidecar_facade_lists_total",
+        _C,
+        "Lists that the app got through the façade: as the registry said them, with instances added that it had left out, "
+        "naming the sidecar, or made by us",
+        lambda s: s.stats.facade_lists,
+        ("result",),
+        ("passed", "withheld", "replaced", "answered"),
+    ),
 )
 """Label `service` comes first in each."""
 
@@ -340,6 +349,22 @@ PROCESS: tuple[Family[Process], ...] = (
         _C,
         "Access log lines lost to a slow reader",
         lambda p: p.stats.access_log_dropped,
+    ),
+    Family(
+        "sidecar_facade_connections",
+        _G,
+        "Open connections of the app to the façade",
+        lambda p: p.stats.facade_connections,
+        ("protocol",),
+        ("grpc", "http"),
+    ),
+    Family(
+        "sidecar_facade_requests_total",
+        _C,
+        "Requests of the app to the façade: passed on untouched, answered with a list that is ours, answered without the "
+        "registry, or failed for want of it",
+        lambda p: p.stats.facade_requests,
+        ("protocol", "result"),
     ),
     Family(
         "sidecar_config_reloads_total",

@@ -147,4 +147,4 @@ GUARDED = Facade()
 GUARDED_AND_PROXY = FacadeAndProxy()
 OF_ONE = FacadeOfOne()
 
-WAYS: tuple[Way, ...] = (DIRECT, FIXED_LIST)
+WAYS: tuple[Way, ...] = (DIRECT, FIXED_LIST, GUARDED, OF_ONE)

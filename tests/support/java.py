@@ -110,6 +110,11 @@ class JavaProgram:
 
 
 PROVIDER = JavaProgram("provider")
+CLIENTS = {
+    version: JavaProgram(f"client@{artifact}", folder=_SOURCES / "client", maven=(f"-Dclient.version={artifact}",))
+    for version, artifact in {"1.4.2": "1.4.2", "2.3.2": "2.3.2", "3": "3.2.1-2026.03.30"}.items()
+}
+"""By their generation; of the third the latest that Maven serves."""
 SERVERS = {
     "3.1.0": JavaProgram("nacos-3.1.0"),
     "2.3.2": JavaProgram("nacos-2.3.2", main="com.alibaba.nacos.Main"),
@@ -127,5 +132,5 @@ def _lock(path: Path) -> Iterator[None]:
 def build_all() -> None:
     """Side by side: Maven waits for the network nearly all of its time."""
     with ThreadPoolExecutor() as pool:
-        for built in [pool.submit(program.build) for program in (PROVIDER, *SERVERS.values())]:
+        for built in [pool.submit(program.build) for program in (PROVIDER, *CLIENTS.values(), *SERVERS.values())]:
             built.result()

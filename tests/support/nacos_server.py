@@ -26,7 +26,7 @@ from typing import Literal, Self, get_args
 import grpc
 import pytest
 
-from sidecar.embedded.wire import Payload, decode, encode
+from sidecar.wire import Payload, decode, encode
 from tests.support.java import SERVERS, TOOLS
 from tests.support.needs import require
 from tests.support.ports import free_port
