@@ -15,13 +15,13 @@ import uvloop
 from sidecar import clock
 from tests.apps.stacks import A1, B3, STACKS, A, B, Stack
 from tests.apps_trial import network
-from tests.apps_trial.caller import caller
+from tests.apps_trial.caller import Caller, caller
 from tests.apps_trial.conduct import play
 from tests.apps_trial.report import page, report
 from tests.apps_trial.rows import EMPTY_15, EMPTY_40, EXCHANGED, ROLLING, ROWS, Row
 from tests.apps_trial.stage import staged
 from tests.apps_trial.verdict import Score
-from tests.apps_trial.ways import WAYS, Way
+from tests.apps_trial.ways import DIRECT, GUARDED, OF_ONE, WAYS, Way
 from tests.support.java import SERVERS, TOOLS
 from tests.support.nacos_server import NacosServer, Version
 from tests.support.needs import lacking
@@ -31,16 +31,20 @@ Say = Callable[[str], None]
 LIMIT = 1500.0
 """Seconds for everything."""
 
+_AT_ONCE = 2
+"""Apps that start side by side: more of them only take the processor from each other."""
+
 PAGE = Path("docs/trial-apps.md")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Apps that are played with at the same time, behind all ways in."""
+    """Apps that are played with at the same time."""
 
     nacos: Version
     stacks: Sequence[Stack]
     rows: Sequence[Row]
+    ways: Sequence[Way] = WAYS
 
 
 WHOLE = (
@@ -48,7 +52,14 @@ WHOLE = (
     Part("2.3.2", (A1,), (ROLLING, EXCHANGED, EMPTY_40)),
     Part("3.1.0", (B3,), (ROLLING, EXCHANGED, EMPTY_40)),
 )
-BRIEF = (Part("2.3.2", (A, B), tuple(replace(row, aftermath=5.0) for row in (ROLLING, EMPTY_15, EXCHANGED))),)
+BRIEF = (
+    Part(
+        "2.3.2",
+        (A, B),
+        tuple(replace(row, aftermath=5.0) for row in (ROLLING, EMPTY_15, EXCHANGED)),
+        (DIRECT, GUARDED, OF_ONE),
+    ),
+)
 """What the tests play."""
 
 
@@ -93,33 +104,37 @@ def _parts(options: argparse.Namespace) -> list[Part]:
             part.nacos,
             [stack for stack in part.stacks if stack.id in options.stacks.split(",")],
             [row for row in part.rows if any(text in row.name for text in options.rows.split(","))],
+            [way for way in part.ways if any(text in way.name for text in options.ways.split(","))],
         )
         for part in (BRIEF if options.brief else WHOLE)
     ]
-    return [part for part in wanted if part.stacks and part.rows]
+    return [part for part in wanted if part.stacks and part.rows and part.ways]
 
 
 async def _trial(options: argparse.Namespace, folder: Path, say: Say) -> list[Score]:
-    ways = [way for way in WAYS if any(text in way.name for text in options.ways.split(","))]
     async with asyncio.timeout(LIMIT):
         return [
             score
             for number, part in enumerate(_parts(options))
-            for score in await _play(part, ways, folder / f"part-{number + 1}", say)
+            for score in await _play(part, folder / f"part-{number + 1}", say)
         ]
 
 
-async def _play(part: Part, ways: Sequence[Way], folder: Path, say: Say) -> list[Score]:
+async def _play(part: Part, folder: Path, say: Say) -> list[Score]:
     say(f"Nacos {part.nacos} and the providers start")
     await asyncio.to_thread(folder.mkdir)
     async with AsyncExitStack() as running:
         server = await running.enter_async_context(NacosServer(part.nacos))
         stage = await running.enter_async_context(staged(server, folder))
-        for stack in part.stacks:
-            say(f"the apps start: {stack}")
-            for way in ways:
+        say(f"the apps start: {', '.join(stack.id for stack in part.stacks)}")
+        starting = asyncio.Semaphore(_AT_ONCE)
+
+        async def start(stack: Stack, way: Way) -> Caller:
+            async with starting:
                 one = caller(stack, way, stage.registry, folder / f"{stack.id}-{way.slug}")
-                stage.callers.append(await running.enter_async_context(one))
+                return await running.enter_async_context(one)
+
+        stage.callers += await asyncio.gather(*(start(stack, way) for stack in part.stacks for way in part.ways))
         return await play(stage, part.rows, say)
 
 

@@ -28,11 +28,11 @@ _REFRESH = 36.0
 _AWAY = 1.0
 """Seconds between a provider's violent end and its next start."""
 
-_BEFORE_REFRESH = 8.0
+_BEFORE_REFRESH = 6.0, 9.0
 """Ribbon asks every 30 s; the short empty list begins so many seconds before it does."""
 
-_AFTER_REFRESH = 29.5
-"""The exchange begins right after Ribbon has asked, so that it does not learn of the new ones before the old are gone."""
+_AFTER_REFRESH = 24.0, 29.5
+"""The exchange begins soon after Ribbon has asked, so that it does not learn of the new ones before the old are gone."""
 
 _RELISTED = 4.0
 """Seconds, about, from the wire's mending until the first provider is listed again: its client tries every so often."""
@@ -88,7 +88,7 @@ async def onto_new_ports(stage: Stage) -> None:
 
 async def all_exchanged(stage: Stage) -> None:
     old = tuple(stage.providers)
-    await stage.before_refresh(_AFTER_REFRESH)
+    await stage.before_refresh(*_AFTER_REFRESH)
     await stage.enter(*(stage.new_provider() for _ in old))
     async with asyncio.TaskGroup() as leaving:
         for number, provider in enumerate(old):
@@ -102,7 +102,7 @@ async def _leave_after(stage: Stage, provider: Provider, seconds: float) -> None
 
 
 async def empty_list(stage: Stage, *, seconds: float) -> None:
-    await stage.before_refresh(_BEFORE_REFRESH)
+    await stage.before_refresh(*_BEFORE_REFRESH)
     stage.wire.cut()
     await stage.emptied()
     await asyncio.sleep(seconds - _RELISTED)

@@ -147,12 +147,13 @@ class Stage:
         except (OSError, RuntimeError):
             return None
 
-    async def before_refresh(self, seconds: float) -> None:
-        """Returns so long before the direct app with Ribbon asks for its list, as it does in its own time."""
+    async def before_refresh(self, at_least: float, at_most: float) -> None:
+        """Returns so many seconds before the direct app with Ribbon asks for its list, as it does in its own time."""
         for caller in self.callers:
             if caller.stack.balancer is Balancer.RIBBON and not caller.way.has_sidecar:
-                began = caller.load.calls[0].started + _FIRST_REFRESH
-                await asyncio.sleep((began - seconds - self.now()) % _REFRESH)
+                left = (caller.load.calls[0].started + _FIRST_REFRESH - self.now()) % _REFRESH
+                if not at_least <= left <= at_most:
+                    await asyncio.sleep((left - at_most) % _REFRESH)
                 return
 
     async def calm(self) -> None:
