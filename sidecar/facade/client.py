@@ -18,10 +18,11 @@ import grpc
 import grpc.aio
 
 from sidecar.facade import answers
+from sidecar.facade.lists import about
 from sidecar.facade.names import PUBLIC, address_of, listed
 from sidecar.facade.offers import Offer, Offers
 from sidecar.facade.registry import Registry
-from sidecar.facade.telling import Key, Telling, named_in
+from sidecar.facade.telling import Key, Telling, named_in, text_of
 from sidecar.facade.upstream import SERVER_CHECK, Upstream, Upstreams
 from sidecar.facade.wanted import Wanted
 from sidecar.tasks import spawn
@@ -72,6 +73,7 @@ class Client:
         self._stale: dict[Key, Offer] = {}
         self._pushing: asyncio.Task[None] | None = None
         self._ids = itertools.count(1)
+        self._closed = False
 
     def __repr__(self) -> str:
         way = "alone" if self._alone else f"by {self._upstream}"
@@ -138,6 +140,7 @@ class Client:
 
     async def close(self) -> None:
         """The app has left: so has the client, to the registry."""
+        self._closed = True
         for task in (self._pushing, self._hearing):
             if task is not None:
                 task.cancel()
@@ -150,17 +153,16 @@ class Client:
     async def _reached(self, check: bytes) -> Upstream | None:
         """The connection to a server, made by whichever call of the app comes first."""
         async with self._opening:
-            if self._upstream is None and not self._alone:
+            if self._upstream is None and not (self._alone and self._write is not None):
                 found = await self._upstreams.open(check)
-                if found is None:
-                    self._alone = True
-                else:
+                self._alone = found is None
+                if found is not None:
                     self._upstream, self._check = found
+                if self._closed:
+                    await self.close()
         return self._upstream
 
     async def _checked(self, data: bytes) -> tuple[bytes, str]:
-        if self._write is None:
-            self._alone = False  # nothing was told yet on this connection that would have to be told again
         upstream = await self._reached(data)
         if upstream is None:
             return encode(answers.checked(self._id)), "answered"
@@ -181,7 +183,8 @@ class Client:
         """Not before the server has taken note of the connection."""
         if self._set_up is not None:
             since = await asyncio.shield(self._set_up)
-            await asyncio.sleep(max(0.0, since + SETTLES - asyncio.get_running_loop().time()))
+            if (early := since + SETTLES - asyncio.get_running_loop().time()) > 0:
+                await asyncio.sleep(early)
 
     async def _upward(self, requests: AsyncIterator[bytes], call: Any) -> None:
         """What the app says on its stream goes on, but for its answers to pushes of ours."""
@@ -208,10 +211,10 @@ class Client:
         await self._send(data)
 
     async def _list_of(self, data: bytes) -> bytes:
-        info = _body(data).get("serviceInfo")
-        named = named_in(info, self._namespace) if isinstance(info, dict) else None
+        info = await about(text_of(data))
+        named = named_in(info, self._namespace)
         offer = self._offers.find(named) if named is not None else None
-        if offer is None or not isinstance(info, dict):
+        if offer is None:
             return data
         return await self._telling.push(data, offer, Key(offer.named, str(info.get("clusters") or "")))
 
@@ -273,22 +276,20 @@ class Client:
         offer = self._offers.find(named) if named is not None else None
         clusters = body.get("clusters") or body.get("cluster") or ""
         wanted = Wanted(listed(clusters), healthy_only=body.get("healthyOnly") is True)
-        subscribes = offer is not None and kind == "SubscribeServiceRequest" and not _unsubscribes(kind, body)
-        return offer, wanted, Key(offer.named, str(clusters)) if subscribes and offer is not None else None
+        subscribes = kind == "SubscribeServiceRequest" and named is not None
+        return offer, wanted, Key(named, str(clusters)) if subscribes and named is not None else None
 
     def _note(self, kind: str, body: Body) -> None:
-        """Takes note of what the app wants to be known of it."""
-        named = named_in(body, self._namespace) if body else None
-        offer = self._offers.find(named) if named is not None else None
-        if offer is None or named is None:
-            return
+        """Takes note of what the app wants to be told, and to be known of it."""
         if kind in answers.LISTS:
-            if _unsubscribes(kind, body):
-                self._telling.unsubscribe(Key(named, str(body.get("clusters") or "")))
-        elif body.get("type") == "deregisterInstance":
-            offer.deregistered(_addresses(body))
-        else:
-            offer.registered(_addresses(body))
+            _, wanted, key = self._asked(kind, body)
+            if key is not None and _unsubscribes(kind, body):
+                self._telling.unsubscribe(key)
+            elif key is not None:
+                self._telling.subscribe(key, wanted)
+        elif (named := named_in(body, self._namespace)) is not None and (offer := self._offers.find(named)) is not None:
+            act = offer.deregistered if body.get("type") == "deregisterInstance" else offer.registered
+            act(_addresses(body))
 
     def _is_ours(self, data: bytes) -> bool:
         if _kind(data) != "NotifySubscriberResponse":

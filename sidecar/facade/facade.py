@@ -88,8 +88,7 @@ class Facade:
 
     def tell(self, ours: Mapping[Named, Sequence[Ours]], lists: Lists, emit: Callable[[Sequence[Event]], None]) -> None:
         """What the app is told from now on; those that are connected hear of it."""
-        self.offers.replace(ours, lists, emit)
-        for offer in self.offers:
+        for offer in self.offers.replace(ours, lists, emit):
             self._grpc.heed(offer)
 
     def heed(self, events: Iterable[Event]) -> None:

@@ -49,13 +49,18 @@ def speaks_dubbo(named: Named, instances: Iterable[Instance]) -> bool:
     """Whether its consumers read more than an address out of a list: URLs, and ports in metadata."""
     if _DUBBO_KEY.match(named.name):
         return True
-    return any(key.startswith("dubbo.") for one in instances for key in one.metadata)
+    return any(key.startswith("dubbo.") for metadata in _different(instances) for key in metadata)
+
+
+def _different(instances: Iterable[Instance]) -> Iterable[Mapping[str, str]]:
+    """The metadata that there is: mostly one object for all."""
+    return {id(one.metadata): one.metadata for one in instances}.values()
 
 
 def _common(instances: Iterable[Instance]) -> dict[str, str]:
     """The entries that all have with the same value."""
     found: dict[str, str] | None = None
-    for metadata in {id(one.metadata): one.metadata for one in instances}.values():  # mostly one object for all
+    for metadata in _different(instances):
         if found is None:
             found = {key: value for key, value in metadata.items() if not _ABOUT_THE_INSTANCE.fullmatch(key)}
         else:

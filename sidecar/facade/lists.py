@@ -17,6 +17,9 @@ from sidecar.facade.names import address_of
 A_TURN = 100
 """Hosts looked at before the event loop turns: one to two milliseconds."""
 
+LONG = 64 * 1024
+"""Characters of a message whose steps, each some milliseconds, get turns of their own."""
+
 IN_GRPC = ("serviceInfo", "hosts")
 """Where the list stands in an answer to a subscription or a query, and in a push."""
 
@@ -92,6 +95,25 @@ async def read(text: str, path: tuple[str, ...] = IN_GRPC, known: ListText | Non
     return ListText(text, start, end, addresses, document)
 
 
+async def about(text: str) -> Mapping[str, Any]:
+    """What a push says of its list: without its hosts, and mostly without looking at them. Empty where it has none."""
+    try:
+        at = _member(text, _after(_BLANK, text, 0), "serviceInfo")
+        found = dict(_members(text, at, until="hosts")) if at is not None else {}
+    except ValueError:
+        return {}
+    if "name" in found and "clusters" in found:
+        return found
+    heard = await read(text)
+    return heard.info if heard is not None else {}
+
+
+async def breath(text: str) -> None:
+    """A turn of the loop between two steps over a long text."""
+    if len(text) > LONG:
+        await asyncio.sleep(0)
+
+
 def joined(*hosts: str) -> str:
     """The hosts of several lists as those of one."""
     return ",".join(filter(None, hosts))
@@ -136,20 +158,32 @@ def _array(text: str, path: tuple[str, ...]) -> int | None:
 
 def _member(text: str, at: int, key: str) -> int | None:
     """Where the value of a key stands in the object that begins there."""
-    if not text.startswith("{", at):
-        return None
-    at = _after(_BLANK, text, at + 1)
+    for name, found in _places(text, at):
+        if name == key:
+            return found
+    return None
+
+
+def _members(text: str, at: int, *, until: str) -> Iterator[tuple[str, Any]]:
+    """Keys and values of the object that begins there, as far as a key."""
+    for name, found in _places(text, at):
+        if name == until:
+            return
+        yield name, _decode(text, found)[0]
+
+
+def _places(text: str, at: int) -> Iterator[tuple[str, int]]:
+    """The keys of the object that begins there, and where their values stand; none where it is no object."""
+    at = _after(_BLANK, text, at + 1) if text.startswith("{", at) else len(text)
     while text.startswith('"', at):
         name, at = _decode(text, at)
         at = _after(_COLON, text, at)
-        if name == key:
-            return at
+        yield name, at
         _, at = _decode(text, at)
         comma = _COMMA.match(text, at)
         if comma is None:
-            return None
+            return
         at = comma.end()
-    return None
 
 
 def _entries(text: str, at: int) -> Iterator[_Entry]:

@@ -19,7 +19,7 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.events import Event, ListWithheld
 from sidecar.cluster.instance import Instance
 from sidecar.facade.hosts import host_text, sidecar_text, speaks_dubbo
-from sidecar.facade.lists import ListText, joined
+from sidecar.facade.lists import ListText, breath, joined
 from sidecar.facade.names import Named
 from sidecar.facade.wanted import Wanted
 
@@ -105,7 +105,8 @@ class Offer:
 
     def count(self, result: str) -> None:
         """Another list of it was passed on."""
-        self.members[0].cluster.stats.facade_lists[result] += 1
+        if self.members:
+            self.members[0].cluster.stats.facade_lists[result] += 1
 
     @property
     def replaced(self) -> bool:
@@ -127,15 +128,14 @@ class Offer:
 
         `only`: beside what was heard no other addresses than these, and those that are held.
         """
+        await breath(heard.text if heard else "")
         if self.replaced:
             return self._sidecar(wanted)
-        missing = [
-            one
-            for one in self._in_force()
-            if wanted.takes(one) and (heard is None or one.address not in heard.addresses) and self._may_add(one, only)
-        ]
-        raw = await self._texts(missing)
         listed = heard.addresses if heard else frozenset()
+        unlisted = [one for one in self._in_force() if one.address not in listed]
+        missing = [one for one in unlisted if wanted.takes(one) and self._may_add(one, only)]
+        await breath(heard.text if heard else "")
+        raw = await self._texts(missing)
         hosts = joined(heard.hosts if heard else "", *(raw[one.address] for one in missing))
         return Told(hosts, frozenset(raw), listed | raw.keys())
 
@@ -205,13 +205,17 @@ class Offers:
 
     def replace(
         self, ours: Mapping[Named, Sequence[Ours]], lists: Lists, emit: Callable[[Sequence[Event]], None]
-    ) -> None:
-        """Puts a configuration in force."""
+    ) -> list[Offer]:
+        """Puts a configuration in force; what has to be told: all of now, and without members those that are ours no more."""
         before, self._offers = self._offers, {named: Offer(named, lists, of, emit) for named, of in ours.items()}
         for named, offer in self._offers.items():
             if named in before:
                 offer.keep(before[named])
         self._by_service = {one.cluster.name: offer for offer in self._offers.values() for one in offer.members}
+        return [
+            *self._offers.values(),
+            *(Offer(named, lists, (), emit) for named in before.keys() - self._offers.keys()),
+        ]
 
     def find(self, named: Named) -> Offer | None:
         """What the app is to be told of this service; None: whatever the registry says."""

@@ -5,12 +5,12 @@ is kept where it grows; lists of ours, and whatever follows one, get the next nu
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sidecar.facade import answers
-from sidecar.facade.lists import ListText, read
+from sidecar.facade.lists import ListText, breath, read
 from sidecar.facade.names import Named, listed
 from sidecar.facade.offers import Offer, Told
 from sidecar.facade.wanted import Wanted
@@ -74,6 +74,10 @@ class Telling:
         """Its subscriptions to a service."""
         return [key for key in self._subscriptions if key.named == named]
 
+    def subscribe(self, key: Key, wanted: Wanted) -> None:
+        """It may have to be told by itself of this service, be it one of ours or not yet."""
+        self._subscriptions.setdefault(key, Subscription(wanted))
+
     def unsubscribe(self, key: Key) -> None:
         """Nothing is to be told of it by itself any more."""
         self._subscriptions.pop(key, None)
@@ -85,8 +89,7 @@ class Telling:
 
     async def answer(self, data: bytes, offer: Offer, wanted: Wanted, key: Key | None) -> bytes:
         """The answer to a query, or to the subscription `key`, as the app gets it."""
-        subscription = self._subscription(key, wanted) if key is not None else None
-        return await self._passed(data, offer, wanted, subscription)
+        return await self._passed(data, offer, wanted, self._subscriptions.get(key) if key is not None else None)
 
     async def push(self, data: bytes, offer: Offer, key: Key) -> bytes:
         """A push of the registry as the app gets it."""
@@ -96,47 +99,49 @@ class Telling:
         """The answer to a request for a list that no server can be asked for."""
         told = await offer.told(None, wanted)
         offer.count("answered")
-        if key is not None:
-            subscription = self._subscription(key, wanted)
+        subscription = self._subscriptions.get(key) if key is not None else None
+        if subscription is not None:
             subscription.heard, subscription.told = None, told
         return encode(answers.with_list(kind, self._info(offer.named, clusters, told)))
 
     async def news(self, offer: Offer, key: Key, request_id: str, *, alone: bool) -> bytes | None:
         """A push of ours, where the app has to be told something without the registry; None where it has not."""
         subscription = self._subscriptions.get(key)
-        if subscription is None or (subscription.heard is None and not alone):
+        if subscription is None or (subscription.heard is None and not alone and not offer.replaced):
             return None
         only = None if alone else subscription.told.added
         told = await offer.told(subscription.heard, subscription.wanted, only=only)
-        if told.signature == subscription.told.signature:
+        known, subscription.told = subscription.told, told
+        if not offer.members:
+            subscription.heard = None  # from now on it is not listened to
+        if told.signature == known.signature:
             return None
-        subscription.told = told
         offer.count("answered")
         return encode(answers.pushed(request_id, self._info(offer.named, key.clusters, told)))
 
-    def _subscription(self, key: Key, wanted: Wanted) -> Subscription:
-        return self._subscriptions.setdefault(key, Subscription(wanted))
-
     async def _passed(self, data: bytes, offer: Offer, wanted: Wanted, subscription: Subscription | None) -> bytes:
-        body = _body(data)
-        heard = await read(body, known=subscription.heard if subscription else None)
+        text = text_of(data)
+        heard = await read(text, known=subscription.heard if subscription else None)
         if heard is None:
             return data
         told = await offer.told(heard, wanted)
         offer.heard(heard, told, wanted)
         if subscription is not None:
             subscription.heard, subscription.told = heard, told
+        await breath(told.hosts)
         offered = heard.ref_time
         stamp = None if offered is None else self._stamps.passed(offer.named, offered, told.hosts)
         if told.hosts == heard.hosts and stamp == offered:
             return data
-        return with_body(data, heard.with_hosts(told.hosts, ref_time=stamp).encode())
+        changed = heard.with_hosts(told.hosts, ref_time=stamp)
+        await breath(changed)
+        return with_body(data, changed.encode())
 
     def _info(self, named: Named, clusters: str, told: Told) -> str:
         return answers.service_info(named, clusters, told.hosts, self._stamps.made(named, told.hosts))
 
 
-def named_in(info: dict[str, Any], namespace: str) -> Named | None:
+def named_in(info: Mapping[str, Any], namespace: str) -> Named | None:
     """The service that a request, or a list, is about; None where it names none."""
     name, group = info.get("serviceName") or info.get("name"), info.get("groupName")
     if not isinstance(name, str) or not (group is None or isinstance(group, str)):
@@ -145,7 +150,7 @@ def named_in(info: dict[str, Any], namespace: str) -> Named | None:
     return Named.of(name, group, own if isinstance(own, str) and own else namespace)
 
 
-def _body(data: bytes) -> str:
+def text_of(data: bytes) -> str:
     """The text of a message; empty where it cannot be read, as no list can be read from it."""
     try:
         return decode(data).body.decode()

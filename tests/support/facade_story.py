@@ -36,103 +36,125 @@ services:
 
 @dataclass
 class Ground:
-    """A server with two providers of a service, which accept connections, and a sidecar with a façade."""
+    """A server, providers of a service there, and a sidecar with a façade."""
 
     server: NacosServer
     sidecar: SidecarProcess
     service: str
-    providers: list[WireProvider]
-    port: int
-    """Of the sidecar's own listener of the service."""
+    addresses: list[str]
+    """Where its providers are."""
+    own: str
+    """The sidecar's own listener of the service."""
     facade: str
     """Its address."""
 
-    @property
-    def addresses(self) -> list[str]:
-        """Where the providers are."""
-        return [f"127.0.0.1:{one.port}" for one in self.providers]
-
-    async def registry_lists(self, *addresses: str) -> None:
-        """Returns when the real server lists these."""
+    async def registry_lists(self, *addresses: str, service: str = "") -> None:
+        """Returns when the real server lists these, of the service that this is about or of another."""
 
         async def so() -> bool:
-            return await self.server.instances(self.service) == set(addresses)
+            return await self.server.instances(service or self.service) == set(addresses)
 
         await until(so)
 
-    async def lists(self, result: str) -> float:
-        """How many lists the façade has counted so."""
-        return await self.sidecar.metric(f'sidecar_facade_lists_total{{service="orders",result="{result}"}}')
+    async def known(self) -> None:
+        """Returns when the sidecar knows the providers, and nobody else."""
+
+        async def so() -> bool:
+            (cluster,) = await self.sidecar.clusters()
+            return {one["address"] for one in cluster["endpoints"]} == set(self.addresses)
+
+        await until(so)
 
 
 @contextlib.asynccontextmanager
 async def ground(
-    server: NacosServer, folder: Path, *, lists: str = "guarded", nacos: str = ""
+    server: NacosServer, service: str, addresses: list[str], folder: Path, *, lists: str = "guarded", nacos: str = ""
 ) -> AsyncIterator[Ground]:
-    """The sidecar is ready and knows both providers."""
-    service, port = f"orders-{next(_NUMBERS)}-{free_port()}", free_port()
-    async with contextlib.AsyncExitStack() as stack:
-        ports = [await stack.enter_async_context(_accepting()) for _ in range(2)]
-        providers = await stack.enter_async_context(providing(server, service, *ports))
-        for provider in providers:
-            await provider.register()
-        text = CONFIG.format(lists=lists, registry=server.address, port=port, service=service, nacos=nacos)
-        sidecar = await stack.enter_async_context(running(folder, text))
+    """The sidecar is ready and knows the providers at these addresses; `nacos` are more keys of that section."""
+    port = free_port()
+    text = CONFIG.format(lists=lists, registry=server.address, port=port, service=service, nacos=nacos)
+    async with running(folder, text) as sidecar:
         facade = f"127.0.0.1:{await sidecar.bound('facade')}"
-        found = Ground(server, sidecar, service, providers, port, facade)
-        await found.registry_lists(*found.addresses)
+        found = Ground(server, sidecar, service, addresses, f"127.0.0.1:{port}", facade)
         await sidecar.ready()
-
-        async def known() -> bool:
-            (cluster,) = await sidecar.clusters()
-            return {one["address"] for one in cluster["endpoints"]} == set(found.addresses)
-
-        await until(known)
+        await found.known()
         yield found
 
 
 @contextlib.asynccontextmanager
-async def _accepting() -> AsyncIterator[int]:
+async def two_providers(server: NacosServer, service: str) -> AsyncIterator[list[WireProvider]]:
+    """Registered, and going on to accept connections when they are not."""
+    async with contextlib.AsyncExitStack() as stack:
+        ports = [await stack.enter_async_context(accepting()) for _ in range(2)]
+        providers = await stack.enter_async_context(providing(server, service, *ports))
+        for provider in providers:
+            await provider.register()
+        yield providers
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    server: NacosServer, folder: Path, *, lists: str = "guarded"
+) -> AsyncIterator[tuple[Ground, list[WireProvider]]]:
+    """A ground with two providers."""
+    service = some_service()
+    async with two_providers(server, service) as providers:
+        addresses = [f"127.0.0.1:{one.port}" for one in providers]
+        async with ground(server, service, addresses, folder, lists=lists) as found:
+            yield found, providers
+
+
+def some_service() -> str:
+    """A name that no other test has."""
+    return f"orders-{next(_NUMBERS)}-{free_port()}"
+
+
+@contextlib.asynccontextmanager
+async def accepting() -> AsyncIterator[int]:
     """A port where somebody is."""
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
 
 
-async def lists_are_guarded(client: LineClient, ground: Ground) -> None:
+async def lists_are_guarded(client: LineClient, ground: Ground, providers: list[WireProvider]) -> None:
     """Subscribes and asks, loses nobody by a false list, and loses those that are gone."""
     both = sorted(ground.addresses)
     await client.order(f"subscribe {ground.service}")
     await client.lists_at_last(ground.service, *both)
     assert await client.order(f"get {ground.service}") == ",".join(both)
-    for provider in ground.providers:  # they go on accepting: as far as anybody can see, the registry is wrong
+    for provider in providers:  # they go on accepting: as far as anybody can see, the registry is wrong
         await provider.deregister()
     await ground.registry_lists()
     await ground.sidecar.event("list_withheld")
     assert await client.order(f"get {ground.service}") == ",".join(both)
-    assert client.lists(ground.service)[-1] == both
-    assert [] not in client.lists(ground.service)
-    await ground.providers[0].register()
-    await ground.registry_lists(both[0] if both[0].endswith(str(ground.providers[0].port)) else both[1])
-    answer = await ground.sidecar.admin("/services/orders/obey", method="POST")
-    assert answer.status == 200
+    await providers[0].register()
+    await ground.registry_lists(ground.addresses[0])
+    assert {tuple(one) for one in client.lists(ground.service)} == {tuple(both)}
+    assert (await ground.sidecar.admin("/services/orders/obey", method="POST")).status == 200
     await client.lists_at_last(ground.service, ground.addresses[0])
+
+
+async def the_sidecar_stays(client: LineClient, ground: Ground, providers: list[WireProvider]) -> None:
+    """The only instance is the sidecar's listener, while providers go, return and change."""
+    await client.order(f"subscribe {ground.service}")
+    await client.lists_at_last(ground.service, ground.own)
+    for provider in providers:
+        await provider.deregister()
+        await ground.registry_lists(*(set(ground.addresses) - {f"127.0.0.1:{provider.port}"}))
+        await provider.register(weight=2.0)
+        await ground.registry_lists(*ground.addresses)
+        assert await client.order(f"get {ground.service}") == ground.own
+    assert {tuple(one) for one in client.lists(ground.service)} == {(ground.own,)}
 
 
 async def registrations_pass(client: LineClient, ground: Ground) -> None:
     """What the app registers is at the real server, under its own address, until the app takes it back."""
     mine = f"mine-{free_port()}"
     await client.order(f"register {mine} 4711")
-
-    async def listed(*addresses: str) -> None:
-        async def so() -> bool:
-            return await ground.server.instances(mine) == set(addresses)
-
-        await until(so)
-
-    await listed("127.0.0.1:4711")
+    await ground.registry_lists("127.0.0.1:4711", service=mine)
     await client.order(f"deregister {mine} 4711")
-    await listed()
+    await ground.registry_lists(service=mine)
 
 
 async def configuration_passes(client: LineClient) -> None:

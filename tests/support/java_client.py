@@ -115,6 +115,6 @@ class JavaClient(LineClient):
         self, version: str, registry: str, *, folder: Path, namespace: str = "", login: tuple[str, str] | None = None
     ) -> None:
         home = folder / f"java-{version}"
-        home.mkdir(exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
         options = (*_JVM, f"-Duser.home={home}", f"-DJM.LOG.PATH={home}", f"-DJM.SNAPSHOT.PATH={home}")
         super().__init__([*CLIENTS[version].command(*options), registry, namespace, *(login or ())], home)

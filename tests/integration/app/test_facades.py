@@ -61,6 +61,9 @@ async def test_a_reload_turns_it_on_changes_it_and_turns_it_off(tmp_path: Path) 
                 sidecar = f"{{listen: '127.0.0.1:{port}', lists: sidecar}}"
                 assert (await reload(process, text(registry.address, sidecar, own)))[0] == 200
                 assert await client.pushed() == [f"127.0.0.1:{own}"]
+                other = text(registry.address, sidecar, own).replace("name: orders", "name: stock")
+                assert (await reload(process, other))[0] == 200
+                assert await client.pushed() == [f"127.0.0.1:{there.port}"]
                 assert (await reload(process, text(registry.address, "null", own)))[0] == 200
                 await client.ended_with()
 

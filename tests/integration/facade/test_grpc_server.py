@@ -94,12 +94,13 @@ async def test_headers_and_unknown_types_are_the_registrys_to_judge(facade: Stag
 async def test_clients_are_counted_and_bounded(facade: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many is refused."""
     monkeypatch.setattr(grpc_server, "MOST_CLIENTS", 1)
-    async with WireClient(facade.port) as one, WireClient(facade.port) as other:
+    async with WireClient(facade.port) as one:
         await one.set_up()
         assert facade.stats.facade_connections["grpc"] == 1
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await other.ask("ServerCheckRequest")
-        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        async with WireClient(facade.port) as other:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await other.ask("ServerCheckRequest")
+            assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     await settled(lambda: facade.stats.facade_connections["grpc"] == 0)
 
 

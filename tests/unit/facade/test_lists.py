@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.facade.lists import ListText, joined, read
+from sidecar.facade.lists import ListText, about, joined, read
 
 HOST = {"ip": "10.0.0.1", "port": 80, "metadata": {"hosts": "[]", "lastRefTime": "7"}}
 TEXTS = st.text(max_size=8)
@@ -120,3 +120,13 @@ async def test_hosts_are_given_out_as_they_were_written() -> None:
     hosts = [{"ip": "10.0.0.1", "port": port, "x": 1.50} for port in range(1, 500)]
     heard = await found(message(hosts))
     assert await heard.raw({"10.0.0.1:7", "10.0.0.9:1"}) == {"10.0.0.1:7": json.dumps(hosts[6])}
+
+
+async def test_what_a_push_is_about_is_known_without_its_hosts() -> None:
+    """Whatever stands in their place, as long as its names stand before; else they are read."""
+    before = '{"requestId":"1","serviceInfo":{"name":"s","groupName":"G","clusters":"A","hosts":nonsense'
+    assert await about(before) == {"name": "s", "groupName": "G", "clusters": "A"}
+    found = await about('{"serviceInfo":{"hosts":[{"ip":"a","port":1}],"name":"s","clusters":""}}')
+    assert (found["name"], found["clusters"]) == ("s", "")
+    for text in ("", "[]", '{"serviceInfo":1}', '{"serviceInfo":{"hosts":nonsense'):
+        assert await about(text) == {}

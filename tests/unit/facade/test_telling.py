@@ -30,6 +30,12 @@ def believe(cluster: Cluster, *ports: int) -> None:
     cluster.apply(Push("orders", instances, Origin.NACOS, 1, len(cluster.stats.pushes) + 1), 1.0)
 
 
+def subscribed() -> Telling:
+    telling = Telling(lambda: WALL)
+    telling.subscribe(KEY, ALL)
+    return telling
+
+
 def answer(*ports: int, at: int) -> bytes:
     hosts = [{"ip": "10.0.0.1", "port": port} for port in ports]
     body = {"resultCode": 200, "serviceInfo": {"name": "orders", "hosts": hosts, "lastRefTime": at}}
@@ -66,7 +72,7 @@ async def test_only_so_many_numbers_are_kept() -> None:
 
 async def test_what_is_complete_and_newer_passes_as_the_bytes_that_came() -> None:
     """Nothing of it is written anew."""
-    telling, (offer, _) = Telling(lambda: WALL), offer_of(1)
+    telling, (offer, _) = subscribed(), offer_of(1)
     data = answer(1, at=5)
     assert await telling.answer(data, offer, ALL, KEY) is data
     older = await telling.answer(answer(1, 2, at=4), offer, ALL, KEY)
@@ -75,14 +81,14 @@ async def test_what_is_complete_and_newer_passes_as_the_bytes_that_came() -> Non
 
 async def test_an_answer_that_is_no_list_passes() -> None:
     """Whatever it is."""
-    telling, (offer, _) = Telling(lambda: WALL), offer_of(1)
+    telling, (offer, _) = subscribed(), offer_of(1)
     for data in (b"\xff", encode(Payload("SubscribeServiceResponse", b"{}")), encode(Payload("x", b"\xff"))):
         assert await telling.answer(data, offer, ALL, KEY) is data
 
 
 async def test_the_app_hears_when_a_hold_ends() -> None:
     """Once: then it knows."""
-    telling, (offer, cluster) = Telling(lambda: WALL), offer_of(1, 2)
+    telling, (offer, cluster) = subscribed(), offer_of(1, 2)
     await telling.answer(answer(1, 2, at=5), offer, ALL, KEY)
     assert ports(await telling.push(answer(1, at=6), offer, KEY)) == [1, 2]
     assert await telling.news(offer, KEY, "sidecar-1", alone=False) is None
@@ -95,7 +101,7 @@ async def test_the_app_hears_when_a_hold_ends() -> None:
 
 async def test_additions_are_the_registrys_to_tell_while_it_can() -> None:
     """Without it they are ours."""
-    telling, (offer, cluster) = Telling(lambda: WALL), offer_of(1)
+    telling, (offer, cluster) = subscribed(), offer_of(1)
     await telling.answer(answer(1, at=5), offer, ALL, KEY)
     believe(cluster, 1, 2)
     assert await telling.news(offer, KEY, "sidecar-1", alone=False) is None
@@ -107,7 +113,7 @@ async def test_additions_are_the_registrys_to_tell_while_it_can() -> None:
 
 async def test_a_list_asked_for_without_the_registry_is_subscribed_to() -> None:
     """News of it follow; after unsubscribing they do not."""
-    telling, (offer, cluster) = Telling(lambda: WALL), offer_of(1)
+    telling, (offer, cluster) = subscribed(), offer_of(1)
     data = await telling.answer_alone("SubscribeServiceRequest", offer, ALL, "", KEY)
     assert (decode(data).type, ports(data)) == ("SubscribeServiceResponse", [1])
     assert telling.keys(ORDERS) == [KEY]
@@ -116,6 +122,27 @@ async def test_a_list_asked_for_without_the_registry_is_subscribed_to() -> None:
     telling.unsubscribe(KEY)
     believe(cluster, 1)
     assert await telling.news(offer, KEY, "sidecar-2", alone=True) is None
+
+
+async def test_a_service_that_is_ours_no_more_is_as_the_registry_says() -> None:
+    """Whoever was added goes, and what was heard before is not believed later."""
+    telling, (offer, _) = subscribed(), offer_of(1, 2)
+    await telling.answer(answer(1, at=5), offer, ALL, KEY)
+    gone = Offer(ORDERS, Lists.GUARDED, (), lambda _: None)
+    news = await telling.news(gone, KEY, "sidecar-1", alone=False)
+    assert news is not None
+    assert ports(news) == [1]
+    assert await telling.news(offer, KEY, "sidecar-2", alone=False) is None
+
+
+async def test_a_service_that_becomes_ours_is_told_of_where_that_needs_no_registry() -> None:
+    """The sidecar in its place."""
+    telling, (offer, _) = subscribed(), offer_of(1)
+    replaced = Offer(ORDERS, Lists.SIDECAR, [Ours(offer.members[0].cluster, ("127.0.0.1", 9))], lambda _: None)
+    assert await telling.news(offer, KEY, "sidecar-1", alone=False) is None
+    news = await telling.news(replaced, KEY, "sidecar-2", alone=False)
+    assert news is not None
+    assert ports(news) == [9]
 
 
 def test_a_request_names_its_service_in_several_ways() -> None:
