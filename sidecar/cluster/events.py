@@ -314,6 +314,8 @@ class Rescue(Event):
     level: ClassVar[Level] = Level.DEBUG
     by: str
     attempts: int
+    dialled: str | None = None
+    """The `ip:port` that the app had chosen itself, where it did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from sidecar.cluster.addresses import Claims
 from sidecar.cluster.backlog import Backlog
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event, PushArrived, PushRefused, SecondOpinionHeard, SnapshotApplied
@@ -63,9 +64,17 @@ class _Progress(NamedTuple):
 class Membership:
     """The list in force of one service, the guard over it, and the roster that follows both."""
 
-    def __init__(self, policy: ServicePolicy, *, stats: ServiceStats, own: frozenset[str], now: float) -> None:
+    def __init__(
+        self,
+        policy: ServicePolicy,
+        *,
+        stats: ServiceStats,
+        own: frozenset[str],
+        now: float,
+        claims: Claims | None = None,
+    ) -> None:
         self.policy = policy
-        self.roster = Roster(policy.name, stats=stats, own=own)
+        self.roster = Roster(policy.name, stats=stats, own=own, claims=claims)
         self.guard = Guard(policy.protection, now)
         self.has_list = False
         self.origin: Origin | None = None
@@ -127,7 +136,7 @@ class Membership:
     def gone(self, endpoint: Endpoint, now: float) -> list[Event]:
         """A connect to a held endpoint failed."""
         ended = self.guard.gone(endpoint.address, now).get(endpoint.address)
-        return [] if ended is None else self.roster.release(Released(endpoint, ended, len(self.guard.held)))
+        return [] if ended is None else self.roster.release(Released(endpoint, ended, len(self.guard.held)), now)
 
     def obey(self, now: float) -> None:
         """The operator believes the registry."""
@@ -195,12 +204,10 @@ class Membership:
         return ()
 
     def _release(self, released: Released, now: float) -> Sequence[Event]:
-        del now
-        return self.roster.release(released)
+        return self.roster.release(released, now)
 
     def _strike(self, address: str, now: float) -> Sequence[Event]:
-        del now
-        return self.roster.strike(address)
+        return self.roster.strike(address, now)
 
     def _finish(self, progress: _Progress, now: float) -> Sequence[Event]:
         """A list is in force."""

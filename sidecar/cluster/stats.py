@@ -36,6 +36,7 @@ class ServiceStats:
         "answer_time",
         "app_connections",
         "attempts",
+        "by_address",
         "bytes_to_app",
         "bytes_to_instance",
         "connect_duration",
@@ -68,6 +69,8 @@ class ServiceStats:
         self.bytes_to_instance = 0
         self.bytes_to_app = 0
         self.quarantines = 0
+        self.by_address = 0
+        """Requests and tcp connections that named it by nothing but an `ip:port`."""
         self.requests: Counter[tuple[int, str]] = Counter()
         self.tcp_connections: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
@@ -101,8 +104,7 @@ class ProcessStats:
         "reloads",
         "snapshot_write_errors",
         "tasks_cancelled",
-        "unrouted_connections",
-        "unrouted_requests",
+        "unrouted",
     )
 
     def __init__(self) -> None:
@@ -117,7 +119,6 @@ class ProcessStats:
         """(protocol, result) of what the app asked the façade."""
         self.reloads: Counter[str] = Counter()
         self.loop_lag = Histogram(LAG_BUCKETS)
-        self.unrouted_connections = 0
-        """Open connections of the app to the shared listener."""
-        self.unrouted_requests: Counter[tuple[int, str]] = Counter()
-        """(code, flags) of requests that ended before a service was known: service label `-`."""
+        self.unrouted = ServiceStats()
+        """What belongs to no service, label `-`: the app's connections to the shared listener, and the requests there that
+        are for none."""

@@ -163,6 +163,20 @@ def listeners_stay_on_loopback(config: Config, _written: Config, _locator: Locat
             yield Finding(loc, message, level=Level.WARNING)
 
 
+def nobody_elses_proxy(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """Whoever can reach a listener that sends on whatever it is asked for can reach all that this host can."""
+    if config.unmatched != "forward":
+        return
+    if config.listen is None:
+        message = "only the shared listener is a proxy: set 'listen', or leave this at refuse"
+        yield Finding(("unmatched",), message, related=(("listen",),))
+    elif not config.listen.is_loopback:
+        message = (
+            f"other hosts could use {config.listen} as a proxy to anywhere: listen on loopback, or leave this at refuse"
+        )
+        yield Finding(("unmatched",), message, related=(("listen",),))
+
+
 def secrets_stand_elsewhere(config: Config, _written: Config, locator: Locator) -> Iterator[Finding]:
     """A secret in a file that gets copied, mounted and reviewed is none."""
     for name in ("password", "secret_key"):
@@ -236,6 +250,7 @@ RULES: Final[tuple[Rule, ...]] = (
     one_source_a_secret,
     shorter_fits_into_longer,
     listeners_stay_on_loopback,
+    nobody_elses_proxy,
     secrets_stand_elsewhere,
     credentials_are_whole,
     a_key_has_its_certificate,

@@ -14,6 +14,7 @@ from sidecar.proxy.http1.downstream import AppConnection
 from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.tcp.relay import Relay
+from sidecar.proxy.unnamed import Unnamed
 from sidecar.proxy.upstream import Upstream
 from sidecar.tasks import spawn
 
@@ -32,10 +33,11 @@ _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 class OwnEntrance:
     """A service's own listener: all of it goes there, whatever Host says."""
 
-    __slots__ = ("policy", "service")
+    __slots__ = ("policy", "service", "unnamed")
 
     def __init__(self, service: Upstream) -> None:
         self.service: Upstream | None = service
+        self.unnamed: Unnamed | None = None
         self.policy = service.policy
 
     def route(self, authority: bytes | None) -> Upstream | None:
@@ -47,11 +49,13 @@ class OwnEntrance:
 class SharedEntrance:
     """The shared listener: the host names the service."""
 
-    __slots__ = ("_router", "policy", "service")
+    __slots__ = ("_router", "policy", "service", "unnamed")
 
-    def __init__(self, router: Router[Upstream], policy: ServicePolicy) -> None:
+    def __init__(self, router: Router[Upstream], policy: ServicePolicy, unnamed: Unnamed | None = None) -> None:
+        """`unnamed`: what is done with hosts that name none; default: they are refused."""
         self._router = router
         self.service: Upstream | None = None
+        self.unnamed = unnamed
         self.policy = policy
         """Before a request is routed: limits and the clocks of the app's side."""
 

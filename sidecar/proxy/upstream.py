@@ -114,10 +114,14 @@ class Upstream:
         task = asyncio.current_task()
         self._dialling.add(task)
         try:
-            wrap = None if self.trust is None else self.trust.towards(endpoint)
-            return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory, wrap)
+            return await self.open(endpoint, factory)
         finally:
             self._dialling.discard(task)
+
+    async def open(self, endpoint: Endpoint, factory: Callable[[socket.socket], ProtocolT]) -> ProtocolT:
+        """The dial itself; raises connect.DialError."""
+        wrap = None if self.trust is None else self.trust.towards(endpoint)
+        return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory, wrap)
 
     def count_dial(self, task: "asyncio.Task[None]") -> None:
         """Takes a place for the connection of a task that is about to call `dial`, however that ends.

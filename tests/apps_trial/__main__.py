@@ -21,7 +21,7 @@ from tests.apps_trial.report import page, report
 from tests.apps_trial.rows import EMPTY_15, EMPTY_40, EXCHANGED, ROLLING, ROWS, Row
 from tests.apps_trial.stage import staged
 from tests.apps_trial.verdict import Score
-from tests.apps_trial.ways import DIRECT, GUARDED, OF_ONE, WAYS, Way
+from tests.apps_trial.ways import DIRECT, FORWARD_PROXY, GUARDED, OF_ONE, WAYS, Way
 from tests.support.java import SERVERS, TOOLS
 from tests.support.nacos_server import NacosServer, Version
 from tests.support.needs import lacking
@@ -57,7 +57,7 @@ BRIEF = (
         "2.3.2",
         (A, B),
         tuple(replace(row, aftermath=5.0) for row in (ROLLING, EMPTY_15, EXCHANGED)),
-        (DIRECT, GUARDED, OF_ONE),
+        (DIRECT, FORWARD_PROXY, GUARDED, OF_ONE),
     ),
 )
 """What the tests play."""

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.choice import Tier, tier_of
 from sidecar.cluster.cluster import PACE, Cluster
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State
@@ -346,6 +347,26 @@ def test_an_excluded_endpoint_is_not_picked_again(orders: Stage) -> None:
     assert orders.cluster.usable(orders.now)
 
 
+def test_whom_the_app_dials_is_picked_while_available(orders: Stage) -> None:
+    """It counts as in flight; whoever is excluded, unknown or in any other state is not picked."""
+    picked = orders.cluster.pick_dialled(at("a"), orders.now)
+    assert picked is orders["a"]
+    assert picked.in_flight == 1
+    assert orders.cluster.pick_dialled(at("a"), orders.now, {picked}) is None
+    assert orders.cluster.pick_dialled(at("z"), orders.now) is None
+    orders.call("refused", on="b")
+    orders.lists([instance("a"), instance("b"), instance("c", weight=0.0)])
+    assert [orders.cluster.pick_dialled(at(letter), orders.now) for letter in "bc"] == [None, None]
+
+
+def test_one_that_is_only_dialled_is_watched_for_stalls(orders: Stage) -> None:
+    """A cluster at rest wakes up for it as it does for any other choice."""
+    orders.wait(30)
+    assert orders.cluster.next_due == math.inf
+    orders.cluster.pick_dialled(at("a"), orders.now)
+    assert orders.cluster.next_due < math.inf
+
+
 def test_every_pick_is_in_flight_until_its_report(orders: Stage) -> None:
     """Counted by pick, uncounted by either report."""
     one, two = orders.cluster.pick(orders.now), orders.cluster.pick(orders.now)
@@ -525,6 +546,20 @@ def test_an_unknown_address_can_be_neither_ejected_nor_restored(orders: Stage) -
 
 
 # What others see
+
+
+def test_its_addresses_name_it_until_it_is_retired() -> None:
+    """Through a list that misses one, and from then on for as long as the book remembers."""
+    addresses = Addresses(600.0)
+    stage = Stage(claims=addresses.of("orders"), protection=Protection(shrink_threshold=1.0))
+    stage.lists("ab")
+    stage.wait(60)
+    stage.lists("b")
+    assert [(one.address, one.left_at) for one in addresses.departed()] == [(at("a"), stage.now)]
+    stage.cluster.retire(stage.now)
+    stage.lists("c")
+    assert [one.address for one in addresses.departed()] == [at("a"), at("b")]
+    assert addresses.find(at("c"), stage.now, {"orders"}) is None
 
 
 def test_reload_keeps_what_was_seen(orders: Stage) -> None:
