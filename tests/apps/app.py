@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.apps.stacks import Stack
+from tests.apps.stacks import Balancer, Stack
 from tests.support.java import JavaProgram
 from tests.support.ports import free_port
 from tests.support.process import Child
@@ -26,6 +26,9 @@ SERVICE = "service-provider"
 """The name that the provider registers under, and the consumer calls."""
 
 _JVM = ("-Xmx256m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_PATIENT = ("--ribbon.ReadTimeout=5000",)
+"""Feign on Ribbon gives up after one second otherwise, and then a machine that is merely busy makes calls fail."""
+
 _ATTEMPTS = 3
 _START_LIMIT = 240.0
 """Seconds for a very busy machine, on which a dozen of them start at once."""
@@ -164,3 +167,5 @@ class Consumer(App):
     ) -> None:
         name = "service-consumer"
         super().__init__(stack.consumer, name, registry, folder=folder, host=host, jvm=jvm, before=before)
+        if stack.balancer is Balancer.RIBBON:
+            self._properties = (*self._properties, *_PATIENT)

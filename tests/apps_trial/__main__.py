@@ -18,7 +18,15 @@ from tests.apps_trial import network
 from tests.apps_trial.caller import Caller, caller
 from tests.apps_trial.conduct import play
 from tests.apps_trial.report import page, report
-from tests.apps_trial.rows import EMPTY_15, EMPTY_40, EXCHANGED, ROLLING, ROWS, Row
+from tests.apps_trial.rows import (
+    EMPTY_15,
+    EMPTY_40,
+    EXCHANGED,
+    OTHER_ADDRESSES_AND_LISTS,
+    ROLLING,
+    SAME_ADDRESSES,
+    Row,
+)
 from tests.apps_trial.stage import staged
 from tests.apps_trial.verdict import Score
 from tests.apps_trial.ways import DIRECT, FORWARD_PROXY, GUARDED, OF_ONE, WAYS, Way
@@ -48,7 +56,8 @@ class Part:
 
 
 WHOLE = (
-    Part("2.3.2", (A, B), ROWS),
+    Part("2.3.2", (A, B), SAME_ADDRESSES),
+    Part("2.3.2", (A, B), OTHER_ADDRESSES_AND_LISTS),
     Part("2.3.2", (A1,), (ROLLING, EXCHANGED, EMPTY_40)),
     Part("3.1.0", (B3,), (ROLLING, EXCHANGED, EMPTY_40)),
 )

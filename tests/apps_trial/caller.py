@@ -37,6 +37,12 @@ _AS_SIDECAR = (
     "--",
 )
 
+_RETRY = {
+    "per_try_timeout": "3s",
+    "retry_on": ["connect-failure", "reset-before-response", "retriable-5xx", "stall", "response-timeout"],
+}
+"""As docs/operating/which-way-in.md has it for services with few calls: one alone does not show that somebody is frozen."""
+
 _WARM = 120.0
 """Seconds that a cold app may take for its first calls on a very busy machine; two are usual."""
 
@@ -159,6 +165,7 @@ def _configuration(registry: str) -> dict[str, Any]:
         "nacos": {"server_addresses": registry, "snapshot_dir": "last-good"},
         "admin": {"listen": "127.0.0.1:0"},
         "access_log": {"format": "json", "path": "access.log"},
+        "defaults": {"retry": _RETRY},
     }
 
 

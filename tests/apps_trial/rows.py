@@ -141,15 +141,5 @@ EMPTY_40 = Row(
     "empty list for 40 s, all serve", Trouble.LISTS, partial(empty_list, seconds=40.0), _BOTH, aftermath=_REFRESH
 )
 
-ROWS = (
-    ROLLING,
-    SIGTERM,
-    KILL,
-    KILL_HTTP,
-    FROZEN,
-    NEW_PORTS,
-    EXCHANGED,
-    EMPTY_15,
-    EMPTY_40,
-    REGISTRY_DOWN,
-)
+SAME_ADDRESSES = (ROLLING, SIGTERM, KILL, KILL_HTTP, FROZEN)
+OTHER_ADDRESSES_AND_LISTS = (NEW_PORTS, EXCHANGED, EMPTY_15, EMPTY_40, REGISTRY_DOWN)

@@ -17,8 +17,8 @@ HURT = 0.02
 """A direct app that loses less than this share has not been hurt."""
 
 
-_LOST = ("closed", "reset", "response_timeout", "app_left")
-"""How the sidecar calls the end of a request that an instance had been sent."""
+_SENT = ("closed", "reset", "response_timeout", "app_left", "via_upstream")
+"""How the sidecar calls the end of a request that an instance had been sent, answered in the end or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Score:
         return [call for call in self.calls if not call.answered]
 
     def excused(self) -> list[Excuse]:
-        sent = {one.id: one.endpoint for one in self.carried if one.method == "POST" and one.details in _LOST}
+        sent = {one.id: one.endpoint for one in self.carried if one.method == "POST" and one.details in _SENT}
         return [
             Excuse(call, harm)
             for call in self.failed
