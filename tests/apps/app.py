@@ -9,6 +9,7 @@
 175 MiB and 3 to 7 s to start the one, 180 to 350 MiB and 4 to 6 s the other, on a machine that is idle.
 """
 
+import os
 import re
 import signal
 from collections.abc import Sequence
@@ -45,21 +46,28 @@ class App:
         *,
         folder: Path,
         host: str = "127.0.0.1",
-        jvm: Sequence[str] = (),
+        flags: Sequence[str] = (),
         before: Sequence[str] = (),
     ) -> None:
-        """`before`: what stands before the command line, to run it elsewhere or as somebody else."""
+        """Registry and `flags` of the JVM come by the environment, as they do to an app that nobody may touch.
+
+        `before`: what stands before the command line, to run it elsewhere or as somebody else.
+        """
         self.name = name
         self.host = host
         self.port = free_port()
         self._program = program
         self._folder = folder
-        self._jvm = (*_JVM, f"-Duser.home={folder}", f"-DJM.LOG.PATH={folder}", *jvm)
+        self._jvm = (*_JVM, f"-Duser.home={folder}", f"-DJM.LOG.PATH={folder}")
+        self._environment = {
+            **os.environ,
+            "SPRING_CLOUD_NACOS_DISCOVERY_SERVER_ADDR": registry,
+            "JAVA_TOOL_OPTIONS": " ".join(flags),
+        }
         self._before = before
         self._properties: Sequence[str] = (
             f"--server.port={self.port}",
             f"--spring.application.name={name}",
-            f"--spring.cloud.nacos.discovery.server-addr={registry}",
             f"--spring.cloud.nacos.discovery.ip={host}",
         )
         self._child: Child | None = None
@@ -116,6 +124,7 @@ class App:
             [*self._before, *self._program.command(*self._jvm), *self._properties],
             log=self._folder / f"{self.name}-{self.port}.log",
             folder=self._folder,
+            environment=self._environment,
         )
 
     async def _comes_up(self, child: Child) -> bool:
@@ -162,10 +171,10 @@ class Consumer(App):
         *,
         folder: Path,
         host: str = "127.0.0.1",
-        jvm: Sequence[str] = (),
+        flags: Sequence[str] = (),
         before: Sequence[str] = (),
     ) -> None:
         name = "service-consumer"
-        super().__init__(stack.consumer, name, registry, folder=folder, host=host, jvm=jvm, before=before)
+        super().__init__(stack.consumer, name, registry, folder=folder, host=host, flags=flags, before=before)
         if stack.balancer is Balancer.RIBBON:
             self._properties = (*self._properties, *_PATIENT)

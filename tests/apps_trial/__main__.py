@@ -30,7 +30,7 @@ from tests.apps_trial.rows import (
 from tests.apps_trial.stage import staged
 from tests.apps_trial.verdict import Score
 from tests.apps_trial.ways import DIRECT, FORWARD_PROXY, GUARDED, OF_ONE, WAYS, Way
-from tests.support.java import SERVERS, TOOLS
+from tests.support.java import SERVERS, TOOLS, JavaProgram
 from tests.support.nacos_server import NacosServer, Version
 from tests.support.needs import lacking
 
@@ -120,6 +120,13 @@ def _parts(options: argparse.Namespace) -> list[Part]:
     return [part for part in wanted if part.stacks and part.rows and part.ways]
 
 
+def _programs(parts: Sequence[Part]) -> set[JavaProgram]:
+    stacks = {stack for part in parts for stack in part.stacks} | {
+        row.life.stack for part in parts for row in part.rows
+    }
+    return {SERVERS[part.nacos] for part in parts} | {stack.provider for stack in stacks}
+
+
 async def _trial(options: argparse.Namespace, folder: Path, say: Say) -> list[Score]:
     async with asyncio.timeout(LIMIT):
         return [
@@ -170,7 +177,7 @@ if __name__ == "__main__":
     if missing := lacking(*TOOLS, *network.TOOLS):
         _say(f"this machine lacks {missing}")
         sys.exit(2)
-    for program in (SERVERS["2.3.2"], SERVERS["3.1.0"], *(stack.provider for stack in STACKS)):
+    for program in _programs(_parts(_options(sys.argv[1:]))):
         program.build()  # where the trial goes next, nothing can be fetched
     network.enter("tests.apps_trial", sys.argv[1:])
     sys.exit(main(sys.argv[1:]))

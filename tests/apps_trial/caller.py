@@ -141,7 +141,7 @@ async def caller(stack: Stack, way: Way, registry: str, folder: Path) -> AsyncIt
             way.registry(doors, registry),
             folder=folder,
             host=pod.address if pod else network.HOST,
-            jvm=way.flags(stack, doors),
+            flags=way.flags(stack, doors),
             before=pod.before if pod else (),
         )
         await started.enter_async_context(consumer)

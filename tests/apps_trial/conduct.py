@@ -58,6 +58,7 @@ def _scores(stage: Stage, played: Sequence[Played]) -> list[Score]:
     carried = {caller: caller.carried() for caller in stage.callers}
     return [
         Score(
+            nacos=stage.server.version,
             row=one.row,
             stack=caller.stack,
             way=caller.way,

@@ -33,6 +33,8 @@ class Excuse:
 class Score:
     """One app in one row."""
 
+    nacos: str
+    """Version of the server."""
     row: Row
     stack: Stack
     way: Way

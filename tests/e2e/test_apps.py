@@ -39,7 +39,7 @@ async def test_ribbon_does_not_shun_the_only_address_it_has(tmp_path: Path) -> N
     """Three failed connects in a row make it avoid a server, but not when there is no other: the sidecar may be away."""
     doors, registry = Doors(), f"127.0.0.1:{free_port()}"
     flags = (*FIXED_LIST.flags(A, doors), _WITHOUT_REGISTRY)
-    async with providers(1) as (provider,), Consumer(A, registry, folder=tmp_path, jvm=flags) as consumer:
+    async with providers(1) as (provider,), Consumer(A, registry, folder=tmp_path, flags=flags) as consumer:
         static = {"name": SERVICE, "listen": f"127.0.0.1:{doors.own}", "discovery": {"static": [provider.address]}}
         admin, drain = {"listen": "127.0.0.1:0"}, {"timeout": "500ms"}
         text = json.dumps({"version": 1, "listen": None, "admin": admin, "drain": drain, "services": [static]})

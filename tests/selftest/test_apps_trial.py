@@ -29,6 +29,7 @@ def carried(number: int, endpoint: str = KILLED, method: str = "POST", details: 
 def score(*calls: AppCall, **changes: Any) -> Score:
     """One in which all is well but for what is given."""
     well = Score(
+        nacos="2.3.2",
         row=ROLLING,
         stack=B,
         way=FIXED_LIST,
@@ -75,7 +76,7 @@ def test_what_a_way_does_not_cure_is_not_held_against_it() -> None:
     """The figure stands in the table."""
     direct = score(call(0), call(1, status=500), way=DIRECT)
     assert direct.objections() == []
-    assert "| 50.0 / 0" in report([direct])
+    assert "| *50.0 / 0* |" in report([direct])
 
 
 def test_a_direct_app_that_loses_nothing_proves_nothing() -> None:
@@ -114,7 +115,7 @@ def test_the_table_has_a_line_a_row_and_a_column_a_way() -> None:
         score(*lost, row=EMPTY_40, executed=Counter({"POST c0": 2, "POST c2": 1, "GET c3": 1})),
     ])  # fmt: skip
     told = " ".join(page.split())
-    assert "| graceful rolling restart | 50.0 / 0 | 0 / 0 (1 excused) |" in told
+    assert "| graceful rolling restart | *50.0 / 0* | 0 / 0 (1 excused) |" in told
     assert "| 50.0 / 0 (1 twice) |" in told
     assert "- graceful rolling restart, fixed list: POST c1, sent to 10.77.0.1:1, killed" in told
     assert (

@@ -129,8 +129,9 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def build_all() -> None:
+def build_all(*more: JavaProgram) -> None:
     """Side by side: Maven waits for the network nearly all of its time."""
+    programs = (PROVIDER, *CLIENTS.values(), *SERVERS.values(), *more)
     with ThreadPoolExecutor() as pool:
-        for built in [pool.submit(program.build) for program in (PROVIDER, *CLIENTS.values(), *SERVERS.values())]:
+        for built in [pool.submit(program.build) for program in programs]:
             built.result()
