@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -55,20 +56,18 @@ class Part:
     ways: Sequence[Way] = WAYS
 
 
-WHOLE = (
-    Part("2.3.2", (A, B), SAME_ADDRESSES),
-    Part("2.3.2", (A, B), OTHER_ADDRESSES_AND_LISTS),
-    Part("2.3.2", (A1,), (ROLLING, EXCHANGED, EMPTY_40)),
-    Part("3.1.0", (B3,), (ROLLING, EXCHANGED, EMPTY_40)),
+Act = Sequence[Part]
+"""Parts that are played side by side."""
+
+_THREE_ROWS = (ROLLING, EXCHANGED, EMPTY_40)
+WHOLE: Sequence[Act] = (
+    (Part("2.3.2", (A, B), SAME_ADDRESSES),),
+    (Part("2.3.2", (A, B), OTHER_ADDRESSES_AND_LISTS),),
+    (Part("2.3.2", (A1,), _THREE_ROWS), Part("3.1.0", (B3,), _THREE_ROWS)),
 )
-BRIEF = (
-    Part(
-        "2.3.2",
-        (A, B),
-        tuple(replace(row, aftermath=5.0) for row in (ROLLING, EMPTY_15, EXCHANGED)),
-        (DIRECT, FORWARD_PROXY, GUARDED, OF_ONE),
-    ),
-)
+
+_SHORT = tuple(replace(row, aftermath=5.0) for row in (ROLLING, EMPTY_15, EXCHANGED))
+BRIEF: Sequence[Act] = ((Part("2.3.2", (A, B), _SHORT, (DIRECT, FORWARD_PROXY, GUARDED, OF_ONE)),),)
 """What the tests play."""
 
 
@@ -79,10 +78,11 @@ def main(argv: Sequence[str]) -> int:
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="trial-apps-") as temporary:
         folder: Path = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)  # some sidecars are somebody else
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                scores = runner.run(_trial(options, folder, watch.say))
+                scores = runner.run(trial(_acts(options), folder, watch.say))
         except TimeoutError:
             watch.say(f"not over within {LIMIT:.0f} s")
             return 2
@@ -107,33 +107,40 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _parts(options: argparse.Namespace) -> list[Part]:
-    wanted = [
-        Part(
-            part.nacos,
-            [stack for stack in part.stacks if stack.id in options.stacks.split(",")],
-            [row for row in part.rows if any(text in row.name for text in options.rows.split(","))],
-            [way for way in part.ways if any(text in way.name for text in options.ways.split(","))],
-        )
-        for part in (BRIEF if options.brief else WHOLE)
-    ]
-    return [part for part in wanted if part.stacks and part.rows and part.ways]
+def _acts(options: argparse.Namespace) -> list[Act]:
+    """Those that have something to do."""
+    acts = [[_narrowed(part, options) for part in act] for act in (BRIEF if options.brief else WHOLE)]
+    return [found for act in acts if (found := [part for part in act if part.stacks and part.rows and part.ways])]
 
 
-def _programs(parts: Sequence[Part]) -> set[JavaProgram]:
-    stacks = {stack for part in parts for stack in part.stacks} | {
-        row.life.stack for part in parts for row in part.rows
+def _narrowed(part: Part, options: argparse.Namespace) -> Part:
+    return Part(
+        part.nacos,
+        [stack for stack in part.stacks if stack.id in options.stacks.split(",")],
+        [row for row in part.rows if any(text in row.name for text in options.rows.split(","))],
+        [way for way in part.ways if any(text in way.name for text in options.ways.split(","))],
+    )
+
+
+def _programs(acts: Sequence[Act]) -> set[JavaProgram]:
+    """All that are started."""
+    parts = [part for act in acts for part in act]
+    stacks = {
+        *(stack for part in parts for stack in part.stacks),
+        *(row.life.stack for part in parts for row in part.rows),
     }
-    return {SERVERS[part.nacos] for part in parts} | {stack.provider for stack in stacks}
+    return {*(SERVERS[part.nacos] for part in parts), *(stack.provider for stack in stacks)}
 
 
-async def _trial(options: argparse.Namespace, folder: Path, say: Say) -> list[Score]:
+async def trial(acts: Sequence[Act], folder: Path, say: Say) -> list[Score]:
+    """The scores of everything, part after part."""
+    names = (f"part-{number}" for number in itertools.count(1))
+    scores: list[Score] = []
     async with asyncio.timeout(LIMIT):
-        return [
-            score
-            for number, part in enumerate(_parts(options))
-            for score in await _play(part, folder / f"part-{number + 1}", say)
-        ]
+        for act in acts:
+            played = await asyncio.gather(*(_play(part, folder / next(names), say) for part in act))
+            scores += itertools.chain(*played)
+    return scores
 
 
 async def _play(part: Part, folder: Path, say: Say) -> list[Score]:
@@ -177,7 +184,7 @@ if __name__ == "__main__":
     if missing := lacking(*TOOLS, *network.TOOLS):
         _say(f"this machine lacks {missing}")
         sys.exit(2)
-    for program in _programs(_parts(_options(sys.argv[1:]))):
+    for program in _programs(_acts(_options(sys.argv[1:]))):
         program.build()  # where the trial goes next, nothing can be fetched
     network.enter("tests.apps_trial", sys.argv[1:])
     sys.exit(main(sys.argv[1:]))

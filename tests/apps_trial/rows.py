@@ -133,7 +133,13 @@ KILL_HTTP = Row(
 FROZEN = Row("one frozen for 20 s", Trouble.ADDRESSES, frozen, _BOTH)
 REGISTRY_DOWN = Row("Nacos down for 38 s", Trouble.LISTS, registry_down, _NOBODY, aftermath=_REFRESH)
 NEW_PORTS = Row("rolling onto new ports", Trouble.ADDRESSES, onto_new_ports, _LOADBALANCER, aftermath=_REFRESH)
-EXCHANGED = Row("three new up, three old stopped in 3 s", Trouble.ADDRESSES, all_exchanged, _BOTH, aftermath=_REFRESH)
+EXCHANGED = Row(
+    "three new up, three old stopped in 3 s",
+    Trouble.ADDRESSES,
+    all_exchanged,
+    _NOBODY,  # for sure: who happens to ask between the one and the other is not
+    aftermath=_REFRESH,
+)
 EMPTY_15 = Row(
     "empty list for 15 s, all serve", Trouble.LISTS, partial(empty_list, seconds=15.0), _RIBBON, aftermath=_REFRESH
 )
