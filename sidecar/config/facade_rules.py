@@ -8,7 +8,7 @@ from sidecar.config.model import Config
 from sidecar.config.report import Finding, Loc
 
 _LISTEN: Loc = ("facade", "listen")
-_OFFSET: Loc = ("facade", "grpc_port_offset")
+FACADE_GRPC: Loc = ("facade", "grpc_port_offset")
 
 
 def facade_addresses(config: Config) -> Iterator[tuple[Loc, Address]]:
@@ -18,7 +18,7 @@ def facade_addresses(config: Config) -> Iterator[tuple[Loc, Address]]:
         return
     yield _LISTEN, facade.listen
     if facade.listen.port and facade.grpc_port_offset:
-        yield _OFFSET, Address(facade.listen.host, facade.listen.port + facade.grpc_port_offset)
+        yield FACADE_GRPC, Address(facade.listen.host, facade.listen.port + facade.grpc_port_offset)
 
 
 def the_facade_has_two_ports(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
@@ -27,10 +27,12 @@ def the_facade_has_two_ports(config: Config, _written: Config, _locator: Locator
     if facade is None:
         return
     if not facade.grpc_port_offset:
-        yield Finding(_OFFSET, "HTTP and gRPC cannot share a port: leave it at 1000, which clients expect")
+        yield Finding(FACADE_GRPC, "HTTP and gRPC cannot share a port: leave it at 1000, which clients expect")
     elif facade.listen.port + facade.grpc_port_offset > 65_535:
         port = facade.listen.port + facade.grpc_port_offset
-        yield Finding(_LISTEN, f"its gRPC port would be {port}: choose a lower port", related=(_OFFSET, ("facade",)))
+        yield Finding(
+            _LISTEN, f"its gRPC port would be {port}: choose a lower port", related=(FACADE_GRPC, ("facade",))
+        )
 
 
 def the_facade_stands_for_others(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from sidecar.certificates import CertificateError, client_context
 from sidecar.cluster.policy import Protocol
 from sidecar.config.address import Address
 from sidecar.config.facade_rules import (
+    FACADE_GRPC,
     facade_addresses,
     the_facade_has_two_ports,
     the_facade_stands_for_others,
@@ -158,7 +159,7 @@ def shorter_fits_into_longer(config: Config, _written: Config, _locator: Locator
 def listeners_stay_on_loopback(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
     """Whoever can reach a listener can call the providers."""
     for loc, address in _listeners(config):
-        if loc != ("admin", "listen") and not address.is_loopback:
+        if loc not in {("admin", "listen"), FACADE_GRPC} and not address.is_loopback:
             message = f"{address} can be reached from other hosts: use 127.0.0.1 unless that is wanted"
             yield Finding(loc, message, level=Level.WARNING)
 

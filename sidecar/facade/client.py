@@ -43,6 +43,9 @@ GATHER = 0.05
 _PATIENT = {*answers.LISTS, "HealthCheckRequest"}
 _OWN = "sidecar-"
 _END_OF_STREAM: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
+_OVER = (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError)
+"""What writing on a stream that has ended raises; the end itself is seen where the stream is read."""
+
 _GONE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 Body = dict[str, Any]
@@ -173,7 +176,7 @@ class Client:
         upstream = await self._reached(SERVER_CHECK)
         call = upstream.stream() if upstream is not None else None
         if call is not None:
-            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # its end is seen where it is read
+            with suppress(*_OVER):
                 await call.write(setup)
         if self._set_up is not None:
             self._set_up.set_result(asyncio.get_running_loop().time())
@@ -190,7 +193,7 @@ class Client:
         """What the app says on its stream goes on, but for its answers to pushes of ours."""
         async for data in requests:
             if call is not None and not self._alone and not self._is_ours(data):
-                with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                with suppress(*_OVER):
                     await call.write(data)
 
     async def _downward(self, call: Any) -> None:
@@ -221,7 +224,8 @@ class Client:
     async def _send(self, data: bytes) -> None:
         async with self._writing:
             if self._write is not None:
-                await self._write(data)
+                with suppress(*_OVER):
+                    await self._write(data)
 
     def _bear(self, kind: str, error: grpc.aio.AioRpcError) -> bool:
         """Whether we answer instead of the server."""

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar import clock
-from sidecar.cluster.events import EndpointAdded, EndpointRemoved, Event, HoldEnded, SnapshotApplied
+from sidecar.cluster.events import (
+    EndpointAdded,
+    EndpointRemoved,
+    Event,
+    HoldEnded,
+    PushRefused,
+    SnapshotApplied,
+)
 from sidecar.cluster.stats import ProcessStats
 from sidecar.facade.grpc_server import GrpcFace
 from sidecar.facade.http_nodes import HttpNodes
@@ -16,8 +23,8 @@ from sidecar.facade.offers import Lists, Offers, Ours
 from sidecar.facade.registry import Registry
 from sidecar.facade.upstream import Upstreams
 
-_CHANGES = (EndpointAdded, EndpointRemoved, HoldEnded, SnapshotApplied)
-"""After any of these a list in force may be another one."""
+_CHANGES = (EndpointAdded, EndpointRemoved, HoldEnded, PushRefused, SnapshotApplied)
+"""After any of these a list in force may be another one, or in doubt."""
 
 _CHOICE = range(12_000, 31_000)
 """Where a free pair of ports is looked for: below the range the kernel takes for outgoing connections."""

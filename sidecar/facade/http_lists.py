@@ -27,7 +27,8 @@ KEPT_BRIEFLY = 1.0
 """seconds for which such an answer is kept."""
 
 MOST_ANSWERS = 256
-"""Questions whose answers are kept."""
+MOST_KEPT = 32 << 20
+"""Questions whose answers are kept, and characters of all these answers."""
 
 LARGEST = 32 << 20
 """Bytes of a list."""
@@ -54,6 +55,11 @@ class _Kept:
     heard: ListText
     at: float
 
+    @property
+    def size(self) -> int:
+        """In characters."""
+        return len(self.heard.text)
+
 
 class HttpLists:
     """Answers to questions about lists of ours."""
@@ -61,6 +67,7 @@ class HttpLists:
     def __init__(self, wall: Callable[[], float]) -> None:
         self._stamps = Stamps(wall)
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._size = 0
         self._one_at_a_time = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -69,6 +76,7 @@ class HttpLists:
     def forget(self) -> None:
         """Another configuration: other servers, perhaps."""
         self._kept.clear()
+        self._size = 0
 
     async def answer(self, asked: ListRequest, fields: Fields, offer: Offer, nodes: HttpNodes) -> Answered | None:
         """What the app is told; None where no server can be asked and we do not know either."""
@@ -88,11 +96,14 @@ class HttpLists:
         return await self._told(kept, asked, offer)
 
     def _keep(self, key: str, asked: ListRequest, kept: _Kept) -> None:
-        if asked.kind.polled:
-            self._kept[key] = kept
-            self._kept.move_to_end(key)
-            if len(self._kept) > MOST_ANSWERS:
-                self._kept.popitem(last=False)
+        if not asked.kind.polled:
+            return
+        older = self._kept.pop(key, None)
+        self._kept[key] = kept
+        self._size += kept.size - (older.size if older is not None else 0)
+        while len(self._kept) > MOST_ANSWERS or self._size > MOST_KEPT:
+            _, dropped = self._kept.popitem(last=False)
+            self._size -= dropped.size
 
     async def _ask(self, asked: ListRequest, fields: Fields, nodes: HttpNodes, known: _Kept | None) -> _Kept | Answered:
         """A list, or an answer that is none and is passed on."""

@@ -45,10 +45,15 @@ PATIENCE = 75.0
 WATCHED = 0.25
 """Seconds between two looks whether the app is still there, while a server thinks for up to half a minute."""
 
+HALF_CLOSED = 5.0
+"""Seconds for which an app that has ended its side is taken to be waiting for its answer."""
+
 LARGEST_FORM = 64 * 1024
 """Bytes of a registration."""
 
 PROTOCOL = "http"
+
+UNANSWERED = "sidecar: the Nacos server gave no answer"
 
 _PIECE = 64 * 1024
 _FORM = b"application/x-www-form-urlencoded"
@@ -165,7 +170,7 @@ class _Connection:
                 self._count("failed")
                 self._writer.transport.abort()  # so that a cut answer is not taken for a whole one
                 return False
-            answered = _away()
+            answered = _local(502, b"Bad Gateway", UNANSWERED)
         else:
             self._count("passed")
             return keep_alive
@@ -173,8 +178,10 @@ class _Connection:
 
     async def _left(self, exchange: Exchange) -> None:
         """Ends the exchange when the app is gone; what it says meanwhile is for later."""
-        while not (self._reader.at_eof() or self._writer.transport.is_closing()):  # noqa: ASYNC110 - no event for it
+        ended = 0.0
+        while ended < HALF_CLOSED and not self._writer.transport.is_closing():  # the stream has no event for it
             await asyncio.sleep(WATCHED)
+            ended = ended + WATCHED if self._reader.at_eof() else 0.0
         exchange.close()
 
     async def _carry(self, request: Request, body: bytes | None, exchange: Exchange) -> bool:
@@ -243,6 +250,7 @@ class _Connection:
         if offer is not None and found is not None:
             act = offer.deregistered if found.withdrawn else offer.registered
             act([found.address])
+            offer.changed_at = asyncio.get_running_loop().time()
         return body
 
     async def _answer(self, request: Request | None, answered: Answered, *, keep_alive: bool) -> bool:

@@ -78,7 +78,8 @@ class Offer:
         self._lists = lists
         self._emit = emit
         self._clusters: set[str] = set()
-        self._whole: ListText | None = None
+        self._whole: tuple[Wanted, ListText] | None = None
+        """The last complete list, and for whom it was complete."""
         self._raw: dict[str, str] = {}
         self._withholding = False
 
@@ -140,22 +141,27 @@ class Offer:
         return Told(hosts, frozenset(raw), listed | raw.keys())
 
     def heard(self, whole: ListText, told: Told, wanted: Wanted) -> None:
-        """The registry said this, and the app was told that: remembers how hosts are written, tells of what is withheld."""
+        """The registry said this, and the app was told that: counts it, and remembers how hosts are written."""
         if self.replaced:
             self.count("replaced")
-        elif told.added:
-            self.count("withheld")
-            if not self._withholding:
-                self._emit([self._event(len(whole.addresses), len(told.added))])
-            self._withholding = True
-        else:
-            self.count("passed")
-            if wanted == Wanted() and whole.addresses:
-                self._whole, self._withholding = whole, False
-                self._raw.clear()
+            return
+        self.count("withheld" if self.withholds(told, len(whole.addresses)) else "passed")
+        known_for = self._whole[0] if self._whole is not None else wanted
+        if whole.addresses and not told.added and wanted in {Wanted(), known_for}:
+            self._whole = wanted, whole
+            self._raw.clear()
 
-    def _event(self, offered: int, kept: int) -> Event:
-        return ListWithheld(service=self.members[0].cluster.name, offered=offered, kept=kept)
+    def withholds(self, told: Told, offered: int) -> bool:
+        """Whether a list of so many was made better for the app, which is told of once.
+
+        Somebody whom the registry has just left out may be with us for a moment longer: that is none yet.
+        """
+        held = any(address in one.cluster.guard.held for one in self.members for address in told.added)
+        if held and not self._withholding:
+            name = self.members[0].cluster.name
+            self._emit([ListWithheld(service=name, offered=offered, kept=len(told.added))])
+        self._withholding = held or (self._withholding and any(one.cluster.guard.held for one in self.members))
+        return held
 
     def _sidecar(self, wanted: Wanted) -> Told:
         instances = self._in_force()
@@ -184,7 +190,7 @@ class Offer:
         """Each as the registry wrote it last, else as we would; by address."""
         unknown = {one.address for one in instances} - self._raw.keys()
         if unknown and self._whole is not None:
-            self._raw |= await self._whole.raw(unknown)
+            self._raw |= await self._whole[1].raw(unknown)
         texts = {one.address: self._raw.get(one.address) or host_text(one, self.named) for one in instances}
         self._raw = {address: text for address, text in self._raw.items() if address in texts}
         return texts

@@ -70,6 +70,10 @@ class Registry:
         if self._nodes and self._nodes[0] is node:
             self._nodes.append(self._nodes.pop(0))
 
+    def took(self, node: Node) -> None:
+        """It takes clients: it is to be tried first."""
+        self._nodes.sort(key=lambda one: one is not node)
+
     def prefer(self, host: str, port: object) -> None:
         """A server recommends that one, if we know it."""
         self._nodes.sort(key=lambda node: (node.host, str(node.port)) != (host, str(port)))

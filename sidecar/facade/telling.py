@@ -112,6 +112,8 @@ class Telling:
         only = None if alone else subscription.told.added
         told = await offer.told(subscription.heard, subscription.wanted, only=only)
         known, subscription.told = subscription.told, told
+        if subscription.heard is not None:
+            offer.withholds(told, len(subscription.heard.addresses))
         if not offer.members:
             subscription.heard = None  # from now on it is not listened to
         if told.signature == known.signature:

@@ -22,7 +22,10 @@ LARGEST = 32 << 20
 
 CONNECT_LIMIT = 1.0
 CHECK_LIMIT = 1.0
-"""Seconds for each server. The app gives ours three."""
+"""Seconds for each server."""
+
+OPEN_LIMIT = 2.0
+"""Seconds for all of them: the app gives ours three. Those that were not reached come first the next time."""
 
 RETRY_LOW, RETRY_HIGH = 0.25, 2.0
 """Seconds between two looks for a server, doubling, ±20 %."""
@@ -79,11 +82,14 @@ class Upstreams:
 
     async def open(self, check: bytes = SERVER_CHECK) -> tuple[Upstream, bytes] | None:
         """A connection and what its server answered to `check`; None when there is no server."""
-        for node in self.registry.in_turn():
-            found = await self._open(node, check)
-            if found is not None:
-                return found
-            self.registry.failed(node)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OPEN_LIMIT):
+                for node in self.registry.in_turn():
+                    self.registry.failed(node)  # until it has shown otherwise
+                    found = await self._open(node, check)
+                    if found is not None:
+                        self.registry.took(node)
+                        return found
         return None
 
     async def back(self) -> None:

@@ -6,6 +6,7 @@ Every run has each client and each server; all pairs of them are `make facade-ma
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -115,7 +116,8 @@ async def test_nacos_restarts_and_the_app_does_not_notice(
             assert {tuple(listed) for listed in one.lists(service)} == {tuple(addresses)}
 
 
-@pytest.mark.parametrize("version", ["2.3.2", pytest.param("3.1.0", marks=pytest.mark.matrix)])
+@pytest.mark.matrix
+@pytest.mark.parametrize("version", get_args(Version))
 async def test_a_login_is_the_apps_own(version: Version, tmp_path: Path) -> None:
     """One that logs in gets what it may; one that does not is refused in the server's words, not told our list."""
     service, secret = some_service(), "first-secret"

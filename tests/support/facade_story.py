@@ -79,6 +79,7 @@ async def ground(
         await sidecar.ready()
         await found.known()
         yield found
+        assert sidecar.events("crash") == []
 
 
 @contextlib.asynccontextmanager

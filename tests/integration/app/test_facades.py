@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from sidecar.embedded.registry import EmbeddedRegistry
+from sidecar.embedded.tls import ServerTls
+from tests.support.certificates import Authority
 from tests.support.http_client import request
 from tests.support.ports import free_port
 from tests.support.sidecar_process import SidecarProcess, running
@@ -126,3 +128,32 @@ async def test_a_drain_waits_for_the_apps_connections(tmp_path: Path) -> None:
             return process.child.exit_code == 0
 
         await until(ended)
+
+
+async def test_servers_are_spoken_to_in_tls_and_the_app_plainly(tmp_path: Path) -> None:
+    """As the registry's section says: over gRPC and over HTTP, with a certificate of ours."""
+    authority = Authority(tmp_path)
+    theirs, ours = authority.issue("127.0.0.1"), authority.issue("sidecar")
+    tls = f"{{ca_file: {authority.file}, cert_file: {ours.cert_file}, key_file: {ours.key_file}}}"
+    async with EmbeddedRegistry(tls=ServerTls(theirs.cert_file, theirs.key_file, authority.file)) as registry:
+        wanted = text(registry.address, "{listen: '127.0.0.1:0'}", free_port())
+        wanted = wanted.replace(f"'{registry.address}'", f"'{registry.address}', tls: {tls}")
+        async with running(tmp_path, wanted) as process:
+            port = await process.bound("facade")
+            assert (await request(port, path="/nacos/v3/admin/core/state/liveness")).status == 200
+            async with WireClient(port) as client:
+                await client.set_up()
+                assert "Test-Client:v1" in [connection.version for connection in registry.connections]
+
+
+async def test_files_that_will_not_do_are_no_crash(tmp_path: Path) -> None:
+    """Without TLS that works there is no server: checks are answered, requests fail."""
+    async with EmbeddedRegistry() as registry:
+        wanted = text(registry.address, "{listen: '127.0.0.1:0'}", free_port())
+        wanted = wanted.replace(f"'{registry.address}'", f"'{registry.address}', tls: {{ca_file: nowhere.pem}}")
+        async with running(tmp_path, wanted) as process:
+            port = await process.bound("facade")
+            assert (await request(port, path="/nacos/v3/admin/core/state/liveness")).status == 503
+            async with WireClient(port) as client:
+                assert (await client.ask("ServerCheckRequest"))[0] == "ServerCheckResponse"
+            assert process.events("crash") == []

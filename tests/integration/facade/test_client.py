@@ -16,6 +16,7 @@ from sidecar.embedded.faults import (
     Shape,
     Starting,
 )
+from sidecar.embedded.registry import EmbeddedRegistry
 from sidecar.facade import client as client_module
 from sidecar.facade.offers import Lists
 from tests.support.facade_stage import Stage, stage
@@ -58,6 +59,9 @@ async def test_an_empty_push_is_not_passed_on(facade: Stage) -> None:
         facade.registry.deregister("orders", "127.0.0.1", 8001)
         facade.registry.deregister("orders", "127.0.0.1", 8002)
         assert await client.pushed() == BOTH
+        assert facade.withheld() == []
+        facade.believe()
+        await settled(lambda: len(facade.withheld()) == 1)
         assert await client.query("orders") == BOTH
         (connection,) = facade.registry.connections
         await settled(lambda: not connection.unacked)
@@ -218,6 +222,25 @@ async def test_errors_of_the_registry_are_the_apps(facade: Stage) -> None:
             await client.ask("ServiceQueryRequest", serviceName="orders")
         assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert await client.query("orders") == BOTH
+
+
+async def test_another_server_takes_over() -> None:
+    """The app comes anew when the one it was at is gone, and finds the other."""
+    async with EmbeddedRegistry(push_delay_s=0.01) as other, stage(others=[other.address]) as facade:
+        for registry in (facade.registry, other):
+            registry.register("orders", "127.0.0.1", 8001)
+        facade.believe(8001)
+        async with WireClient(facade.port) as client:
+            await client.set_up()
+            there = facade.registry if len(facade.registry.connections) else other
+            here = other if there is facade.registry else facade.registry
+            await there.stop()
+            assert await client.query("orders") == ["127.0.0.1:8001"]
+            assert await client.ended_with() is grpc.StatusCode.UNAVAILABLE
+            async with WireClient(facade.port) as again:
+                await again.set_up()
+                assert [len(one.connections) for one in (there, here)] == [0, 1]
+            await there.start()
 
 
 async def test_the_sidecar_is_all_that_the_app_sees() -> None:

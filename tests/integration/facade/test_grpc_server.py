@@ -1,6 +1,7 @@
 """The gRPC face: bytes in, the same bytes out."""
 
 import contextlib
+import json
 import os
 from collections.abc import AsyncIterator
 from random import Random
@@ -10,10 +11,12 @@ import grpc.aio
 import pytest
 
 from sidecar.discovery.options import Server
+from sidecar.embedded.faults import Auth
 from sidecar.facade import grpc_server
 from sidecar.facade.registry import Registry
 from sidecar.wire import Payload, decode, encode
 from tests.support.facade_stage import Stage, stage
+from tests.support.http_client import request
 from tests.support.raw_registry import RawClient, RawRegistry
 from tests.support.until import settled
 from tests.support.wire_client import WireClient
@@ -89,6 +92,23 @@ async def test_headers_and_unknown_types_are_the_registrys_to_judge(facade: Stag
         assert b"no handler for NewRequest" in data
         seen = next(one for one in facade.registry.connections.requests if one.type == "NewRequest")
         assert seen.headers == {"accessToken": "secret", "app": "x"}
+
+
+async def test_a_login_is_the_apps_own(facade: Stage) -> None:
+    """Over HTTP, and with its token over gRPC; whoever has none is refused by the registry, not told our list."""
+    await facade.registry.apply(Auth(username="app", password="secret"))
+    form = b"username=app&password=secret"
+    fields = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await request(facade.port, "POST", "/nacos/v1/auth/users/login", body=form, headers=fields)
+    token = json.loads(answer.body)["accessToken"]
+    asked = b'{"serviceName":"orders","groupName":"DEFAULT_GROUP"}'
+    async with WireClient(facade.port) as client:
+        await client.set_up()
+        for headers, kind in (({"accessToken": token}, "QueryServiceResponse"), ({}, "ErrorResponse")):
+            data = await client._unary(encode(Payload("ServiceQueryRequest", asked, headers)))
+            assert decode(data).type == kind
+    refused = await request(facade.port, path="/nacos/v1/ns/instance/list?serviceName=orders")
+    assert refused.status == 403
 
 
 async def test_clients_are_counted_and_bounded(facade: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

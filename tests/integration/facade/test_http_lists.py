@@ -31,6 +31,7 @@ async def gone(facade: Stage) -> None:
     facade.registry.deregister("orders", "127.0.0.1", 8001)
     facade.registry.deregister("orders", "127.0.0.1", 8002)
     await settled(lambda: not facade.registry.naming.listing(ServiceName.parse("orders"), "").hosts)
+    facade.believe()
     facade.facade._http.lists.forget()
 
 
@@ -115,3 +116,15 @@ async def test_the_sidecar_stands_for_all() -> None:
         facade.believe(8001)
         assert ports((await body(facade))["hosts"]) == [15101]
         assert (await body(facade, "/nacos/v1/ns/instance/list?serviceName=other"))["hosts"] == []
+
+
+async def test_only_so_much_is_kept(facade: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of long lists the last one asked for."""
+    kept = facade.facade._http.lists
+    await body(facade)
+    monkeypatch.setattr(http_lists, "MOST_KEPT", kept._size)
+    await body(facade, f"{V1}&clusters=")
+    assert len(kept._kept) == 1
+    monkeypatch.setattr(http_lists, "MOST_ANSWERS", 0)
+    await body(facade)
+    assert (len(kept._kept), kept._size) == (0, 0)

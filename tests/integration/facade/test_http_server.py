@@ -1,17 +1,19 @@
 """The HTTP face: what passes, and what does not."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
+from sidecar.facade import http_server
 from sidecar.facade.http_server import PROTOCOL
 from tests.support.facade_stage import Stage, registry_of, stage
 from tests.support.http_client import request
 from tests.support.ports import free_port
 from tests.support.scripted_peer import ScriptedPeer, Talk, answering, connected, hanging
-from tests.support.until import settled
+from tests.support.until import settled, until
 
 Script = Callable[[Talk], Awaitable[None]]
 
@@ -110,6 +112,18 @@ async def test_a_cut_answer_is_cut_for_the_app_too() -> None:
         assert facade.stats.facade_requests == {(PROTOCOL, "failed"): 1}
 
 
+async def test_a_server_that_gives_no_answer_may_have_done_it() -> None:
+    """Which is said, and not tried elsewhere."""
+
+    async def script(talk: Talk) -> None:
+        await talk.request()
+
+    async with before(script) as (facade, peer):
+        answer = await request(facade.port, "POST", "/nacos/v1/cs/configs")
+        assert (answer.status, answer.body) == (502, b"sidecar: the Nacos server gave no answer\n")
+        assert len(peer.requests) == 1
+
+
 async def test_a_redirect_to_the_server_itself_leads_back_to_us() -> None:
     """And one to elsewhere goes there."""
     peer = ScriptedPeer()
@@ -123,14 +137,39 @@ async def test_a_redirect_to_the_server_itself_leads_back_to_us() -> None:
         assert (await request(facade.port)).headers["location"] == "http://other/x"
 
 
-async def test_an_app_that_leaves_ends_its_request() -> None:
+async def test_an_app_that_leaves_ends_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that would answer in half a minute is not waited for."""
+    monkeypatch.setattr(http_server, "HALF_CLOSED", 0.5)
     async with before(hanging) as (facade, peer):
         async with connected(facade.port) as app:
             await app.send(b"GET / HTTP/1.1\r\nHost: n\r\n\r\n")
             await settled(lambda: len(peer.talks) == 1)
         await settled(peer.talks[0].reader.at_eof)
         await settled(lambda: not len(facade.facade))
+
+
+async def test_an_app_that_ends_its_side_gets_its_answer() -> None:
+    """It has said all that it had to say."""
+
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        await asyncio.sleep(http_server.WATCHED * 2)
+        await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with before(script) as (facade, _), connected(facade.port) as app:
+        await app.send(b"GET / HTTP/1.1\r\nHost: n\r\n\r\n")
+        app.half_close()
+        assert (await app.until_closed()).endswith(b"ok")
+
+
+async def test_a_body_is_sent_for_when_the_app_wants_to_be_asked() -> None:
+    """We take it, and pass it on."""
+    async with before() as (facade, peer), connected(facade.port) as app:
+        await app.send(b"POST / HTTP/1.1\r\nHost: n\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        assert await app.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await app.send(b"body")
+        assert (await app.head()).startswith(b"HTTP/1.1 200")
+        assert peer.requests[0].endswith(b"\r\n\r\nbody")
 
 
 async def test_the_only_server_is_the_facade() -> None:
@@ -161,9 +200,12 @@ async def test_the_app_takes_itself_back_by_form() -> None:
         assert [one.port for one in facade.registry.instances("orders")] == [8001]
         await request(facade.port, "DELETE", f"/nacos/v1/ns/instance?{form.decode()}")
         assert next(iter(facade.facade.offers)).withdrawn == {"127.0.0.1:8001": None}
-        await settled(lambda: not facade.registry.instances("orders"))
-        listed = await request(facade.port, path="/nacos/v1/ns/instance/list?serviceName=orders")
-        assert json.loads(listed.body)["hosts"] == []
+
+        async def gone() -> bool:
+            listed = await request(facade.port, path="/nacos/v1/ns/instance/list?serviceName=orders")
+            return not json.loads(listed.body)["hosts"]
+
+        await until(gone)
 
 
 @pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"])

@@ -2,8 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from sidecar.embedded.faults import BlackHole, Starting
 from sidecar.embedded.registry import EmbeddedRegistry
+from sidecar.facade import upstream as upstream_module
 from sidecar.facade.upstream import Upstreams
 from sidecar.wire import kind_of
 from tests.support.facade_stage import registry_of
@@ -24,6 +27,22 @@ async def test_the_first_server_that_takes_clients_is_taken() -> None:
         assert (str(upstream.node), kind_of(answer)) == (ready.address, "ServerCheckResponse")
         assert str(upstreams.registry.in_turn()[0]) == ready.address
         await upstream.close()
+        silent.lift("black_hole")
+
+
+async def test_silent_servers_do_not_cost_the_apps_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: whoever was not reached comes first the next time."""
+    monkeypatch.setattr(upstream_module, "OPEN_LIMIT", 0.5)
+    async with EmbeddedRegistry() as silent, EmbeddedRegistry() as ready:
+        await silent.apply(BlackHole())
+        upstreams = Upstreams(registry_of(silent.address, ready.address))
+        while str(upstreams.registry.in_turn()[0]) != silent.address:
+            upstreams.registry.failed(upstreams.registry.in_turn()[0])
+        assert await upstreams.open() is None
+        found = await upstreams.open()
+        assert found is not None
+        assert str(found[0].node) == ready.address
+        await found[0].close()
         silent.lift("black_hole")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.configs import MINIMAL, refusal, service
+from tests.support.configs import MINIMAL, loaded, refusal, service
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,9 @@ def test_what_cannot_work_is_refused(tmp_path: Path, text: str, line: str) -> No
 def test_what_works_passes(tmp_path: Path, text: str) -> None:
     """Services with fixed instances are not in the registry, and need no address for its clients."""
     assert refusal(tmp_path, text) == []
+
+
+def test_off_loopback_it_is_warned_about_once(tmp_path: Path) -> None:
+    """Not for each of its ports."""
+    (problem,) = loaded(tmp_path, MINIMAL + "facade: {listen: 0.0.0.0:18848}\n").problems
+    assert "0.0.0.0:18848 can be reached from other hosts" in str(problem)

@@ -66,16 +66,38 @@ async def test_a_complete_list_passes_as_it_is() -> None:
 
 
 async def test_an_empty_list_is_not_passed_on() -> None:
-    """The app keeps everybody in force, each as the registry wrote it last; the event is told once."""
+    """The app keeps everybody in force, each as the registry wrote it last; the event is told once a doubt."""
     scene = Scene(instance(1), instance(2))
     await scene.told(1, 2)
+    scene.believe()
     assert [(h["port"], h["future"]) for h in await scene.told()] == [(1, "f1"), (2, "f2")]
     await scene.told(1)
     assert [(e.offered, e.kept) for e in scene.events if isinstance(e, ListWithheld)] == [(0, 2)]
+    scene.believe(instance(1), instance(2))
     await scene.told(1, 2)
+    scene.believe()
     await scene.told()
     assert len(scene.events) == 2
     assert scene.cluster.stats.facade_lists == {"passed": 2, "withheld": 3}
+
+
+async def test_a_removal_that_we_have_not_heard_of_yet_is_not_withheld() -> None:
+    """The instance stays for that moment, without a word of it: ordinary departures are no news."""
+    scene = Scene(instance(1), instance(2), instance(3))
+    await scene.told(1, 2, 3)
+    assert await scene.ports(1, 2) == [1, 2, 3]
+    assert scene.events == []
+    assert scene.cluster.stats.facade_lists == {"passed": 2}
+
+
+async def test_a_list_of_some_clusters_does_not_stand_for_all() -> None:
+    """How hosts are written is learnt from whoever asks for every one, else from the same question."""
+    scene, some = Scene(instance(1, cluster="A"), instance(2)), Wanted(frozenset({"A"}))
+    await scene.told(1, wanted=some)
+    assert [host.get("future") for host in await scene.told()] == ["f1", None]
+    await scene.told(1, 2)
+    await scene.told(1, wanted=some)
+    assert [host.get("future") for host in await scene.told()] == ["f1", "f2"]
 
 
 async def test_somebody_who_was_never_written_is_written_by_us() -> None:
