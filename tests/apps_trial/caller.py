@@ -130,9 +130,9 @@ async def caller(stack: Stack, way: Way, registry: str, folder: Path) -> AsyncIt
         pod = await started.enter_async_context(network.pod(folder)) if way.needs_pod else None
         sidecar = None
         if way.has_sidecar:
-            text = json.dumps(_configuration(registry) | dict(way.settings(doors)))
+            text = json.dumps(_configuration(registry, doors) | dict(way.settings(doors)))
             before = (*pod.before, *_AS_SIDECAR) if pod else ()
-            sidecar = await started.enter_async_context(running(folder, text, before=before))
+            sidecar = await started.enter_async_context(running(folder, text, by=before))
             await sidecar.event("ready")
         if sidecar and pod:
             await asyncio.to_thread(pod.run, *_redirecting(sidecar))
@@ -158,12 +158,12 @@ def _make_folder(folder: Path) -> None:
     os.chown(folder, _SIDECAR_USER, _SIDECAR_USER)
 
 
-def _configuration(registry: str) -> dict[str, Any]:
+def _configuration(registry: str, doors: Doors) -> dict[str, Any]:
     """JSON is YAML."""
     return {
         "version": 1,
         "nacos": {"server_addresses": registry, "snapshot_dir": "last-good"},
-        "admin": {"listen": "127.0.0.1:0"},
+        "admin": {"listen": f"127.0.0.1:{doors.admin}"},
         "access_log": {"format": "json", "path": "access.log"},
         "defaults": {"retry": _RETRY},
     }

@@ -24,6 +24,7 @@ class Trouble(enum.Enum):
 class Doors:
     """The ports of one sidecar, known before it starts."""
 
+    admin: int = field(default_factory=free_port)
     own: int = field(default_factory=free_port)
     shared: int = field(default_factory=free_port)
     transparent: int = field(default_factory=free_port)

@@ -18,13 +18,13 @@ class SidecarProcess:
     """One process; its event log is JSON on stderr, its access log goes where the configuration says."""
 
     def __init__(
-        self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, before: Sequence[str] = ()
+        self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, by: Sequence[str] = ()
     ) -> None:
         self.folder = folder
         self.config = folder / "sidecar.yaml"
         self.child = Child(
             [
-                *before,
+                *by,
                 sys.executable,
                 "-m",
                 "sidecar",
@@ -103,14 +103,14 @@ class SidecarProcess:
 
 @asynccontextmanager
 async def running(
-    folder: Path, text: str, *arguments: str, environ: Mapping[str, str] | None = None, before: Sequence[str] = ()
+    folder: Path, text: str, *arguments: str, environ: Mapping[str, str] | None = None, by: Sequence[str] = ()
 ) -> AsyncIterator[SidecarProcess]:
     """Starts a sidecar on this configuration; it is ended with the block, drained or not.
 
-    `before`: what stands before its command line, to run it elsewhere or as somebody else.
+    `by`: what its command line begins with, to run it elsewhere or as another user.
     """
     (folder / "sidecar.yaml").write_text(text)
-    process = SidecarProcess(folder, *arguments, environ=environ, before=before)
+    process = SidecarProcess(folder, *arguments, environ=environ, by=by)
     try:
         yield process
     finally:
