@@ -11,7 +11,7 @@ from sidecar.config.model import Config
 from sidecar.config.report import Finding
 from sidecar.config.section import shapes, shown
 
-NOT_BUILT: Final = ("transparent", "facade")
+NOT_BUILT: Final = ("facade",)
 """Keys at the top that must stay at their default."""
 
 

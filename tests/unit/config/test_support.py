@@ -9,7 +9,7 @@ from sidecar.config.model import Config
 from sidecar.config.support import NOT_BUILT
 from tests.support.configs import MINIMAL, refusal, service
 
-TOP = ["transparent: 127.0.0.1:1", "facade: {}"]
+TOP = ["facade: {}"]
 ALLOWED = [
     "via: true",
     "protection: {second_opinion: false, on_empty: obey}",
@@ -30,7 +30,7 @@ def test_a_key_at_the_top_that_is_not_built_is_refused(tmp_path: Path, line: str
 
 def test_a_default_written_out_passes(tmp_path: Path) -> None:
     """In any spelling."""
-    text = "transparent: null\nfacade: ~\n"
+    text = "facade: ~\n"
     assert refusal(tmp_path, MINIMAL + text) == []
 
 
