@@ -20,21 +20,11 @@ class SidecarProcess:
     def __init__(
         self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, by: Sequence[str] = ()
     ) -> None:
+        """`by`: what its command line begins with, where it is to run as another user."""
         self.folder = folder
         self.config = folder / "sidecar.yaml"
         self.child = Child(
-            [
-                *by,
-                sys.executable,
-                "-m",
-                "sidecar",
-                "run",
-                "-c",
-                str(self.config),
-                "--log-format",
-                "json",
-                *arguments,
-            ],
+            [*by, sys.executable, "-m", "sidecar", "run", "-c", str(self.config), "--log-format", "json", *arguments],
             log=folder / "sidecar.log",
             environment={**_clean_environment(), **(environ or {})},
         )
