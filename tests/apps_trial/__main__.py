@@ -30,7 +30,7 @@ from tests.apps_trial.rows import (
 )
 from tests.apps_trial.stage import staged
 from tests.apps_trial.verdict import Score
-from tests.apps_trial.ways import DIRECT, FORWARD_PROXY, GUARDED, OF_ONE, WAYS, Way
+from tests.apps_trial.ways import DIRECT, FORWARD_PROXY, GUARDED, OF_ONE, TRANSPARENT, WAYS, Way
 from tests.support.java import SERVERS, TOOLS, JavaProgram
 from tests.support.nacos_server import NacosServer, Version
 from tests.support.needs import lacking
@@ -67,7 +67,7 @@ WHOLE: Sequence[Act] = (
 )
 
 _SHORT = tuple(replace(row, aftermath=5.0) for row in (ROLLING, EMPTY_15, EXCHANGED))
-BRIEF: Sequence[Act] = ((Part("2.3.2", (A, B), _SHORT, (DIRECT, FORWARD_PROXY, GUARDED, OF_ONE)),),)
+BRIEF: Sequence[Act] = ((Part("2.3.2", (A, B), _SHORT, (DIRECT, FORWARD_PROXY, TRANSPARENT, GUARDED, OF_ONE)),),)
 """What the tests play."""
 
 
