@@ -86,6 +86,14 @@ async def test_connections_are_kept() -> None:
     assert script.connections < len(ended) / 2
 
 
+async def test_connections_that_were_idle_for_long_are_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call opens its own where even a moment is long; the other side sees the old ones closed."""
+    monkeypatch.setattr("tests.trial.load.IDLE", 0.0)
+    script = Script(OK)
+    ended = await calls(script)
+    assert script.connections == len(ended)
+
+
 @pytest.mark.parametrize(
     ("make", "status", "error"),
     [

@@ -16,6 +16,9 @@ from sidecar.tasks import spawn
 PATIENCE = 10.0
 """Seconds until the app gives a call up."""
 
+IDLE = 5.0
+"""Seconds after which the app closes a connection that it does not use; servers do so after 15 and more."""
+
 _TICK = 0.005
 """Seconds between looks for calls that are due; their moment is the schedule's, not the look's."""
 
@@ -103,10 +106,16 @@ class Load:
         call = self._make(self._sent, due, self._loop.time())
         self._sent += 1
         self._pending += 1
-        if self._idle:
-            self._idle.pop().carry(call)
+        if (connection := self._free_one(call.started)) is not None:
+            connection.carry(call)
         else:
             spawn(self._send_on_new(call), name="load connection")
+
+    def _free_one(self, now: float) -> "_Connection | None":
+        """The youngest; one that has been idle for long is closed, lest a call meet the other side's own idle close."""
+        while self._idle and now - self._idle[0].free_since > IDLE:
+            self._idle.pop(0).close()
+        return self._idle.pop() if self._idle else None
 
     async def _send_on_new(self, call: Call) -> None:
         try:
@@ -126,6 +135,7 @@ class Load:
             self._idle.remove(connection)
 
     def free(self, connection: "_Connection") -> None:
+        connection.free_since = self._loop.time()
         self._idle.append(connection)
 
     def ended(self, call: Call, status: int, error: str) -> None:
@@ -153,6 +163,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
         self._buffer = b""
+        self.free_since = 0.0
         self._limit: asyncio.TimerHandle | None = None
 
     def carry(self, call: Call) -> None:
