@@ -18,24 +18,13 @@ from tests.apps.app import Consumer
 from tests.apps.stacks import Stack
 from tests.apps_trial import network
 from tests.apps_trial.ways import Doors, Way
-from tests.support.needs import find
+from tests.support.network import SIDECAR_USER, as_user
 from tests.support.sidecar_process import SidecarProcess, running
 from tests.support.until import until
 from tests.trial.load import Call, Load
 
 RATE = 16.0
 """Calls a second of one app."""
-
-_SIDECAR_USER = 65532
-"""As in the image: what this user sends is not redirected."""
-
-_AS_SIDECAR = (
-    find("setpriv") or "setpriv",
-    f"--reuid={_SIDECAR_USER}",
-    f"--regid={_SIDECAR_USER}",
-    "--clear-groups",
-    "--",
-)
 
 _RETRY = {
     "per_try_timeout": "3s",
@@ -131,7 +120,7 @@ async def caller(stack: Stack, way: Way, registry: str, folder: Path) -> AsyncIt
         sidecar = None
         if way.has_sidecar:
             text = json.dumps(_configuration(registry, doors) | dict(way.settings(doors)))
-            before = (*pod.before, *_AS_SIDECAR) if pod else ()
+            before = (*pod.before, *as_user(SIDECAR_USER)) if pod else ()
             sidecar = await started.enter_async_context(running(folder, text, by=before))
             await sidecar.event("ready")
         if sidecar and pod:
@@ -155,7 +144,7 @@ async def caller(stack: Stack, way: Way, registry: str, folder: Path) -> AsyncIt
 def _make_folder(folder: Path) -> None:
     """The sidecar may write there, whoever it is."""
     folder.mkdir(parents=True)
-    os.chown(folder, _SIDECAR_USER, _SIDECAR_USER)
+    os.chown(folder, SIDECAR_USER, SIDECAR_USER)
 
 
 def _configuration(registry: str, doors: Doors) -> dict[str, Any]:
@@ -172,4 +161,4 @@ def _configuration(registry: str, doors: Doors) -> dict[str, Any]:
 def _redirecting(sidecar: SidecarProcess) -> list[str]:
     """The command that puts the rules in force."""
     command = [sys.executable, "-m", "sidecar", "iptables", "-c", str(sidecar.config)]
-    return [*command, "--apply", "--uid", str(_SIDECAR_USER)]
+    return [*command, "--apply", "--uid", str(SIDECAR_USER)]

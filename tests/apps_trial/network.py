@@ -18,7 +18,7 @@ from tests.support.needs import find
 from tests.support.process import Child, run
 from tests.support.until import settled
 
-TOOLS = ("root", "unshare", "nsenter", "ip", "iptables")
+TOOLS = ("root", "unshare", "nsenter", "setpriv", "ip", "iptables", "iptables-restore")
 """What it needs."""
 
 HOST = "10.77.0.1"
