@@ -27,7 +27,7 @@ SERVICE = "service-provider"
 """The name that the provider registers under, and the consumer calls."""
 
 _JVM = ("-Xmx256m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-_PATIENT = ("--ribbon.ReadTimeout=5000",)
+_PATIENT = ("--ribbon.ReadTimeout=8000",)
 """Feign on Ribbon gives up after one second otherwise, and then a machine that is merely busy makes calls fail."""
 
 _ATTEMPTS = 3

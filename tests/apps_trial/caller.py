@@ -27,7 +27,7 @@ RATE = 16.0
 """Calls a second of one app."""
 
 _RETRY = {
-    "per_try_timeout": "3s",
+    "per_try_timeout": "5s",
     "retry_on": ["connect-failure", "reset-before-response", "retriable-5xx", "stall", "response-timeout"],
 }
 """As docs/operating/which-way-in.md has it for services with few calls: one alone does not show that somebody is frozen."""

@@ -32,7 +32,7 @@ Cloud (`tests/apps`). Registry and providers are real processes, and so is every
 - The empty list is that of a real Nacos whose connections to all providers are cut. That of 15 s and the exchange of all
   providers begin at the moment, within Ribbon's period of 30 s, that hurts; what it does to LoadBalancer is luck.
 - Sidecars are at their defaults but for [two lines](operating/which-way-in.md#services-with-few-calls-and-apps-that-soon-give-up)
-  that few calls a second ask for; Ribbon's apps have `ribbon.ReadTimeout=5000`, providers `server.shutdown=graceful`.
+  that few calls a second ask for; Ribbon's apps have `ribbon.ReadTimeout=8000`, providers `server.shutdown=graceful`.
 
 """
 
