@@ -10,6 +10,7 @@ from sidecar.config.address import Address
 from sidecar.config.service import Service
 from sidecar.discovery.credentials import AccessKey, Secret, User
 from sidecar.discovery.options import NacosOptions, Tls, Transport
+from sidecar.proxy.ourselves import is_local
 
 _WILDCARDS = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}
 
@@ -46,8 +47,19 @@ def _secret(text: SecretStr | None, file: Path | None) -> Secret:
 
 def own_addresses(config: Config) -> frozenset[str]:
     """`ip:port` of every listener: an instance at one of these is ourselves, and calling it would be a loop."""
-    listeners = [config.listen, *(service.listen for service in config.services)]
+    listeners = [config.listen, config.transparent, *(service.listen for service in config.services)]
     return frozenset(one for address in listeners for one in _reached_at(address))
+
+
+def transparent_addresses(config: Config) -> tuple[str, ...]:
+    """Where redirected connections arrive: the kernel brings those of IPv6 to `::1`, whatever those of IPv4 go to."""
+    address = config.transparent
+    if address is None:
+        return ()
+    own = Address("127.0.0.1", address.port) if address.host == "localhost" else address
+    if ":" in own.host or not own.port or not is_local("::1"):
+        return (str(own),)
+    return str(own), str(Address("::1", own.port))
 
 
 def own_hosts(service: Service) -> tuple[str, ...]:

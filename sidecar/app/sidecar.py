@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sidecar import __version__, clock
 from sidecar.admin.health import Latch, is_ready, latches
@@ -13,12 +14,12 @@ from sidecar.app.facades import Facades
 from sidecar.app.feeds import Feeds
 from sidecar.app.heartbeat import Heartbeat
 from sidecar.app.journal import Journal
-from sidecar.app.listeners import ADMIN, SHARED, CannotBindError, Listeners, Wanted
+from sidecar.app.listeners import ADMIN, SHARED, TRANSPARENT, CannotBindError, Listeners, Wanted
 from sidecar.app.logs import Logs
 from sidecar.app.memory import Memory
 from sidecar.app.reloading import Reloader
 from sidecar.app.services import Service, Services
-from sidecar.app.settings import nacos_options, own_addresses, own_hosts, shared_policy
+from sidecar.app.settings import nacos_options, own_addresses, own_hosts, shared_policy, transparent_addresses
 from sidecar.app.trusts import Trusts
 from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.events import DrainEnded, DrainStarted, Event, Listening, Ready, Starting
@@ -27,11 +28,14 @@ from sidecar.cluster.stats import ProcessStats
 from sidecar.config import Config, Loaded
 from sidecar.config.policies import service_policy
 from sidecar.errors import FAILURES
+from sidecar.proxy.forward import POLICY as HOSTS
 from sidecar.proxy.forward import Forward
 from sidecar.proxy.listener import OwnEntrance, SharedEntrance
 from sidecar.proxy.ourselves import Ourselves
 from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.transparent import POLICY as STRANGERS
+from sidecar.proxy.transparent import TransparentEntrance
 from sidecar.proxy.unnamed import Unnamed
 from sidecar.proxy.upstream import Upstream
 from sidecar.tasks import spawn
@@ -232,10 +236,15 @@ class Sidecar:
     def _wanted(self, config: Config, services: Mapping[str, Service]) -> list[Wanted]:
         """The listeners of a configuration; the services are those that it asks for."""
         upstreams = [service.upstream for service in services.values()]
-        own = [Wanted(one.policy.name, one.policy.listen, OwnEntrance(one)) for one in upstreams if one.policy.listen]
-        if config.listen is None:
-            return own
-        return [Wanted(SHARED, str(config.listen), self._shared_entrance(config, upstreams)), *own]
+        wanted = []
+        if config.listen is not None:
+            wanted.append(Wanted(SHARED, str(config.listen), self._shared_entrance(config, upstreams)))
+        if config.transparent is not None:
+            entrance = self._transparent_entrance(upstreams)
+            wanted += [Wanted(TRANSPARENT, address, entrance) for address in transparent_addresses(config)]
+        return wanted + [
+            Wanted(one.policy.name, one.policy.listen, OwnEntrance(one)) for one in upstreams if one.policy.listen
+        ]
 
     def _shared_entrance(self, config: Config, upstreams: Sequence[Upstream]) -> SharedEntrance:
         http = {one.policy.name: one for one in upstreams if one.policy.protocol is Protocol.HTTP1}
@@ -244,14 +253,23 @@ class Sidecar:
         policy = shared_policy(config)
         forward = None
         if config.unmatched == "forward":
-            forward = Forward(self.runtime, self._rng, Ourselves(self._unreachable_ports), policy.limits)
+            hosts = replace(HOSTS, limits=policy.limits)
+            forward = Forward(self.runtime, self._rng, Ourselves(self._unreachable_ports), hosts)
         unnamed = Unnamed(self.addresses, http, forward=forward, now=self.loop.time())
         return SharedEntrance(Router([*own, *named]), policy, unnamed)
 
+    def _transparent_entrance(self, upstreams: Sequence[Upstream]) -> TransparentEntrance:
+        services = {one.policy.name: one for one in upstreams}
+        strangers = Forward(self.runtime, self._rng, Ourselves(self._unreachable_ports), STRANGERS)
+        return TransparentEntrance(self.runtime, self.addresses, services, strangers, Ourselves(self._own_ports))
+
     def _unreachable_ports(self) -> set[int]:
-        """Of ourselves, for requests that are sent on: they would come back without end, or as if an operator had sent them."""
-        bound = [self.admin_bound, *(one.bound for one in self.listeners if one.name == SHARED)]
-        return {int(address.rpartition(":")[2]) for address in bound if address}
+        """Of ourselves, for what is sent on: it would come back without end, or as if an operator had sent it."""
+        return _ports([self.admin_bound, *(one.bound for one in self.listeners if one.name in {SHARED, TRANSPARENT})])
+
+    def _own_ports(self) -> set[int]:
+        """Where nobody can have meant to go who is brought here."""
+        return _ports([self.admin_bound, *(one.bound for one in self.listeners)])
 
     def _follow(self, config: Config) -> None:
         discoveries = {name: service.cluster.policy.discovery for name, service in self.services.items()}
@@ -267,3 +285,7 @@ class Sidecar:
             self.emit([Ready(took=f"{self.uptime:.1f}s")])
         if self._drain is not None and self._drain.over(now, len(self.runtime.connections) + self.facades.connections):
             self.drained.set()
+
+
+def _ports(bound: Iterable[str | None]) -> set[int]:
+    return {int(address.rpartition(":")[2]) for address in bound if address}

@@ -198,6 +198,18 @@ class EndpointIsSelf(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectRefused(Event):
+    """A connection to the transparent listener was reset; told once a minute for each reason, with what to do."""
+
+    kind: ClassVar[str] = "redirect_refused"
+    level: ClassVar[Level] = Level.WARNING
+    why: str
+    meant_for: str | None
+    """Where it was meant to go; None: the kernel knows of no such place."""
+    do: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointLeaving(Event):
     """An endpoint announced its end."""
 

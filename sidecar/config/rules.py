@@ -69,6 +69,8 @@ def every_service_has_a_way_in(config: Config, _written: Config, _locator: Locat
         if service.listen is not None:
             continue
         related: tuple[Loc, ...] = ((*loc, "listen"), loc)
+        if config.transparent is not None:  # then its instances' addresses are a way in
+            continue
         if service.protocol is Protocol.TCP:
             yield Finding(
                 (*loc, "protocol"), "a tcp service needs a listener of its own: set 'listen'", related=related
@@ -178,6 +180,16 @@ def nobody_elses_proxy(config: Config, _written: Config, _locator: Locator) -> I
         yield Finding(("unmatched",), message, related=(("listen",),))
 
 
+def redirected_to_loopback(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """That is where the kernel brings what a rule of the chain OUTPUT redirects."""
+    address = config.transparent
+    if address is not None and not address.is_wildcard and str(address.host) not in {"127.0.0.1", "localhost"}:
+        message = (
+            f"redirected connections do not come to {address.host}: use 127.0.0.1:{address.port}, which is ::1, too"
+        )
+        yield Finding(("transparent",), message)
+
+
 def secrets_stand_elsewhere(config: Config, _written: Config, locator: Locator) -> Iterator[Finding]:
     """A secret in a file that gets copied, mounted and reviewed is none."""
     for name in ("password", "secret_key"):
@@ -252,6 +264,7 @@ RULES: Final[tuple[Rule, ...]] = (
     shorter_fits_into_longer,
     listeners_stay_on_loopback,
     nobody_elses_proxy,
+    redirected_to_loopback,
     secrets_stand_elsewhere,
     credentials_are_whole,
     a_key_has_its_certificate,
@@ -279,6 +292,8 @@ def _listeners(config: Config) -> Iterator[tuple[Loc, Address]]:
     if config.listen is not None:
         yield ("listen",), config.listen
     yield from facade_addresses(config)
+    if config.transparent is not None:
+        yield ("transparent",), config.transparent
     yield ("admin", "listen"), config.admin.listen
     for index, service in enumerate(config.services):
         if service.listen is not None:

@@ -15,7 +15,6 @@ the admin port trusts whoever comes from loopback.
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 
 from sidecar.clock import Rng
 from sidecar.cluster.addresses import ip_of, parted
@@ -23,8 +22,8 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import (
+    CircuitBreakers,
     Keepalive,
-    Limits,
     OutlierDetection,
     Retry,
     ServicePolicy,
@@ -38,6 +37,9 @@ from sidecar.proxy.ourselves import Ourselves
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.upstream import Upstream
 
+_SHARED = 1 << 20
+"""Connections and requests to all hosts together: descriptors end before."""
+
 POLICY = ServicePolicy(
     name="-",
     outlier_detection=OutlierDetection(
@@ -50,6 +52,7 @@ POLICY = ServicePolicy(
     retry=Retry(num_retries=0, retry_on=frozenset()),
     wait_for_instance=WaitForInstance(timeout=0.0),
     timeouts=Timeouts(connect=5.0, response=None, idle=3600.0),
+    circuit_breakers=CircuitBreakers(max_connections=_SHARED, max_requests=_SHARED),
     keepalive=Keepalive(idle_timeout=0.0),
 )
 """A host may be far away and slow; who waits for it is the app, as without us."""
@@ -57,8 +60,8 @@ POLICY = ServicePolicy(
 RESOLVED_FOR = 10.0
 """Seconds for which a name is not asked for again: the app's own cache, which it needs no more, keeps it for thirty."""
 
-_HOSTS = 64
-"""Hosts that are known at a time: an app calls a handful, and one that invents them must not fill the memory."""
+_HOSTS = 256
+"""Hosts that are known at a time: an app calls a few, and one that invents them must not fill the memory."""
 
 
 class Forward:
@@ -66,11 +69,11 @@ class Forward:
 
     __slots__ = ("_hosts", "_ourselves", "_policy", "_rng", "_runtime")
 
-    def __init__(self, runtime: Runtime, rng: Rng, ourselves: Ourselves, limits: Limits) -> None:
+    def __init__(self, runtime: Runtime, rng: Rng, ourselves: Ourselves, policy: ServicePolicy = POLICY) -> None:
         self._runtime = runtime
         self._rng = rng
         self._ourselves = ourselves
-        self._policy = replace(POLICY, limits=limits)
+        self._policy = policy
         self._hosts: dict[bytes, Elsewhere] = {}
 
     def __repr__(self) -> str:
@@ -105,8 +108,9 @@ class Elsewhere(Upstream):
         self._address: str | None = None
         self._asked_at = 0.0
 
-    async def open(self, endpoint: Endpoint, factory: Callable[[socket.socket], ProtocolT]) -> ProtocolT:
+    async def open(self, endpoint: Endpoint, factory: Callable[[socket.socket], ProtocolT], *, bare: bool) -> ProtocolT:
         """Asks for the name, if it is one, and dials what is found first; raises DialError."""
+        del bare  # there is no other way
         loop, within = asyncio.get_running_loop(), self.policy.timeouts.connect
         until = loop.time() + within
         try:

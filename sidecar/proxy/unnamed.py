@@ -43,11 +43,7 @@ class Unnamed:
     def by_address(self, authority: bytes, now: float) -> Destination | None:
         """The service that has, or had, an instance there."""
         claim = self._addresses.find(authority.decode("latin-1"), now, self._services)
-        if claim is None:
-            return None
-        upstream = self._services[claim.service]
-        upstream.stats.by_address += 1
-        return upstream, claim.address
+        return None if claim is None else (self._services[claim.service], claim.address)
 
     def may_learn(self, authority: bytes, now: float) -> bool:
         """Whether a list that is still to come may tell whose it is."""

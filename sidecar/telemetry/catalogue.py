@@ -89,6 +89,8 @@ _REQUESTS = (
     "Finished requests; code 0: the app left before a head; flags are - when clean, service is - when they are for none"
 )
 
+_TCP = "Finished tcp connections; service is - when they are for none"
+
 _IN_FLIGHT = "Requests not finished yet"
 
 _CONNECTIONS = "Open connections on the side of the app and on that of the instances; service is - for the app's to the shared listener"
@@ -135,7 +137,7 @@ PER_SERVICE: tuple[Family[Service], ...] = (
     Family(
         "sidecar_tcp_connections_total",
         _C,
-        "Finished tcp connections",
+        _TCP,
         lambda s: s.stats.tcp_connections,
         ("flags",),
         ("-",),
@@ -422,6 +424,9 @@ PROCESS: tuple[Family[Process], ...] = (
 
 UNROUTED: tuple[Family[Process], ...] = (
     Family("sidecar_requests_total", _C, _REQUESTS, lambda p: p.stats.unrouted.requests, ("code", "flags")),
+    Family(
+        "sidecar_tcp_connections_total", _C, _TCP, lambda p: p.stats.unrouted.tcp_connections, ("flags",), ("-", "NR")
+    ),
     Family("sidecar_requests_in_flight", _G, _IN_FLIGHT, lambda p: p.stats.unrouted.requests_in_flight),
     Family(
         "sidecar_connections",
@@ -441,7 +446,7 @@ UNROUTED: tuple[Family[Process], ...] = (
     ),
     Family("sidecar_attempts_total", _C, _ATTEMPTS, lambda p: p.stats.unrouted.attempts, ("outcome",), OUTCOMES),
 )
-"""The rest of these families, with `-` for the service: what is refused, or sent on (`unmatched: forward`)."""
+"""The rest of these families, with `-` for the service: what is refused, or sent on (`unmatched: forward`, `transparent`)."""
 
 
 def reference() -> str:

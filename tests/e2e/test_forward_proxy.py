@@ -69,8 +69,9 @@ def failures(calls: Iterable[Call]) -> list[Call]:
     return [call for call in calls if call.status != 200]
 
 
-async def by(sidecar: SidecarProcess, word: str) -> float:
-    return await sidecar.metric(f'sidecar_rescued_requests_total{{service="orders",by="{word}"}}')
+async def by(sidecar: SidecarProcess, word: str, *, service: str = "orders") -> float:
+    """How many calls were rescued in this way."""
+    return await sidecar.metric(f'sidecar_rescued_requests_total{{service="{service}",by="{word}"}}')
 
 
 async def test_an_app_with_a_list_of_the_past_loses_nothing(registry: EmbeddedRegistry, tmp_path: Path) -> None:

@@ -38,10 +38,19 @@ class Call(NamedTuple):
 class JavaCaller:
     """Calls without end, a hundred a second or so, from `start` to the end of the block."""
 
-    def __init__(self, name: str, addresses: Sequence[str], *, folder: Path, through: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        addresses: Sequence[str],
+        *,
+        folder: Path,
+        through: int | None = None,
+        by: Sequence[str] = (),
+    ) -> None:
+        """`by`: what its command line begins with, where it is to run as another user."""
         self._pause = folder / f"{name}.pause"
         flags = () if through is None else proxy_flag(through)
-        self._command = ["java", *_JVM, *flags, str(_SOURCE), str(self._pause), name, *addresses]
+        self._command = [*by, "java", *_JVM, *flags, str(_SOURCE), str(self._pause), name, *addresses]
         self._log = folder / f"{name}.log"
         self._child: Child | None = None
 

@@ -12,7 +12,7 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push
-from sidecar.cluster.policy import Balancing, Keepalive, Limits, LoadBalancing, ServicePolicy, Timeouts, WaitForInstance
+from sidecar.cluster.policy import Balancing, Keepalive, LoadBalancing, ServicePolicy, Timeouts, WaitForInstance
 from sidecar.errors import FAILURES
 from sidecar.proxy.forward import Forward
 from sidecar.proxy.http1.upstream import InstanceConnection
@@ -61,7 +61,7 @@ class Stack:
 
     def share(self, *, forward: bool = False) -> None:
         """Instead of the service's own listener the shared one, which may send on what it does not know."""
-        sent_on = Forward(self.runtime, Random(1), Ourselves(lambda: {self.port}), Limits()) if forward else None
+        sent_on = Forward(self.runtime, Random(1), Ourselves(lambda: {self.port})) if forward else None
         unnamed = Unnamed(self.addresses, {self.cluster.name: self.upstream}, forward=sent_on, now=self.now)
         shared = ServicePolicy(name="-", wait_for_instance=self.cluster.policy.wait_for_instance)
         self.listener.entrance = SharedEntrance(Router({"orders": self.upstream}), shared, unnamed)

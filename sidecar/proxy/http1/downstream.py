@@ -50,6 +50,8 @@ class Entrance(Protocol):
     """What holds before a request is routed: limits and the clocks of the app's side."""
     service: "Upstream | None"
     """Whose listener it is; None: the shared one."""
+    dialled: str | None
+    """The address of the instance that the app had connected to, where we came between."""
     unnamed: "Unnamed | None"
     """Knows more of hosts that name no service."""
 
@@ -317,7 +319,7 @@ class AppConnection(asyncio.Protocol):
             self._await_head(data, entrance.policy.timeouts.request_head)
             return
         now = self._runtime.now()
-        upstream, dialled = entrance.service or entrance.route(request.authority), None
+        upstream, dialled = entrance.service or entrance.route(request.authority), entrance.dialled
         if upstream is None:
             destination = self._find(entrance, request, data, now)
             if destination is None:

@@ -107,6 +107,8 @@ class Exchange:
         upstream, stats = self.upstream, self.upstream.stats
         at_instances = stats.requests_in_flight - stats.waiting
         stats.requests_in_flight += 1
+        if self.dialled is not None:
+            stats.by_address += 1
         upstream.budget.deposit(now)
         if self.request.request_id is None:
             self.request.request_id = upstream.runtime.request_id()

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from sidecar.cluster.policy import Limits
 from sidecar.errors import FAILURES
 from sidecar.proxy import connect, forward
 from sidecar.proxy.forward import POLICY, RESOLVED_FOR, Forward
@@ -213,9 +212,12 @@ async def test_a_resolver_that_hangs_stops_nobody_else(stack: MakeStack, monkeyp
         return host
 
     monkeypatch.setattr(forward, "_first_address", never)
-    monkeypatch.setattr(forward, "POLICY", replace(POLICY, timeouts=replace(POLICY.timeouts, connect=0.5)))
     async with ScriptedPeer() as peer:
         proxy = await forwarding(stack)
+        unnamed = proxy.listener.entrance.unnamed
+        assert unnamed is not None
+        assert unnamed._forward is not None
+        unnamed._forward._policy = replace(POLICY, timeouts=replace(POLICY.timeouts, connect=0.5))
         async with proxy.app() as slow, proxy.app() as other:
             waiting = begin(ask(slow, get("slow.example")))
             assert (await ask(other, get(peer.address))).status == 200
@@ -257,14 +259,14 @@ async def test_another_protocol_goes_through(stack: MakeStack) -> None:
 
 @pytest.fixture
 async def sending(stack: MakeStack) -> Forward:
-    return Forward(stack().runtime, Random(1), Ourselves(set), Limits())
+    return Forward(stack().runtime, Random(1), Ourselves(set))
 
 
 async def test_hosts_that_are_invented_do_not_fill_the_memory(sending: Forward) -> None:
     """A bounded number is known at a time."""
     for number in range(1000):
         assert isinstance(sending.towards(b"host-%d" % number), Upstream)
-    assert len(sending._hosts) <= 64
+    assert len(sending._hosts) <= 256
     assert repr(sending).startswith("<Forward to ")
     assert sending.towards(b"host-999") is sending.towards(b"host-999")
 

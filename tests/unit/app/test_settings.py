@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.settings import nacos_options, own_addresses, own_hosts, shared_policy
+from sidecar.app import settings
+from sidecar.app.settings import nacos_options, own_addresses, own_hosts, shared_policy, transparent_addresses
 from sidecar.config import Config, load
 from sidecar.discovery.options import NacosOptions
 
@@ -66,6 +67,27 @@ nacos:
 def test_our_own_addresses_are_known_as_instances_would_name_them(tmp_path: Path, listen: str, own: set[str]) -> None:
     """A listener's address is the `ip:port` by which a looping instance would be listed; port 0 is not known before."""
     assert own_addresses(_config(tmp_path, f"listen: {listen}\n")) == own
+
+
+@pytest.mark.parametrize(
+    ("line", "addresses"),
+    [
+        ("", ()),
+        ("transparent: 127.0.0.1:15006", ("127.0.0.1:15006", "[::1]:15006")),
+        ("transparent: localhost:15006", ("127.0.0.1:15006", "[::1]:15006")),
+        ("transparent: 0.0.0.0:15006", ("0.0.0.0:15006", "[::1]:15006")),
+        ("transparent: '[::]:15006'", ("[::]:15006",)),
+        ("transparent: 127.0.0.1:0", ("127.0.0.1:0",)),
+    ],
+)
+def test_redirected_connections_of_either_family_find_a_listener(
+    tmp_path: Path, line: str, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of IPv6 come to ::1, where the machine has it."""
+    monkeypatch.setattr(settings, "is_local", lambda host: host == "::1")
+    assert transparent_addresses(_config(tmp_path, f"{line}\n")) == addresses
+    monkeypatch.setattr(settings, "is_local", lambda _: False)
+    assert transparent_addresses(_config(tmp_path, f"{line}\n")) == addresses[:1]
 
 
 @pytest.mark.parametrize(
