@@ -81,6 +81,21 @@ async def test_a_tcp_service_is_dialled_at_once_and_elsewhere_if_need_be(stack: 
         assert proxy.cluster.stats.by_address == 2
 
 
+async def test_a_connection_goes_to_the_instance_that_was_meant(stack: MakeStack, kernel: Kernel) -> None:
+    """Whatever the balancing: the app has chosen. That is no rescue."""
+    async with ScriptedPeer(greeting) as one, ScriptedPeer(greeting) as two:
+        proxy = await behind(stack, one, two, protocol=Protocol.TCP)
+        for meant in (one, one, two, one):
+            kernel.to(meant.port)
+            async with proxy.app() as app:
+                assert await app.reader.readline() == b"220 ready\r\n"
+                app.half_close()
+                await app.until_closed()
+        await until(lambda: len(proxy.records) == 4)
+        assert [record.endpoint for record in proxy.records] == [p.address for p in (one, one, two, one)]
+        assert {record.rescued_by for record in proxy.records} == {None}
+
+
 # Strangers
 
 
