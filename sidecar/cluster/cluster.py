@@ -101,7 +101,7 @@ class Cluster:
         self._rng = rng
         self._schedule = Schedule(policy, now, dials or Allowance(PROBES_A_SECOND, BURST, now))
         self._penalties: deque[tuple[float, Endpoint]] = deque()
-        self._present: Counter[State] = Counter()
+        self._present = dict.fromkeys(State, 0)
         """How many of those present are in each state."""
         self._members_due = math.inf
         """When the membership's `tick` has something to do."""

@@ -195,11 +195,12 @@ class Life:
             self._sink.malformed(self.epoch, key, str(outcome))
 
     async def _sleep_until(self, at: float) -> None:
+        """A timer that wakes costs a third of one that cancels: this happens twice for every query."""
+        timer = self._loop.call_at(at, self._woken.set)
         try:
-            async with asyncio.timeout_at(at):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+            await self._woken.wait()
+        finally:
+            timer.cancel()
 
     def _start_asking(self, key: ServiceKey) -> None:
         self._planner.asked(key, self._loop.time())
