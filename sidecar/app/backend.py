@@ -127,7 +127,7 @@ class AppBackend:
     def _state(self) -> str:
         if self._sidecar.draining:
             return "DRAINING"
-        return "LIVE" if self._sidecar.ready_once else "INITIALIZING"
+        return "LIVE" if self._sidecar.ready.is_set() else "INITIALIZING"
 
     def _source(self) -> views.ConfigInfo:
         sidecar = self._sidecar

@@ -61,6 +61,8 @@ class Sidecar:
         self.lag = LagMeter(self.loop, self.stats, self.emit)
         self.reloader = reloader
         self.admin_bound = ""
+        self.ready = asyncio.Event()
+        """Set for good when every latch has been open."""
         self.drained = asyncio.Event()
         """Set when the process may go."""
         self._admin: AdminServer | None = None
@@ -68,7 +70,6 @@ class Sidecar:
         self._listening = False
         self._out_of_service = False
         self._drain: Drain | None = None
-        self._told_ready = False
 
     def emit(self, events: Sequence[Event]) -> None:
         """Takes all that happens, from every part."""
@@ -130,11 +131,6 @@ class Sidecar:
     def stopping(self) -> bool:
         """The process is on its way out; nothing brings it back."""
         return self._drain is not None
-
-    @property
-    def ready_once(self) -> bool:
-        """Whether every latch has been open."""
-        return self._told_ready
 
     @property
     def uptime(self) -> float:
@@ -217,8 +213,8 @@ class Sidecar:
     def _slow_beat(self, now: float) -> None:
         self.services.let_go()
         self.feeds.slow_beat(now)
-        if not self._told_ready and is_ready(self.latches()):
-            self._told_ready = True
+        if not self.ready.is_set() and is_ready(self.latches()):
+            self.ready.set()
             self.emit([Ready(took=f"{self.uptime:.1f}s")])
         if self._drain is not None and self._drain.over(now, len(self.runtime.connections)):
             self.drained.set()

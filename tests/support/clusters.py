@@ -75,6 +75,11 @@ class Stage:
         rest = {"epoch": 1, "sequence": self._sequence, **rest}
         return self._said(self._take_list(Push("orders", instances, origin, via=via, **rest), self.now))
 
+    def drop(self) -> None:
+        """The cluster is over, and what it said."""
+        self.events.clear()
+        del self.cluster, self._take_list
+
     def hesitate(self) -> None:
         """From now on lists come into force endpoint by endpoint, each when `go_on` or time asks for it."""
         self._take_list = self.cluster.take
