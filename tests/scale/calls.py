@@ -60,7 +60,7 @@ class Noticed:
     elsewhere: Calls
     here: Calls
     traffic: Traffic
-    """Of one list, with the query that follows it."""
+    """Of one list; the second look at it is put off by the next one."""
     cpu: float
     """Seconds of the sidecar that took one list, its part at rest included."""
 

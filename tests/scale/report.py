@@ -90,7 +90,7 @@ def costs(found: Found) -> Iterator[str]:
     yield _line(f"{FLEET} of these, multiplied", largest.rest, FLEET)
     start = largest.start
     yield f"at its start each of them: {start.requests_each:.0f} requests, {start.bytes_each / _KIB:.0f} KiB"
-    yield f"a list of {size.many} changes: {found.noticed.traffic.total / _MIB:.2f} MiB to each sidecar that has it"
+    yield f"a list of {size.many} changes: {found.noticed.traffic.total / _MIB:.2f} MiB to each that has it, and as much for a second look"
     kinds = ", ".join(f"{kind} {count}" for kind, count in largest.rest.requests.most_common())
     yield f"requests of {largest.rest.sidecars} sidecars at rest: {kinds}"
     if found.node is not None:
