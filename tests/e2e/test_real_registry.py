@@ -76,7 +76,7 @@ async def test_without_grpc_lists_are_polled(nacos_server: NacosServer, provider
 
 
 @pytest.mark.fact("R-1", "R-2")
-async def test_a_restarted_server_is_left_found_and_believed_no_sooner_than_it_speaks(
+async def test_r_01_and_02_a_restarted_server_is_left_found_and_believed_no_sooner_than_it_speaks(
     source: WatchedSource, nacos_server: NacosServer, provider: JavaProvider
 ) -> None:
     """Lost while it is down, subscribed again by itself, and the list is whole once the provider is back."""
