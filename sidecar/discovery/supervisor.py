@@ -9,12 +9,12 @@ import asyncio
 import functools
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from sidecar.clock import Rng
-from sidecar.cluster.instance import Origin, Push, Statement, Via, View
+from sidecar.cluster.instance import Origin, Push, Silence, Statement, Via, View
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.access import Access
@@ -132,6 +132,13 @@ class NacosSource:
                 self._updates.put_nowait(
                     Statement(name, view, str(server), listing.instances, asked_at, listing.protect)
                 )
+
+    def unanswered(self, key: ServiceKey, servers: Sequence[Server], asked_at: float) -> None:
+        """Nobody who was asked for a list answered, for every service of the YAML about which it was."""
+        for name in self._names[key]:
+            enquiry = self._enquiries.get(name)
+            if enquiry is not None and enquiry.elsewhere:
+                self._updates.put_nowait(Silence(name, tuple(map(str, servers)), asked_at))
 
     async def _supervise(self) -> None:
         while True:

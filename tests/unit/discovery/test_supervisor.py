@@ -5,11 +5,11 @@ import contextlib
 import random
 import socket
 import statistics
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from sidecar.cluster.instance import Push, Statement, Via, View
+from sidecar.cluster.instance import Push, Silence, Statement, Via, View
 from sidecar.cluster.policy import Discovery
 from sidecar.discovery.options import DEFAULT_BACKOFF, NacosOptions
 from sidecar.discovery.questions import Enquiry
@@ -263,6 +263,23 @@ async def test_nodes_are_asked_what_a_doubted_list_leaves_open(registry: Scripte
         }
         ports = {one.view: addresses(one.instances) for one in source.all(Statement)}
         assert ports == {View.EVERYTHING: [2], View.OFFERED: [1]}
+
+
+async def test_that_no_other_node_answers_is_told_to_whoever_may_ask_one(registry: ScriptedRegistry) -> None:
+    """Of two services that share a list only one wants a second opinion."""
+    services = {name: Discovery(service="order-service") for name in ("a", "b")}
+    mute: Mapping[str, bytes | None] = {"/nacos/v1/ns/instance/list": None}
+    async with (
+        odd_server(mute) as one,
+        odd_server(mute) as two,
+        watched(registry, one, two, services=services) as source,
+    ):
+        await source.next(Push)
+        (connected,) = source.all(Connected)
+        (other,) = {str(odd.server) for odd in (one, two)} - {connected.server}
+        source.source.enquire({"a": Enquiry(elsewhere=True), "b": Enquiry()})
+        await source.until(lambda: bool(source.all(Silence)))
+        assert {(silence.service, silence.servers) for silence in source.all(Silence)} == {("a", (other,))}
 
 
 async def test_enquiries_outlive_the_session(registry: ScriptedRegistry) -> None:
