@@ -74,6 +74,8 @@ class NacosSource:
         self._life: Life | None = None
         self._said_lost = False
         self._told: set[str] = set()
+        self._refused: dict[ServiceKey, str] = {}
+        """Why the registry answers with errors instead of lists."""
         self._warned: set[tuple[Server, str]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._supervising: asyncio.Task[Any] | None = None
@@ -114,6 +116,7 @@ class NacosSource:
 
     def listed(self, epoch: int, key: ServiceKey, listing: Listing, via: Via) -> None:
         """A list of the session in charge, for every service of the YAML that reads it."""
+        self._refused.pop(key, None)
         for name in self._names[key]:
             self._updates.put_nowait(
                 Push(name, listing.instances, Origin.NACOS, epoch, next(SEQUENCES), via, listing.protect)
@@ -123,6 +126,12 @@ class NacosSource:
         """A list that could not be read."""
         for name in self._names[key]:
             self._updates.put_nowait(Malformed(name, epoch, error))
+
+    def refused(self, server: Server, key: ServiceKey, error: str) -> None:
+        """No list of this service: aloud, unless others are refused for that very reason, as all are by a wrong secret."""
+        level = logging.DEBUG if error in self._refused.values() else logging.WARNING
+        self._refused[key] = error
+        _log.log(level, "registry %s gives no list of %s in group %s: %s", server, key.name, key.group, error)
 
     def stated(self, key: ServiceKey, view: View, server: Server, listing: Listing, asked_at: float) -> None:
         """What a node was asked for, for every service of the YAML about which it was."""

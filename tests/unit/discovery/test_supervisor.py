@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import random
 import socket
 import statistics
@@ -230,6 +231,31 @@ async def test_a_doubt_outlives_the_session(registry: ScriptedRegistry, door: Do
         await source.next(Connected)
         await asyncio.sleep(5)
         assert registry.live.queried[ORDERS] >= 4
+
+
+async def test_why_a_service_gets_no_list_is_said_once_until_it_has_one(
+    registry: ScriptedRegistry, door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a wrong secret all are refused for one reason, which one line tells; another reason is another line."""
+    caplog.set_level(logging.WARNING, "sidecar")
+    services = {name: Discovery(service=name) for name in ("orders", "users", "stock")}
+    keys = [ServiceKey(name, "DEFAULT_GROUP") for name in services]
+    for key in keys[:2]:
+        registry.fails[key] = ErrorAnswer(403, "who are you?")
+    registry.fails[keys[2]] = ErrorAnswer(500, "broken")
+    async with watched(registry, door, services=services) as source:
+        await source.next(Connected)
+        await asyncio.sleep(10)
+        said = [record.getMessage() for record in caplog.records]
+        assert said == [
+            f"registry 127.0.0.1:{door.port} gives no list of orders in group DEFAULT_GROUP: error 403: who are you?",
+            f"registry 127.0.0.1:{door.port} gives no list of stock in group DEFAULT_GROUP: error 500: broken",
+        ]
+        del registry.fails[keys[0]], registry.fails[keys[1]]
+        await asyncio.sleep(10)
+        registry.fails[keys[1]] = ErrorAnswer(403, "who are you?")
+        await asyncio.sleep(40)
+        assert [record.getMessage().split()[6] for record in caplog.records[2:]] == ["users"]
 
 
 LISTS = {
