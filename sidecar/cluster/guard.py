@@ -12,9 +12,10 @@ no shrink) · anything missing within 60 s of a (re)connect. A threshold of 1.0 
 Recovery, endpoint by endpoint: it is listed again (restored) · a connect fails (gone) · the registry has said the
 same for `confirm`, in two answers or more, and the second node, where there is one, misses it too at that moment
 (confirmed; a node that never answers is none; one node's word alone is never enough for an empty list, nor for what a
-partial list after it still misses) · the list for administrators shows that it is switched off, an order and no absence (confirmed, at once) ·
-`max_hold` is over, on a clock that stands still while the registry cannot be asked (expired) · the operator says so
-(obeyed). What the second node still lists stays held: it may lag, or keep ghosts, and `max_hold` ends that too.
+partial list after it still misses) · the list for administrators shows that it is switched off, an order and no absence
+(confirmed, at once) · `max_hold` is over, on a clock that stands still while the registry cannot be asked (expired) · the
+operator says so (obeyed). What the second node still lists stays held: it may lag, or keep ghosts, and `max_hold` ends
+that too.
 
 By order of the operator all of this stands aside for a while: whatever a list misses is held, even what refuses, and
 nothing is let go but what is listed again. Afterwards each hold ends as it would have, from when it began.

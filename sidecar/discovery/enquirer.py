@@ -3,7 +3,8 @@
 What a node gives its clients is asked of another one than the session's: of the one that answered last, and when that
 does not answer, of the next. What it shows administrators is asked of the session's own node first; who may not read it
 there (401, 403) or finds no such path asks that node no more for a while. Nothing is concluded from an error or what
-cannot be read; that nobody says anything at all is told. While there is no session nothing is asked, for answers would count for nothing.
+cannot be read; that nobody says anything at all is told. While there is no session nothing is asked, for answers would
+count for nothing.
 """
 
 import asyncio

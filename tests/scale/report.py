@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.scale.calls import Noticed, figures
+from tests.scale.calls import RATE, Noticed, figures
 from tests.scale.fleet import FLEET, Fleet, Talk
 from tests.scale.node import Node
 from tests.scale.size import Size
@@ -17,6 +17,9 @@ IDLE_PERCENT = 2.0
 
 P99_MS = 10.0
 """That a call may take longer by while lists of thousands come, one after another: a turn."""
+
+FEW = 10
+"""Services of a sidecar as most pods have it."""
 
 _MIB, _KIB = 1 << 20, 1 << 10
 
@@ -60,11 +63,11 @@ def table(found: Found) -> Iterator[str]:
     yield f"{'longest turn of the event loop, CPU':60}{'least':>9}{'median':>12}{'most':>12}"
     for row in found.turns:
         yield f"  {row.what:56}{row.least:8.1f} ms{row.median:9.1f} ms{row.most:9.1f} ms"
-    yield f"{'calls, 200 a second':60}{'p50':>9}{'p99':>12}{'failed':>12}"
+    yield f"{f'calls, {RATE:.0f} a second':60}{'p50':>9}{'p99':>12}{'failed':>12}"
     for calls in figures(noticed):
         yield f"  {calls.when:56}{calls.p50:8.1f} ms{calls.p99:9.1f} ms{calls.failed:12}"
-    yield f"a list of {size.many} of another weight: {noticed.cpu * 1000:.0f} ms of CPU in all; the client library's"
-    yield f"  decoding, which is not used, {found.library_ms:.0f} ms in one piece"
+    yield f"a list of {size.many} of another weight: {noticed.cpu * 1000:.0f} ms of CPU in all; the client library,"
+    yield f"  of which that part is not used, would take {found.library_ms:.0f} ms in one piece"
     yield f"{f'memory at start, {size.services + 2} services':60}{'resident':>9}"
     for look in found.memory:
         yield f"  {f'{look.instances} instances':56}{look.resident / _MIB:7.1f} MiB"
@@ -112,10 +115,6 @@ def missed(found: Found) -> Iterator[str]:
     for calls in figures(found.noticed):
         if calls.failed:
             yield f"{calls.failed} calls failed: {calls.when}"
-
-
-FEW = 10
-"""Services of a sidecar as most pods have it."""
 
 
 def _line(what: str, talk: Talk, times: int) -> str:

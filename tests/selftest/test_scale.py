@@ -94,7 +94,7 @@ async def test_lists_are_put_and_taken_by_numbers() -> None:
 
 def test_what_the_client_library_needs_grows_with_the_list() -> None:
     """It is measured at all, in one piece."""
-    assert library.decoding(2000, times=1) > library.decoding(20, times=1) > 0
+    assert library.taking(2000, times=1) > library.taking(20, times=1) > 0
 
 
 def longest(*milliseconds: float) -> turns.Turns:
