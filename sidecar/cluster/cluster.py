@@ -28,7 +28,7 @@ from sidecar.cluster.events import (
     Probed,
 )
 from sidecar.cluster.guard import Proof
-from sidecar.cluster.instance import Instance, Origin, Push, Statement
+from sidecar.cluster.instance import Instance, Origin, Push, Silence, Statement
 from sidecar.cluster.leaving import LEAVING_FOR, signal
 from sidecar.cluster.membership import Membership
 from sidecar.cluster.outlier import GATEWAY_STATUSES, OutlierDetector
@@ -245,9 +245,9 @@ class Cluster:
         self.stats.pushes["malformed"] += 1
         return []
 
-    def hear(self, statement: Statement, now: float) -> list[Event]:
-        """A registry node answered what was asked about held endpoints."""
-        return self._done(self._members.hear(statement, now), now)
+    def hear(self, said: Statement | Silence, now: float) -> list[Event]:
+        """A registry node answered what was asked about held endpoints, or none did."""
+        return self._done(self._members.hear(said, now), now)
 
     def registry_connected(self, now: float, *, second_node: bool = False) -> list[Event]:
         """A registry session is open: for a minute whatever its lists miss is doubted."""

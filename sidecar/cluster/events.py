@@ -148,10 +148,11 @@ class ObeyOrdered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondOpinionHeard(Event):
-    """Another registry node answered about what is held: it agrees (misses it too), partly, or disagrees.
+    """Another registry node answered about what is held: it agrees (misses it too), partly, or disagrees; or is silent.
 
     Told when its answer is the first on the list in force, or has changed. `lists` are those it still lists; under the
-    verdict `switched_off` those that a list for administrators shows out of use, which is an order.
+    verdict `switched_off` those that a list for administrators shows out of use, which is an order. Under `silent` the
+    servers are all that were asked in vain.
     """
 
     kind: ClassVar[str] = "second_opinion"

@@ -19,7 +19,8 @@ from sidecar.cluster.backlog import Backlog
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event, PushArrived, PushRefused, SecondOpinionHeard, SnapshotApplied
 from sidecar.cluster.guard import End, Guard, Input, Offer
-from sidecar.cluster.instance import Instance, Origin, Push, Statement, Via, View
+from sidecar.cluster.instance import Instance, Origin, Push, Silence, Statement, Via, View
+from sidecar.cluster.opinion import Verdict
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.roster import Released, Roster
 from sidecar.cluster.snapshot import EMPTY, Difference, Snapshot, difference, read, switched_off
@@ -119,19 +120,9 @@ class Membership:
         self.backlog.put([_News(push, news, change)], self._judge, weight=size // LIGHT)
         return []
 
-    def hear(self, statement: Statement, now: float) -> list[Event]:
-        """A registry node answered a question that a doubt had raised."""
-        guard, discovery = self.guard, self.policy.discovery
-        if statement.view is View.EVERYTHING:
-            off = switched_off(statement, discovery)
-            ended = guard.switched_off(off, statement.asked_at, now)
-            self._let_go(ended)
-            return [self._heard(statement, "switched_off", ended)] if ended else []
-        verdict = guard.second_answer(read(statement, discovery).offered(), statement.asked_at)
-        if verdict is None:
-            return []
-        missed = guard.missed_twice()
-        return [self._heard(statement, verdict.value, guard.held.keys() - missed, misses=len(missed))]
+    def hear(self, said: Statement | Silence, now: float) -> list[Event]:
+        """A registry node answered a question that a doubt had raised, or none did."""
+        return self._weigh(said, now) if isinstance(said, Statement) else self._miss(said)
 
     def gone(self, endpoint: Endpoint, now: float) -> list[Event]:
         """A connect to a held endpoint failed."""
@@ -150,6 +141,25 @@ class Membership:
     def next_due(self, now: float) -> float:
         """When `tick` will have something to do."""
         return min(self.guard.next_due(now), math.inf if self.has_list else self._empty_until)
+
+    def _weigh(self, statement: Statement, now: float) -> list[Event]:
+        guard, discovery = self.guard, self.policy.discovery
+        if statement.view is View.EVERYTHING:
+            off = switched_off(statement, discovery)
+            ended = guard.switched_off(off, statement.asked_at, now)
+            self._let_go(ended)
+            return [self._heard(statement, "switched_off", ended)] if ended else []
+        verdict = guard.second_answer(read(statement, discovery).offered(), statement.asked_at)
+        if verdict is None:
+            return []
+        missed = guard.missed_twice()
+        return [self._heard(statement, verdict.value, guard.held.keys() - missed, misses=len(missed))]
+
+    def _miss(self, silence: Silence) -> list[Event]:
+        if not self.guard.second_silent(silence.asked_at):
+            return []
+        servers = ",".join(silence.servers)
+        return [SecondOpinionHeard(service=self.policy.name, server=servers, verdict=Verdict.SILENT.value)]
 
     def _judge(self, news: _News, now: float) -> list[Event]:
         """Decides what becomes of everyone: facts about holds change at once, all else when its turn comes."""

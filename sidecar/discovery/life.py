@@ -38,6 +38,10 @@ class Sink(Protocol):
         """A list that could not be read."""
         ...
 
+    def refused(self, server: Server, key: ServiceKey, error: str) -> None:
+        """An answered error instead of a list."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
@@ -262,3 +266,5 @@ class Life:
             self._deliver(key, failure)
         elif (trouble := self._judge.error(failure.code)) is not None:
             self.troubled(trouble)
+        else:
+            self._sink.refused(self.server, key, str(failure))

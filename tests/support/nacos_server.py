@@ -96,6 +96,12 @@ class NacosServer:
         return f"<NacosServer {self.version} {self.address} {self._child or 'not started'}>"
 
     @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
     def grpc_port(self) -> int:
         return self.http_port + _GRPC
 

@@ -48,9 +48,7 @@ def test_a_service_that_is_dropped_needs_no_collector(orders: Stage) -> None:
     """Nor do its endpoints: they are spared by it (`app/process.py`), so a cycle would never be found."""
     orders.call("refused", on="a")
     orders.lists("bc")
-    watched: list[object] = [orders.cluster, *orders.cluster.endpoints.values()]
-    parts = [weakref.ref(part) for part in watched]
-    watched.clear()
+    parts: list[weakref.ref[Any]] = [weakref.ref(part) for part in (orders.cluster, *orders.cluster.endpoints.values())]
     gc.disable()
     try:
         orders.drop()
