@@ -90,6 +90,7 @@ class Listener:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tune(sock)  # what is accepted inherits it: five system calls less for each connection
             sock.setblocking(False)
             sock.bind(address)
             sock.listen(BACKLOG)
@@ -124,7 +125,6 @@ class Listener:
 
     async def _meet(self, sock: socket.socket) -> None:
         try:
-            tune(sock)
             await self._runtime.loop.connect_accepted_socket(lambda: self._greet(sock), sock)
         except OSError:
             sock.close()
