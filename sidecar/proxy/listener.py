@@ -108,6 +108,7 @@ class Listener:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tune(sock)  # what is accepted inherits it: five system calls less for each connection
             sock.setblocking(False)
             sock.bind(address)
             sock.listen(BACKLOG)
@@ -142,7 +143,6 @@ class Listener:
 
     async def _meet(self, sock: socket.socket) -> None:
         try:
-            tune(sock)
             protocol = self.entrance.greet(self, self._runtime, sock)
             if protocol is None:
                 reset_on_close(sock)

@@ -35,6 +35,20 @@ async def test_an_address_that_is_taken_is_an_error(stack: MakeStack) -> None:
     assert second.bound is None
 
 
+async def test_what_is_accepted_sends_small_writes_at_once_and_finds_dead_hosts(stack: MakeStack) -> None:
+    """The options of the listening socket are those of each connection."""
+    async with ScriptedPeer() as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            assert (await ask(app)).status == 200
+            (connection,) = proxy.runtime.connections
+            sock = connection._sock  # type: ignore[attr-defined]
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+
+
 async def test_connections_of_a_closed_listener_finish(stack: MakeStack) -> None:
     """New ones are refused, open ones serve on."""
     async with ScriptedPeer() as peer:
