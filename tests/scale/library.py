@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import AsyncMock, patch
 
 import sidecar.discovery.nacos  # noqa: F401 - brings the library in the way we use it
-from sidecar.embedded.wire import dump
+from sidecar.wire import dump
 from tests.scale.lists import METADATA, addresses
 
 

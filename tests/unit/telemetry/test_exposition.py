@@ -126,7 +126,7 @@ async def test_a_static_sidecar_shows_no_registry() -> None:
 async def test_requests_before_routing_have_a_dash_for_the_service(orders: Cluster) -> None:
     """One family, contiguous, with both kinds of rows."""
     stats = ProcessStats()
-    stats.unrouted.requests[502, "NR"] = 3
+    stats.unrouted.flagged[502, "NR"] = 3
     text = await _scrape([orders], stats=stats)
     assert _samples(list(parse_text(text)))["sidecar_requests_total{service=-,code=502,flags=NR}"] == 3
     assert text.count("# TYPE sidecar_requests_total") == 1
