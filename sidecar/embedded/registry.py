@@ -227,10 +227,11 @@ class EmbeddedRegistry:
         """Ends the conditions of that name; raises `FaultError` where it is no condition."""
         if (kind := CONDITIONS.get(name)) is None:
             raise FaultError(f"no condition is called {name!r}; there are {', '.join(sorted(CONDITIONS))}")
+        was_closed = self.faults.find(GrpcClosed) is not None
         self.faults.clear(kind)
         if kind is BlackHole and self._grpc is not None:
             self._grpc.gate.thaw()
-        if kind is GrpcClosed and self._grpc is not None:
+        if kind is GrpcClosed and was_closed and self._grpc is not None:
             listening = socket.create_server((self.host, self.port + self.port_offset), backlog=1024)
             spawn(self._grpc.gate.open(listening), name="registry-gate")
 
