@@ -109,6 +109,16 @@ async def test_a_starting_registry_is_waited_for(registry: EmbeddedRegistry) -> 
         await source.until(lambda: source.ports()[:1] == [[1, 2]])
 
 
+async def test_a_registry_and_its_instances_may_have_ipv6_addresses() -> None:
+    """Lists come over gRPC, the version over HTTP, and an instance is told as its address is written."""
+    async with EmbeddedRegistry("::1", push_delay_s=0.0) as registry, reading(registry) as source:
+        await source.next(Push)
+        registry.register("orders", "2001:db8::1", 1)
+        await source.until(lambda: last(source) == [1])
+        assert source.all(Push)[-1].instances[0].address == "[2001:db8::1]:1"
+        await source.until(lambda: versions(source) == ["3.1.0"])
+
+
 async def test_a_push_is_told_without_a_question(registry: EmbeddedRegistry) -> None:
     """From the registry's decision to the reader of `updates`, over a real socket."""
     stats = ProcessStats()
@@ -252,7 +262,7 @@ async def test_a_wrong_password_is_mended_in_place(
 async def test_a_registry_that_wants_signatures_gets_them(
     registry: EmbeddedRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Subscriptions and queries alike; with another secret there is no list and no reconnecting."""
+    """Subscriptions and queries alike; with another secret there is no list and no reconnecting, and that is told once."""
     await registry.apply(Auth(login=LoginPath.NONE, access_key="key", secret_key="hush"))
     for secret, outcome, found in (("hush", "ok", [[1, 2]]), ("other", "error", [])):
         stats = ProcessStats()
@@ -263,7 +273,10 @@ async def test_a_registry_that_wants_signatures_gets_them(
             assert set(stats.queries) == {outcome}
             assert source.ports()[:1] == found
             assert source.all(Disconnected) == []
-    assert caplog.records == []
+    (told, *repeated) = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert told[0] == "WARNING"
+    assert "gives no list of orders in group DEFAULT_GROUP: error 403" in told[1]
+    assert {level for level, _ in repeated} <= {"DEBUG"}
 
 
 def _asked_twice(stats: ProcessStats) -> bool:
