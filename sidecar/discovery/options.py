@@ -60,6 +60,8 @@ class Tls:
     key_file: Path | None = None
     server_name: str | None = None
     verify: bool = True
+    http: bool = True
+    """On the HTTP port as well: a server of 2.x or 3.x may have it on the gRPC port alone."""
 
 
 @dataclass(frozen=True, slots=True)
