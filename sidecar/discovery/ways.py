@@ -8,6 +8,7 @@ way again, whoever polls.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sidecar.discovery.approach import Miss
 from sidecar.discovery.options import Server, Transport
@@ -17,17 +18,25 @@ POLLED_AFTER = 1.0
 LOOKED_FOR_AGAIN_AFTER = 30.0
 
 
-async def knock(host: str, port: int) -> Miss | None:
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What a knock that nobody heard counts as, and why in words."""
+
+    miss: Miss
+    why: str
+
+
+async def knock(host: str, port: int) -> Closed | None:
     """A plain connect: tells a closed port from an open one without waking the client library."""
     try:
         async with asyncio.timeout(KNOCK_TIMEOUT):
             _, writer = await asyncio.open_connection(host, port)
     except ConnectionRefusedError:
-        return Miss.REFUSED
+        return Closed(Miss.REFUSED, f"port {port} is closed")
     except TimeoutError:
-        return Miss.FAILED
-    except OSError:
-        return Miss.STARTING  # no name or no route yet: known at once, cheap to ask again
+        return Closed(Miss.FAILED, f"no answer from port {port} in {KNOCK_TIMEOUT:g} s")
+    except OSError as error:  # no name or no route yet: known at once, cheap to ask again
+        return Closed(Miss.STARTING, f"port {port} cannot be reached: {error.strerror or error}")
     writer.close()
     return None
 
@@ -51,7 +60,7 @@ class Ways:
         self._closed: set[Server] = set()
         self._all_closed_since: float | None = None
 
-    async def to(self, server: Server) -> Transport | Miss:
+    async def to(self, server: Server) -> Transport | Closed:
         """GRPC or HTTP, or why neither."""
         if self._wanted is Transport.GRPC:
             return await knock(server.host, server.grpc_port) or Transport.GRPC
@@ -60,7 +69,7 @@ class Ways:
         grpc, http = await asyncio.gather(knock(server.host, server.grpc_port), knock(server.host, server.port))
         return self.decide(server, grpc, http, asyncio.get_running_loop().time())
 
-    def decide(self, server: Server, grpc: Miss | None, http: Miss | None, now: float) -> Transport | Miss:
+    def decide(self, server: Server, grpc: Closed | None, http: Closed | None, now: float) -> Transport | Closed:
         """What two knocks mean; None: the port is open. Pure."""
         if grpc is None:
             self._closed.clear()

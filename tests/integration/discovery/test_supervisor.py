@@ -86,8 +86,10 @@ def versions(source: WatchedSource) -> list[str]:
 
 
 @pytest.mark.scenario("S-19")
-async def test_started_before_the_registry_it_connects_when_it_comes(registry: EmbeddedRegistry) -> None:
-    """Nothing fails, and once the port opens the list is there."""
+async def test_started_before_the_registry_it_connects_when_it_comes(
+    registry: EmbeddedRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing fails, and once the port opens the list is there; why it was not before is told once."""
     await registry.stop()
     async with reading(registry) as source:
         await source.next(Disconnected)
@@ -95,6 +97,8 @@ async def test_started_before_the_registry_it_connects_when_it_comes(registry: E
         await source.until(lambda: bool(source.ports()))
         assert last(source) == [1, 2]
         assert [update.reason for update in source.all(Disconnected)] == ["open_failed"]
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warned == [f"registry {registry.address}: port {registry.port + 1000} is closed"]
 
 
 @pytest.mark.scenario("S-19")

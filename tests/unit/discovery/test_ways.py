@@ -1,6 +1,7 @@
 """Which way to a server: what knocks mean, over time."""
 
 import asyncio
+import re
 import socket
 
 import pytest
@@ -8,46 +9,47 @@ import pytest
 from sidecar.discovery import ways
 from sidecar.discovery.approach import Miss
 from sidecar.discovery.options import Server, Transport
-from sidecar.discovery.ways import POLLED_AFTER, Ways, grpc_opens, knock
+from sidecar.discovery.ways import POLLED_AFTER, Closed, Ways, grpc_opens, knock
 from sidecar.tasks import spawn
 from tests.support.ports import free_port
 from tests.support.until import PATIENCE
 
 A, B = Server("a", 8848, 9848), Server("b", 8848, 9848)
+REFUSED, FAILED = Closed(Miss.REFUSED, "is closed"), Closed(Miss.FAILED, "no answer")
 
 
 def test_grpc_is_the_way_wherever_its_port_is_open() -> None:
     """Whatever HTTP does."""
     found = Ways([A], Transport.AUTO)
     assert found.decide(A, None, None, 0.0) is Transport.GRPC
-    assert found.decide(A, None, Miss.REFUSED, 0.0) is Transport.GRPC
+    assert found.decide(A, None, REFUSED, 0.0) is Transport.GRPC
 
 
 def test_a_port_closed_for_a_moment_is_waited_for() -> None:
     """A server that stops or starts; polling comes after a second of it."""
     found = Ways([A], Transport.AUTO)
-    assert found.decide(A, Miss.REFUSED, None, 10.0) is Miss.REFUSED
-    assert found.decide(A, Miss.REFUSED, None, 10.0 + POLLED_AFTER / 2) is Miss.REFUSED
-    assert found.decide(A, Miss.REFUSED, None, 10.0 + POLLED_AFTER) is Transport.HTTP
-    assert found.decide(A, Miss.REFUSED, None, 99.0) is Transport.HTTP
+    assert found.decide(A, REFUSED, None, 10.0) is REFUSED
+    assert found.decide(A, REFUSED, None, 10.0 + POLLED_AFTER / 2) is REFUSED
+    assert found.decide(A, REFUSED, None, 10.0 + POLLED_AFTER) is Transport.HTTP
+    assert found.decide(A, REFUSED, None, 99.0) is Transport.HTTP
 
 
 def test_a_server_that_is_down_is_not_polled() -> None:
     """Nor is it a sign of anything but that."""
     found = Ways([A], Transport.AUTO)
-    assert found.decide(A, Miss.FAILED, Miss.FAILED, 0.0) is Miss.FAILED
-    assert found.decide(A, Miss.REFUSED, Miss.REFUSED, 9.0) is Miss.REFUSED
+    assert found.decide(A, FAILED, FAILED, 0.0) is FAILED
+    assert found.decide(A, REFUSED, REFUSED, 9.0) is REFUSED
 
 
 def test_one_server_with_grpc_is_enough_not_to_poll_another() -> None:
     """Every gRPC port has to be closed; one that opens starts the count anew."""
     found = Ways([A, B], Transport.AUTO)
     for now in (0.0, 5.0, 10.0):
-        assert found.decide(A, Miss.FAILED, None, now) is Miss.FAILED
-    assert found.decide(B, Miss.REFUSED, None, 11.0) is Miss.REFUSED
-    assert found.decide(A, Miss.FAILED, None, 12.0) is Transport.HTTP
+        assert found.decide(A, FAILED, None, now) is FAILED
+    assert found.decide(B, REFUSED, None, 11.0) is REFUSED
+    assert found.decide(A, FAILED, None, 12.0) is Transport.HTTP
     assert found.decide(B, None, None, 13.0) is Transport.GRPC
-    assert found.decide(A, Miss.FAILED, None, 14.0) is Miss.FAILED
+    assert found.decide(A, FAILED, None, 14.0) is FAILED
 
 
 async def test_a_way_that_is_wanted_is_the_only_one() -> None:
@@ -55,15 +57,19 @@ async def test_a_way_that_is_wanted_is_the_only_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port, other = listening.getsockname()[1], free_port()
         only_http, only_grpc = Server("127.0.0.1", port, other), Server("127.0.0.1", other, port)
+        closed = Closed(Miss.REFUSED, f"port {other} is closed")
         assert await Ways([only_http], Transport.HTTP).to(only_http) is Transport.HTTP
-        assert await Ways([only_http], Transport.GRPC).to(only_http) is Miss.REFUSED
-        assert await Ways([only_grpc], Transport.HTTP).to(only_grpc) is Miss.REFUSED
+        assert await Ways([only_http], Transport.GRPC).to(only_http) == closed
+        assert await Ways([only_grpc], Transport.HTTP).to(only_grpc) == closed
         assert await Ways([only_grpc], Transport.AUTO).to(only_grpc) is Transport.GRPC
 
 
 async def test_a_name_that_is_not_known_yet_is_asked_for_again_soon() -> None:
-    """As a pod's own name while it starts."""
-    assert await knock("no-such-host.invalid", 1) is Miss.STARTING
+    """As a pod's own name while it starts; what the resolver says is told."""
+    found = await knock("no-such-host.invalid", 1)
+    assert found is not None
+    assert found.miss is Miss.STARTING
+    assert re.fullmatch("port 1 cannot be reached: [A-Z][a-z ]+", found.why)
 
 
 async def test_a_port_that_opens_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
