@@ -131,7 +131,10 @@ class Http:
         name = (self._tls and self._tls.server_name) or self._server.host
         connection = _Connection(
             *await asyncio.open_connection(
-                self._server.host, self._server.port, ssl=self._context, server_hostname=name if self._context else None
+                self._server.dialled,
+                self._server.port,
+                ssl=self._context,
+                server_hostname=name if self._context else None,
             )
         )
         self._open.add(connection)

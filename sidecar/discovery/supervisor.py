@@ -65,7 +65,7 @@ class NacosSource:
         self._stats = stats
         self._access = Access(options, rng=rng)
         self._factory = session
-        self._ways = Ways(options.servers, options.transport)
+        self._ways = Ways(options.servers, options.transport, rng=rng)
         self._approach = Approach(options.servers, backoff=options.reconnect_backoff, rng=rng)
         self._updates: asyncio.Queue[Update | None] = asyncio.Queue()
         self._doubted: frozenset[ServiceKey] = frozenset()
@@ -76,7 +76,7 @@ class NacosSource:
         self._told: set[str] = set()
         self._refused: dict[ServiceKey, str] = {}
         """Why the registry answers with errors instead of lists."""
-        self._warned: set[tuple[Server, str]] = set()
+        self._warned: set[tuple[str, str]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._supervising: asyncio.Task[Any] | None = None
 
@@ -158,7 +158,7 @@ class NacosSource:
                 self._tell_once(server, way.why)
                 miss: Miss | None = way.miss
             else:
-                miss = await self._live(server, way)
+                miss = await self._live(way.server, way.transport)
             if miss is not None:
                 self._approach.missed(miss)
                 self._say_lost(0, server, Trouble.OPEN_FAILED)
@@ -195,6 +195,7 @@ class NacosSource:
             identity.close()
             self._life = None
             self._enquirer.session_at(None)
+            self._ways.left(server)
             self._discard(life)
         return None
 
@@ -222,8 +223,8 @@ class NacosSource:
         if self._life is life:
             self._updates.put_nowait(Identified(life.epoch, version))
         why = complaint(version)
-        if why is not None and (life.server, version) not in self._warned:
-            self._warned.add((life.server, version))
+        if why is not None and (str(life.server), version) not in self._warned:
+            self._warned.add((str(life.server), version))
             _log.warning("registry %s runs Nacos %s: %s", life.server, version, why)
 
     def _say_lost(self, epoch: int, server: Server, trouble: Trouble) -> None:

@@ -15,6 +15,7 @@ import pytest
 from sidecar.cluster.instance import Push, Via
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
+from sidecar.discovery import ways
 from sidecar.discovery.credentials import AccessKey, Secret, User
 from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.source import Connected, Disconnected, Identified
@@ -165,6 +166,41 @@ async def test_a_black_hole_is_left_for_the_next_server(registry: EmbeddedRegist
             await source.until(lambda: last(source) == rescue)
             assert source.all(Disconnected)[-1].reason == "query_failed"
             hole.lift("black_hole")
+
+
+@pytest.mark.scenario("S-18")
+@pytest.mark.one_loop
+async def test_a_black_hole_is_left_for_another_node_of_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One name for all nodes, as in Kubernetes: lists and logins alike go on at another address, here and back."""
+
+    async def resolve(_host: str) -> list[str]:
+        return ["127.0.0.1", "127.0.0.2"]
+
+    monkeypatch.setattr(ways, "resolve", resolve)
+    async with (
+        EmbeddedRegistry("127.0.0.1", push_delay_s=0.0) as one,
+        EmbeddedRegistry("127.0.0.2", one.port, push_delay_s=0.0) as other,
+    ):
+        nodes = {1: one, 2: other}
+        for port, node in nodes.items():
+            node.register("orders", HOST, port)
+            await node.apply(Auth())
+        monkeypatch.setattr(one, "host", "nacos-headless.invalid")
+        user = User("nacos", Secret("nacos"))
+        async with reading(one, user=user, request_timeout=1.0) as source:
+            await source.next(Push)
+            for _ in range(2):
+                (home,) = last(source)
+                hole, away = nodes[home], 3 - home
+                await hole.apply(BlackHole())
+                source.source.doubt(["orders"])
+                await source.until(functools.partial(_is_last, source, [away]))
+                hole.lift("black_hole")
+        assert {update.reason for update in source.all(Disconnected)} == {"query_failed"}
+
+
+def _is_last(source: WatchedSource, ports: list[int]) -> bool:
+    return last(source) == ports
 
 
 @pytest.mark.scenario("S-22")

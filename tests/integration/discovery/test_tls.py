@@ -101,6 +101,14 @@ async def test_another_name_is_checked_in_place_of_the_host(authority: Authority
         assert await served(registry, Tls(ca_file=authority.file, server_name="nacos.internal"))
 
 
+async def test_a_name_is_checked_whose_address_was_dialled(authority: Authority) -> None:
+    """The address that stands for it is on no certificate."""
+    async with behind(authority, "localhost") as registry:
+        registry.host = "localhost"
+        assert await served(registry, Tls(ca_file=authority.file))
+        assert await served(registry, Tls(verify=False))
+
+
 @pytest.mark.parametrize("names", [["127.0.0.1"], ["nacos.internal"], ["*.nacos.internal", "x.org"]])
 async def test_an_unchecked_certificate_may_be_of_anyone_for_anything(authority: Authority, names: list[str]) -> None:
     """`verify: false`, over HTTP and gRPC."""
