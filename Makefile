@@ -2,6 +2,7 @@
 PYTHON ?= python3
 CONFIG ?= config/sidecar.example.yaml
 ARGS ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -19,7 +20,7 @@ run: $(READY) ## the sidecar in the foreground (CONFIG=FILE, ARGS=…)
 	$(BIN)/nacos-sidecar run --config $(CONFIG) $(ARGS)
 
 test: lint fixtures ## lint, then every test that this machine can run (ARGS=…)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(READY) ## ruff, mypy, import rules
 	$(BIN)/ruff check
