@@ -17,11 +17,16 @@ from tests.support.until import until
 class SidecarProcess:
     """One process; its event log is JSON on stderr, its access log goes where the configuration says."""
 
-    def __init__(self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, files: int | None = None
+    ) -> None:
+        """`files`: how many descriptors it may have."""
         self.folder = folder
         self.config = folder / "sidecar.yaml"
+        limit = () if files is None else ("prlimit", f"--nofile={files}:{files}", "--")
+        run = (sys.executable, "-m", "sidecar", "run", "-c", str(self.config), "--log-format", "json")
         self.child = Child(
-            [sys.executable, "-m", "sidecar", "run", "-c", str(self.config), "--log-format", "json", *arguments],
+            [*limit, *run, *arguments],
             log=folder / "sidecar.log",
             environment={**_clean_environment(), **(environ or {})},
         )
@@ -90,11 +95,11 @@ class SidecarProcess:
 
 @asynccontextmanager
 async def running(
-    folder: Path, text: str, *arguments: str, environ: Mapping[str, str] | None = None
+    folder: Path, text: str, *arguments: str, environ: Mapping[str, str] | None = None, files: int | None = None
 ) -> AsyncIterator[SidecarProcess]:
     """Starts a sidecar on this configuration; it is ended with the block, drained or not."""
     (folder / "sidecar.yaml").write_text(text)
-    process = SidecarProcess(folder, *arguments, environ=environ)
+    process = SidecarProcess(folder, *arguments, environ=environ, files=files)
     try:
         yield process
     finally:
