@@ -117,6 +117,7 @@ async def ground(folder: Path, *instances: str, more: str = "", files: int | Non
     """A sidecar in front of `instances`; `more` are further lines of its service, `files` its limit of descriptors."""
     listed = ", ".join(f'"{instance}"' for instance in instances)
     lines = "".join(f"    {line}\n" for line in more.splitlines())
-    async with running(folder, _CONFIG.format(instances=listed, more=lines), files=files) as process:
+    by = () if files is None else ("prlimit", f"--nofile={files}:{files}", "--")
+    async with running(folder, _CONFIG.format(instances=listed, more=lines), by=by) as process:
         await process.ready()
         yield Ground(process, await process.bound("orders"))

@@ -181,8 +181,8 @@ async def test_a_dial_without_a_descriptor_is_made_when_there_is_one(tcp: MakeSt
 async def test_an_instance_that_resets_at_once_is_a_refusal(tcp: MakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process accepts and dies before a byte was sent: another one serves."""
 
-    async def lost_at_once(self: Upstream, endpoint: Endpoint, factory: Any) -> Any:
-        end = await connect(self, endpoint, factory)
+    async def lost_at_once(self: Upstream, endpoint: Endpoint, factory: Any, **how: Any) -> Any:
+        end = await connect(self, endpoint, factory, **how)
         if endpoint.port == dying.port:
             end.abort()
             await settled(lambda: end.gone)
