@@ -1,8 +1,9 @@
 """A sidecar process between this process's apps and instances, and how much it keeps."""
 
 import asyncio
+import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +37,14 @@ _LOOK = 0.05
 class Seen:
     """What a trial did to the process. Bytes and descriptors beyond those at its start."""
 
-    told: str
-    """What the app got."""
+    told: Sequence[str]
+    """What the app got, each time."""
     peak: int
+    """The most at any moment,"""
     kept: int
+    """and when it was over: what the allocator holds for the next time, or a leak."""
+    again: int
+    """What each further time added to that, at least: a leak adds the same every time, the allocator now and then."""
     files: int
 
 
@@ -70,20 +75,32 @@ class Ground:
             answer = await request(self.port)
             assert answer.status == 200, answer
 
-    async def watched(self, trial: Callable[["Ground"], Awaitable[str]]) -> Seen:
-        """Plays it; returns when all connections of it are gone."""
+    async def serving(self) -> bool:
+        """An app is answered 200."""
+        return (await request(self.port)).status == 200
+
+    async def watched(self, trial: Callable[["Ground"], Awaitable[str]], times: int) -> Seen:
+        """Plays it so often; returns when all connections of it are gone."""
         await self.serves(_WARM)
         await until(self._quiet)
         resident, files = self.resident, self.files
         peak = Peak(self)
-        told = await trial(self)
+        told = [await trial(self)]
         highest = await peak.end()
+        await self._returned(files)
+        levels = [self.resident]
+        while len(told) < times:
+            told.append(await trial(self))
+            await self._returned(files)
+            levels.append(self.resident)
+        added = min((after - before for before, after in itertools.pairwise(levels)), default=0)
+        return Seen(told, highest - resident, levels[0] - resident, added, self.files - files)
 
-        async def closed() -> bool:
+    async def _returned(self, files: int) -> None:
+        async def so_far() -> bool:
             return self.files <= files
 
-        await until(closed)
-        return Seen(told, highest - resident, self.resident - resident, self.files - files)
+        await until(so_far)
 
     async def _quiet(self) -> bool:
         """No connection of an app or to an instance, but for the one that asks."""

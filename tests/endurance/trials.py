@@ -1,7 +1,8 @@
-"""The floods. Each takes a folder and a size, and tells what the app got and what the process kept of it."""
+"""The floods. Each takes a folder, a size, and how often; it tells what the app got and what the process kept of it."""
 
 import asyncio
 import contextlib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -14,7 +15,7 @@ from tests.support.chaos import Chaos, ask_anything
 from tests.support.http_client import request
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk, connected
 from tests.support.stack import GET, ask, begin
-from tests.support.until import settled
+from tests.support.until import settled, until
 
 _DRIP = 0.25
 """Seconds between two bytes of the slow ones."""
@@ -30,7 +31,7 @@ _WARMING = 3000
 _FEW_FILES = 256
 
 
-async def slow_heads(folder: Path, count: int) -> Seen:
+async def slow_heads(folder: Path, count: int, times: int) -> Seen:
     """A head that never ends comes a byte at a time, over so many connections."""
 
     async def one(port: int) -> str:
@@ -47,16 +48,16 @@ async def slow_heads(folder: Path, count: int) -> Seen:
         return _told(await _all(on, [one(on.port) for _ in range(count)]))
 
     async with ScriptedPeer() as peer, ground(folder, peer.address, more="timeouts: {request_head: 2s}") as on:
-        return await on.watched(trial)
+        return await on.watched(trial, times)
 
 
-async def slow_bodies(folder: Path, count: int) -> Seen:
+async def slow_bodies(folder: Path, count: int, times: int) -> Seen:
     """So many uploads that take far longer than `timeouts.response`, but move."""
 
     async def one(port: int) -> str:
         async with connected(port) as app:
-            await app.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n")
-            for _ in range(12):
+            await app.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 24\r\n\r\n")
+            for _ in range(24):
                 await app.send(b"x")
                 await asyncio.sleep(_DRIP)
             return _status(await app.head())
@@ -64,11 +65,11 @@ async def slow_bodies(folder: Path, count: int) -> Seen:
     async def trial(on: Ground) -> str:
         return _told(await _all(on, [one(on.port) for _ in range(count)]))
 
-    async with ScriptedPeer() as peer, ground(folder, peer.address, more="timeouts: {response: 2s}") as on:
-        return await on.watched(trial)
+    async with ScriptedPeer() as peer, ground(folder, peer.address, more="timeouts: {response: 4s}") as on:
+        return await on.watched(trial, times)
 
 
-async def never_reading(folder: Path, count: int) -> Seen:
+async def never_reading(folder: Path, count: int, times: int) -> Seen:
     """So many apps ask for 64 MB each and read none of it."""
 
     async def script(talk: Talk) -> None:
@@ -89,11 +90,11 @@ async def never_reading(folder: Path, count: int) -> Seen:
     async def trial(on: Ground) -> str:
         return _told(await _all(on, [one(on.port) for _ in range(count)]))
 
-    async with ScriptedPeer(script) as peer, ground(folder, peer.address, more="timeouts: {idle: 2s}") as on:
-        return await on.watched(trial)
+    async with ScriptedPeer(script) as peer, ground(folder, peer.address, more="timeouts: {idle: 5s}") as on:
+        return await on.watched(trial, times)
 
 
-async def idle_connections(folder: Path, count: int) -> Seen:
+async def idle_connections(folder: Path, count: int, times: int) -> Seen:
     """So many connections of apps that have called once and stay."""
 
     async def trial(on: Ground) -> str:
@@ -109,10 +110,10 @@ async def idle_connections(folder: Path, count: int) -> Seen:
             return _told(statuses)
 
     async with ScriptedPeer() as peer, ground(folder, peer.address) as on:
-        return await on.watched(trial)
+        return await on.watched(trial, times)
 
 
-async def endless_heads(folder: Path, count: int) -> Seen:
+async def endless_heads(folder: Path, count: int, times: int) -> Seen:
     """So many heads without an end: one endless field, endless fields, an endless request line."""
     beginnings = (
         (b"GET / HTTP/1.1\r\nX: ", _BIT),
@@ -124,10 +125,10 @@ async def endless_heads(folder: Path, count: int) -> Seen:
         return _told(await _all(on, [_endless(on.port, *beginnings[n % len(beginnings)]) for n in range(count)]))
 
     async with ScriptedPeer() as peer, ground(folder, peer.address) as on:
-        return await on.watched(trial)
+        return await on.watched(trial, times)
 
 
-async def endless_extensions(folder: Path, count: int) -> Seen:
+async def endless_extensions(folder: Path, count: int, times: int) -> Seen:
     """So many bodies whose first chunk size, whose extensions, or whose trailers have no end."""
     head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     beginnings = (
@@ -141,7 +142,7 @@ async def endless_extensions(folder: Path, count: int) -> Seen:
         return _told(await _all(on, [_endless(on.port, *beginnings[n % len(beginnings)]) for n in range(count)]))
 
     async with ScriptedPeer() as peer, ground(folder, peer.address) as on:
-        return await on.watched(trial)
+        return await on.watched(trial, times)
 
 
 async def _endless(port: int, beginning: bytes, more: bytes) -> str:
@@ -156,7 +157,7 @@ async def _endless(port: int, beginning: bytes, more: bytes) -> str:
         return _status(await answer)
 
 
-async def few_descriptors(folder: Path, count: int) -> Seen:
+async def few_descriptors(folder: Path, count: int, times: int) -> Seen:
     """More connections than the process has descriptors; those that were accepted are served, the others in their turn."""
 
     async def trial(on: Ground) -> str:
@@ -169,12 +170,13 @@ async def few_descriptors(folder: Path, count: int) -> Seen:
         return _told(map(str, answered))
 
     async with ScriptedPeer() as peer, ground(folder, peer.address, files=_FEW_FILES) as on:
-        return await on.watched(trial)
+        return await on.watched(trial, times)
 
 
-async def stuck_upload(folder: Path, count: int) -> Seen:
+async def stuck_upload(folder: Path, count: int, times: int) -> Seen:
     """So many uploads of 64 MB to an instance that reads nothing: every buffer on the way is full."""
     over = asyncio.Event()
+    """The instance ends what it was sent."""
 
     async def script(talk: Talk) -> None:
         while head := await talk.head():
@@ -193,25 +195,23 @@ async def stuck_upload(folder: Path, count: int) -> Seen:
             return _status(await answer)
 
     async def trial(on: Ground) -> str:
+        over.clear()
         told = _told(await _all(on, [one(on.port) for _ in range(count)]))
         over.set()
         return told
 
-    async with ScriptedPeer(script) as peer, ground(folder, peer.address, more="timeouts: {response: 2s}") as on:
-        return await on.watched(trial)
+    async with ScriptedPeer(script) as peer, ground(folder, peer.address, more="timeouts: {response: 5s}") as on:
+        return await on.watched(trial, times)
 
 
-async def large_bodies(folder: Path, megabytes: int) -> Seen:
+async def large_bodies(folder: Path, megabytes: int, times: int) -> Seen:
     """A body of so many MB up, and one down."""
     size = megabytes << 20
-    came = 0
 
     async def script(talk: Talk) -> None:
-        nonlocal came
         while head := await talk.head():
             if head.startswith(b"PUT"):
-                while came < size:
-                    came += len(await talk.reader.read(1 << 18))
+                await _take(talk, size)
                 await talk.send(OK)
             elif b"/large" in head:
                 await _pour(talk, size)
@@ -227,17 +227,14 @@ async def large_bodies(folder: Path, megabytes: int) -> Seen:
             await app.body(up)
             await app.send(GET.replace(b"/a", b"/large"))
             down = await app.head()
-            got = 0
-            while got < size:
-                got += len(await app.reader.read(1 << 18))
-        assert (came, got) == (size, size)
+            await _take(app, size)
         return _told(map(_status, (up, down)))
 
     async with ScriptedPeer(script) as peer, ground(folder, peer.address) as on:
-        return await on.watched(trial)
+        return await on.watched(trial, times)
 
 
-async def too_many(folder: Path, count: int) -> Seen:
+async def too_many(folder: Path, count: int, times: int) -> Seen:
     """So many calls at once, where `max_requests` is 10."""
     release = asyncio.Event()
 
@@ -248,6 +245,7 @@ async def too_many(folder: Path, count: int) -> Seen:
             await talk.send(OK)
 
     async def trial(on: Ground) -> str:
+        release.clear()
         calls = [begin(request(on.port, path="/slow")) for _ in range(count)]
         await settled(lambda: sum(call.done() for call in calls) >= count - 10)
         release.set()
@@ -256,19 +254,36 @@ async def too_many(folder: Path, count: int) -> Seen:
 
     more = "circuit_breakers: {max_requests: 10, max_connections: 10}"
     async with ScriptedPeer(script) as peer, ground(folder, peer.address, more=more) as on:
-        return await on.watched(trial)
+        return await on.watched(trial, times)
 
 
-async def faults(folder: Path, count: int) -> Seen:
+async def too_long_a_queue(folder: Path, count: int, times: int) -> Seen:
+    """So many calls at once while no instance is to be had, where `max_queued` is 10 and the wait 1 s."""
+
+    async def trial(on: Ground) -> str:
+        await peer.close()
+        answers = await asyncio.gather(*(request(on.port) for _ in range(count)))
+        await peer.open()
+        await until(on.serving)
+        return _told(f"{one.status} {' '.join(one.headers['x-sidecar-error'].split()[:2])}" for one in answers)
+
+    more = "wait_for_instance: {timeout: 1s, max_queued: 10}"
+    async with ScriptedPeer() as peer, ground(folder, peer.address, more=more) as on:
+        return await on.watched(trial, times)
+
+
+async def faults(folder: Path, count: int, times: int) -> Seen:
     """So many calls of sixteen apps to three instances that close, reset, drip, refuse and cut short."""
     chaos = Chaos(1)
+    plays = itertools.count()
 
-    async def calls(on: Ground, number: int, name: str) -> Counter[int]:
-        apps = [ask_anything(on.port, Random(n), f"{name}{n}", number // 16) for n in range(16)]
+    async def calls(on: Ground, number: int) -> Counter[int]:
+        play = next(plays)
+        apps = [ask_anything(on.port, Random(n), f"play{play}-app{n}", number // 16) for n in range(16)]
         return sum(await asyncio.gather(*apps), Counter())
 
     async def trial(on: Ground) -> str:
-        ends = await calls(on, count, "app")
+        ends = await calls(on, count)
         posts_twice = [path for path, times in chaos.executed.items() if times > 1 and path in chaos.posts]
         assert not posts_twice, posts_twice
         return ", ".join(f"{number} x {status if status > 0 else 'cut'}" for status, number in sorted(ends.items()))
@@ -279,8 +294,8 @@ async def faults(folder: Path, count: int) -> Seen:
         ScriptedPeer(chaos) as three,
         ground(folder, one.address, two.address, three.address, more="retry: {budget: {percent: 100}}") as on,
     ):
-        await calls(on, _WARMING, "warm")
-        return await on.watched(trial)
+        await calls(on, _WARMING)
+        return await on.watched(trial, times)
 
 
 async def _all(on: Ground, apps: Sequence[Coroutine[None, None, str]]) -> list[str]:
@@ -298,6 +313,12 @@ async def _pour(talk: Talk, size: int) -> None:
         await talk.send(_PIECE)
 
 
+async def _take(talk: Talk, size: int) -> None:
+    """A body of so many bytes."""
+    while size:
+        size -= len(await talk.reader.readexactly(min(size, len(_PIECE))))
+
+
 def _status(head: bytes) -> str:
     return head[9:12].decode() if head else "closed"
 
@@ -310,7 +331,7 @@ def _told(ends: Iterable[str]) -> str:
 class Trial:
     """A flood at two sizes, and what must come of it."""
 
-    play: Callable[[Path, int], Awaitable[Seen]]
+    play: Callable[[Path, int, int], Awaitable[Seen]]
     what: str
     small: int
     full: int
@@ -321,7 +342,7 @@ class Trial:
 
 
 def _trial(
-    play: Callable[[Path, int], Awaitable[Seen]], what: str, sizes: tuple[int, int], told: str, peak: int
+    play: Callable[[Path, int, int], Awaitable[Seen]], what: str, sizes: tuple[int, int], told: str, peak: int
 ) -> Trial:
     return Trial(play, what, *sizes, re.compile(told), peak)
 
@@ -329,7 +350,7 @@ def _trial(
 TRIALS = (
     _trial(slow_heads, "heads that come a byte at a time", (20, 1000), r"\d+ x 408", 32),
     _trial(slow_bodies, "uploads that come a byte at a time", (20, 1000), r"\d+ x 200", 64),
-    _trial(never_reading, "apps that read none of 64 MB", (5, 200), r"\d+ x reset", 64),
+    _trial(never_reading, "apps that read none of 64 MB", (5, 200), r"\d+ x reset", 96),
     _trial(idle_connections, "idle connections of apps", (300, 10_000), r"\d+ x 200", 96),
     _trial(endless_heads, "heads without an end", (12, 300), r"\d+ x (431|414|closed)(, \d+ x (431|414|closed))*", 64),
     _trial(endless_extensions, "chunk sizes, extensions and trailers without an end", (12, 300), r"\d+ x 400", 64),
@@ -341,6 +362,13 @@ TRIALS = (
         "calls at once where max_requests is 10",
         (40, 1000),
         r"\d+ x 503 UO too_many_requests.*, 10 x 200",
+        32,
+    ),
+    _trial(
+        too_long_a_queue,
+        "calls at once with nobody to ask, where max_queued is 10",
+        (40, 1000),
+        r"\d+ x 503 UO queue_full, \d+ x 503 (UF refused|UH no_instance)(, \d+ x 503 (UF refused|UH no_instance))?",
         32,
     ),
     _trial(faults, "calls to instances that close, reset, drip and refuse", (1500, 100_000), r".*\d+ x 200.*", 8),
