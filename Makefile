@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight baselines fuzz facade-matrix trial-apps scale clean
+.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight baselines endurance fuzz facade-matrix trial-apps scale clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -58,6 +58,9 @@ facade-matrix: $(READY) fixtures ## every official client behind the façade, be
 
 scale: $(READY) fixtures ## 200 services and 10 000 instances, and what 1 000 sidecars cost a registry; 8 min (ARGS=…)
 	$(BIN)/python -m tests.scale $(ARGS)
+
+endurance: $(READY) ## floods, and 100 000 calls with faults, on a real process: what they leave; 8 min (ARGS="--write")
+	$(BIN)/python -m tests.endurance $(ARGS)
 
 fuzz: $(READY) ## odd messages for readers that must agree (ours, h11, nginx); 10 min (ARGS="--seconds 60 --seed 1")
 	$(BIN)/python -m tests.conformance.fuzz $(ARGS)
