@@ -86,6 +86,14 @@ async def test_connections_are_kept() -> None:
     assert script.connections < len(ended) / 2
 
 
+async def test_connections_that_were_idle_for_long_are_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call opens its own where even a moment is long; the other side sees the old ones closed."""
+    monkeypatch.setattr("tests.trial.load.IDLE", 0.0)
+    script = Script(OK)
+    ended = await calls(script)
+    assert script.connections == len(ended)
+
+
 @pytest.mark.parametrize(
     ("make", "status", "error"),
     [
@@ -104,4 +112,4 @@ async def test_nobody_there_is_a_failure_of_every_call() -> None:
     """The app goes on calling, and counts."""
     async with await asyncio.start_server(Script(OK).serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-    assert all(call.error.startswith("the sidecar cannot be reached") for call in await twenty(port))
+    assert all(call.error.startswith("cannot be reached") for call in await twenty(port))

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,10 +21,24 @@ LINGER = 0.5
 class PlainProvider:
     """One instance on one port; `start` again after `stop` or `kill`."""
 
-    def __init__(self, folder: Path, *, name: str = "orders", port: int | None = None, delay: float = 0.0) -> None:
-        """`name`: what it calls itself in its answers; `delay`: seconds that it thinks before each."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "orders",
+        port: int | None = None,
+        delay: float = 0.0,
+        host: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+    ) -> None:
+        """`name`: what it calls itself in its answers; `delay`: seconds that it thinks before each.
+
+        `inside`: what its command line begins with, where it is to run in another network.
+        """
         self.name = name
         self.port = port or free_port()
+        self.host = host
+        self._inside = inside
         self._delay = delay
         self._ids = folder / f"{name}-{self.port}.ids"
         self._log = folder / f"{name}-{self.port}.log"
@@ -35,11 +49,12 @@ class PlainProvider:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     async def start(self) -> None:
         """Returns when it listens."""
-        command = [sys.executable, "-I", "-S", _PROGRAM, self.port, self._ids, self.name, self._delay]
+        program = [sys.executable, "-I", "-S", _PROGRAM, self.port, self._ids, self.name, self._delay, self.host]
+        command = [*self._inside, *program]
         child = self._child = Child([str(word) for word in command], log=self._log)
 
         async def decided() -> bool:

@@ -6,7 +6,7 @@ second this costs some 5 % of a core, so that the rate holds on a machine where 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -14,7 +14,10 @@ from typing import cast
 from sidecar.tasks import spawn
 
 PATIENCE = 10.0
-"""Seconds until the app gives a call up."""
+"""Seconds until the app gives a call up, unless it is said otherwise."""
+
+IDLE = 5.0
+"""Seconds after which the app closes a connection that it does not use; servers do so after 15 and more."""
 
 _TICK = 0.005
 """Seconds between looks for calls that are due; their moment is the schedule's, not the look's."""
@@ -50,13 +53,29 @@ class Call:
         return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
+def order(number: int, due: float, started: float) -> Call:
+    """What the app of the trial asks the order service for."""
+    return Call(("GET", "POST")[number % 2], f"c{number}", due, started)
+
+
 class Load:
     """`start`, later `stop`; `calls` are all that ended, in the order of their ends."""
 
-    def __init__(self, port: int, *, rate: float) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        rate: float,
+        host: str = "127.0.0.1",
+        patience: float = PATIENCE,
+        make: Callable[[int, float, float], Call] = order,
+    ) -> None:
+        """`make`: the call of this number, from the moment it was due and the one at which it starts."""
         self.rate = rate
+        self.patience = patience
         self.calls: list[Call] = []
-        self._port = port
+        self._address = host, port
+        self._make = make
         self._loop = asyncio.get_running_loop()
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
@@ -73,7 +92,7 @@ class Load:
         self._task = spawn(self._offer(), name="load")
 
     async def stop(self) -> None:
-        """Sends no more; returns when the last call has ended, after `PATIENCE` at most."""
+        """Sends no more; returns when the last call has ended, after its patience at most."""
         self._stopping = True
         self.seconds = self._loop.time() - self._began
         if self._task is not None:
@@ -91,21 +110,26 @@ class Load:
             await asyncio.sleep(_TICK)
 
     def _send(self, due: float) -> None:
-        method = ("GET", "POST")[self._sent % 2]
-        call = Call(method, f"c{self._sent}", due, self._loop.time())
+        call = self._make(self._sent, due, self._loop.time())
         self._sent += 1
         self._pending += 1
-        if self._idle:
-            self._idle.pop().carry(call)
+        if (connection := self._free_one(call.started)) is not None:
+            connection.carry(call)
         else:
             spawn(self._send_on_new(call), name="load connection")
 
+    def _free_one(self, now: float) -> "_Connection | None":
+        """The youngest; one that has been idle for long is closed, lest a call meet the other side's own idle close."""
+        while self._idle and now - self._idle[0].free_since > IDLE:
+            self._idle.pop(0).close()
+        return self._idle.pop() if self._idle else None
+
     async def _send_on_new(self, call: Call) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
-                _, connection = await self._loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
+            async with asyncio.timeout(self.patience):
+                _, connection = await self._loop.create_connection(lambda: _Connection(self), *self._address)
         except OSError as error:
-            self.ended(call, 0, f"the sidecar cannot be reached: {error}")
+            self.ended(call, 0, f"cannot be reached: {error}")
         else:
             connection.carry(call)
 
@@ -118,6 +142,7 @@ class Load:
             self._idle.remove(connection)
 
     def free(self, connection: "_Connection") -> None:
+        connection.free_since = self._loop.time()
         self._idle.append(connection)
 
     def ended(self, call: Call, status: int, error: str) -> None:
@@ -127,9 +152,9 @@ class Load:
 
 
 @asynccontextmanager
-async def loaded(port: int, *, rate: float) -> AsyncIterator[Load]:
+async def loaded(port: int, *, rate: float, patience: float = PATIENCE) -> AsyncIterator[Load]:
     """Calls leave for as long as the block lasts; after it, all of them have ended."""
-    load = Load(port, rate=rate)
+    load = Load(port, rate=rate, patience=patience)
     load.start()
     try:
         yield load
@@ -145,6 +170,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
         self._buffer = b""
+        self.free_since = 0.0
         self._limit: asyncio.TimerHandle | None = None
 
     def carry(self, call: Call) -> None:
@@ -152,7 +178,7 @@ class _Connection(asyncio.Protocol):
         if self._transport is None:
             self._end(0, "the app's connection was closed")
             return
-        self._limit = asyncio.get_running_loop().call_later(PATIENCE, self._give_up)
+        self._limit = asyncio.get_running_loop().call_later(self._load.patience, self._give_up)
         self._transport.write(call.wire())
 
     def close(self) -> None:
@@ -188,7 +214,7 @@ class _Connection(asyncio.Protocol):
             self._end(0, "cut" if self._buffer else "closed without an answer")
 
     def _give_up(self) -> None:
-        self._end(0, f"no answer within {PATIENCE:.0f} s")
+        self._end(0, f"no answer within {self._load.patience:.0f} s")
         if self._transport is not None:
             self._transport.abort()
 

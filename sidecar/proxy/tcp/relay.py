@@ -32,6 +32,8 @@ class Relay:
         "_timer",
         "_unwritten",
         "app",
+        "begun",
+        "dialled",
         "instance",
         "journey",
         "last_byte",
@@ -41,14 +43,18 @@ class Relay:
         "upstream",
     )
 
-    def __init__(self, runtime: Runtime, upstream: "Upstream", sock: socket.socket) -> None:
+    def __init__(self, runtime: Runtime, upstream: "Upstream", sock: socket.socket, dialled: str | None = None) -> None:
         self.runtime = runtime
         self.upstream = upstream
+        self.dialled = dialled
+        """The address of the instance that the app had connected to, where we came between."""
         self.app = AppEnd(self, sock)
         self.instance: InstanceEnd | None = None
         self.journey = Journey(upstream.policy.wait_for_instance.timeout)
         self._now = runtime.now
         self.started = self.last_byte = runtime.now()
+        self.begun = False
+        """It is counted as in flight, and an instance is sought."""
         self.over = False
         """It is told and counted; what is left is to write the last bytes."""
         self._timer = Timer(self._expired)
@@ -59,15 +65,21 @@ class Relay:
 
     def accepted(self) -> None:
         """The app is connected. An instance is dialled at once: the server may be the one to speak first."""
-        stats = self.upstream.stats
         self.runtime.connections.add(self.app)
-        stats.app_connections += 1
+        self.upstream.stats.app_connections += 1
+        self.begin()
+
+    def begin(self) -> None:
+        """Seeks an instance."""
+        self.begun = True
+        stats = self.upstream.stats
+        stats.by_address += self.dialled is not None
         at_instances = stats.requests_in_flight - stats.waiting
         stats.requests_in_flight += 1
         if at_instances >= self.upstream.max_requests:
             self.end(FAILURES["too_many_requests"])
         else:
-            self.journey.task = spawn(self._reach(), name="reach an instance")
+            self._seek()
 
     def joined(self, instance: InstanceEnd, now: float) -> None:
         """An instance is connected: bytes flow from now on."""
@@ -77,6 +89,11 @@ class Relay:
         self.app.join(instance)
         if self.app.ended and instance.ended:
             self.end(None)
+
+    def does_without(self, instance: InstanceEnd) -> bool:
+        """Asked when the instance ends: whether that is none of the app's business."""
+        del instance
+        return False
 
     def moved(self) -> None:
         """A byte or an end came from somewhere."""
@@ -107,6 +124,9 @@ class Relay:
             else:
                 side.abort()
         self._watch_last_bytes()
+
+    def _seek(self) -> None:
+        self.journey.task = spawn(self._reach(), name="reach an instance")
 
     async def _reach(self) -> None:
         failure = await reach(self)

@@ -75,13 +75,13 @@ async def test_the_shared_listener_routes_by_host(stack: MakeStack) -> None:
         port = int((shared.bound or "").rpartition(":")[2])
         async with connected(port) as app:
             assert (await ask(app)).status == 200
-            assert proxy.runtime.stats.unrouted_connections == 1
+            assert proxy.runtime.stats.unrouted.app_connections == 1
             assert (await ask(app, GET.replace(b"orders", b"A.Svc:80"))).status == 200
             assert (await ask(app, b"GET http://orders/x HTTP/1.1\r\nHost: other\r\n\r\n")).status == 200
             answer = await ask(app, GET.replace(b"orders", b"other"))
             assert (answer.status, answer.error) == (502, "NR no_service attempts=0")
         assert peer.requests[2].startswith(b"GET /x HTTP/1.1\r\nHost: orders\r\n")
-        assert proxy.runtime.stats.unrouted_requests == {(502, "NR"): 1}
+        assert proxy.runtime.stats.unrouted.requests == {(502, "NR"): 1}
         assert (proxy.records[-1].service, proxy.records[-1].bytes_sent) == ("-", 34)
         shared.close_listening()
 
