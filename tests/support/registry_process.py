@@ -24,6 +24,10 @@ class RegistryProcess:
         command = [sys.executable, "-m", "sidecar", "registry", "--listen", self.address]
         self._child = Child(command, log=folder / "registry.log")
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     async def ready(self) -> None:
         async def answers() -> bool:
             if self._child.exit_code is not None:
@@ -44,6 +48,10 @@ class RegistryProcess:
         """Gone from the list, whether it serves or not."""
         await self._instance("DELETE", service, instance)
 
+    async def edit(self, service: str, instance: str, *, weight: float) -> None:
+        """Gives an instance another weight: its whole list is pushed."""
+        await self._instance("PUT", service, instance, f"&weight={weight}")
+
     async def apply(self, fault: Fault) -> None:
         """In force, or done, when this returns."""
         body = json.dumps(describe(fault)).encode()
@@ -56,9 +64,9 @@ class RegistryProcess:
     async def close(self) -> None:
         await self._child.terminate()
 
-    async def _instance(self, method: str, service: str, instance: str) -> None:
+    async def _instance(self, method: str, service: str, instance: str, more: str = "") -> None:
         host, _, port = instance.rpartition(":")
-        query = f"serviceName={service}&ip={host}&port={port}&ephemeral=false"
+        query = f"serviceName={service}&ip={host}&port={port}&ephemeral=false{more}"
         _checked(await request(self._port, method, f"{_INSTANCE}?{query}"))
 
 
