@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight fuzz clean
+.PHONY: help demo run test lint format fixtures trial trial-quick registry-trial bench-quick weight fuzz clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -34,8 +34,11 @@ format: $(READY) ## the formatter, and what ruff can mend by itself
 fixtures: $(READY) ## what the tests run beside the project; the first time Maven brings 300 MB
 	$(BIN)/python -m tests.support
 
-trial-restart: $(READY) fixtures ## providers and Nacos restart under load, real ones; 3 min (ARGS="--nacos 2.3.2 --rate 100")
+trial: $(READY) fixtures ## how many calls does an app lose, beside nginx, HAProxy and Envoy; 20 min (ARGS="--on 2.3.2 --only kill")
 	$(BIN)/python -m tests.trial $(ARGS)
+
+trial-quick: $(READY) ## the same in four rows, on the embedded registry; 2 min
+	$(BIN)/python -m tests.trial --quick $(ARGS)
 
 registry-trial: $(READY) fixtures ## every promise about a registry that fails, mostly on real ones; 6 min (ARGS="--write")
 	$(BIN)/python -m tests.registry_trial $(ARGS)

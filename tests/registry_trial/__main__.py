@@ -10,11 +10,12 @@ from pathlib import Path
 
 import uvloop
 
-from tests.registry_trial import freshness, guard, network
+from tests.registry_trial import freshness, guard
 from tests.registry_trial.cast import Cast
 from tests.registry_trial.conduct import Act, Conductor
 from tests.registry_trial.report import report
 from tests.registry_trial.row import Ground, Row
+from tests.support import network
 from tests.support.java import TOOLS, build_all
 from tests.support.needs import lacking
 

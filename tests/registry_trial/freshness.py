@@ -5,8 +5,9 @@ Where the fault can be brought about on a real server it is; the rest is played 
 
 from functools import partial
 
-from tests.registry_trial import logins, network, pushes, sessions
+from tests.registry_trial import logins, pushes, sessions
 from tests.registry_trial.row import Bar, Ground, Row, Section
+from tests.support import network
 
 _F = Section.FRESHNESS
 _NACOS_3, _NACOS_2, _EMBEDDED = Ground.NACOS_3, Ground.NACOS_2, Ground.EMBEDDED

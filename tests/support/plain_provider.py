@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from tests.support.ports import free_port
 from tests.support.process import Child
@@ -18,14 +19,27 @@ LINGER = 0.5
 """Seconds at least from `stop` to its end, during which it refuses."""
 
 
+class Habits(TypedDict, total=False):
+    """What the program's head says of them."""
+
+    delay: float
+    pause: float
+    idle: float
+    status: float
+    warm_up: float
+
+
 class PlainProvider:
     """One instance on one port; `start` again after `stop` or `kill`."""
 
-    def __init__(self, folder: Path, *, name: str = "orders", port: int | None = None, delay: float = 0.0) -> None:
-        """`name`: what it calls itself in its answers; `delay`: seconds that it thinks before each."""
+    def __init__(
+        self, folder: Path, *, name: str = "orders", port: int | None = None, **habits: Unpack[Habits]
+    ) -> None:
+        """`name`: what it calls itself in its answers."""
         self.name = name
         self.port = port or free_port()
-        self._delay = delay
+        self.habits = habits
+        """Of its next life."""
         self._ids = folder / f"{name}-{self.port}.ids"
         self._log = folder / f"{name}-{self.port}.log"
         self._child: Child | None = None
@@ -39,8 +53,9 @@ class PlainProvider:
 
     async def start(self) -> None:
         """Returns when it listens."""
-        command = [sys.executable, "-I", "-S", _PROGRAM, self.port, self._ids, self.name, self._delay]
-        child = self._child = Child([str(word) for word in command], log=self._log)
+        command = [sys.executable, "-I", "-S", str(_PROGRAM), str(self.port), str(self._ids), self.name]
+        habits = [f"{name}={value}" for name, value in self.habits.items()]
+        child = self._child = Child([*command, *habits], log=self._log)
 
         async def decided() -> bool:
             return child.exit_code is not None or child.output() == "ready\n"
@@ -82,10 +97,10 @@ class PlainProvider:
 
 @asynccontextmanager
 async def plain_providers(
-    folder: Path, count: int, *, name: str = "orders", delay: float = 0.0
+    folder: Path, count: int, *, name: str = "orders", **habits: Unpack[Habits]
 ) -> AsyncIterator[list[PlainProvider]]:
     """So many of them, listening; ended with the block."""
-    made = [PlainProvider(folder, name=name, delay=delay) for _ in range(count)]
+    made = [PlainProvider(folder, name=name, **habits) for _ in range(count)]
     try:
         await asyncio.gather(*(provider.start() for provider in made))
         yield made

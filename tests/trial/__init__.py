@@ -1,1 +1,1 @@
-"""The rolling-restart trial on a real Nacos server, as a program: `make trial-restart`."""
+"""The rolling-restart trial, as a program: how many calls does an app lose, beside the peers? `make trial`."""

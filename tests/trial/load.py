@@ -2,11 +2,12 @@
 
 Every other call is a POST; each has an id of its own, which the providers write down. Connections are kept alive and
 taken youngest first; a call that finds none free opens one, as the pool of an HTTP client does. At 300 calls a
-second this costs some 5 % of a core, so that the rate holds on a machine where everything else runs too.
+second this costs some 3 % of a core, so that the rate holds on a machine where everything else runs too.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -15,6 +16,12 @@ from sidecar.tasks import spawn
 
 PATIENCE = 10.0
 """Seconds until the app gives a call up."""
+
+CONNECT_PATIENCE = 5.0
+"""Seconds until it gives a connection up that is not made."""
+
+Destination = Callable[[], int | None]
+"""The port that the next call goes to; None: the app knows nobody."""
 
 _TICK = 0.005
 """Seconds between looks for calls that are due; their moment is the schedule's, not the look's."""
@@ -53,12 +60,14 @@ class Call:
 class Load:
     """`start`, later `stop`; `calls` are all that ended, in the order of their ends."""
 
-    def __init__(self, port: int, *, rate: float) -> None:
+    def __init__(self, to: int | Destination, *, rate: float, prefix: str = "c") -> None:
+        """`to`: a port on 127.0.0.1, or who chooses one for each call; `prefix` begins the ids."""
         self.rate = rate
         self.calls: list[Call] = []
-        self._port = port
+        self._to: Destination = to if callable(to) else lambda: to
+        self._prefix = prefix
         self._loop = asyncio.get_running_loop()
-        self._idle: list[_Connection] = []
+        self._idle: defaultdict[int, list[_Connection]] = defaultdict(list)
         self._open: set[_Connection] = set()
         self._pending = 0
         self._sent = 0
@@ -92,20 +101,23 @@ class Load:
 
     def _send(self, due: float) -> None:
         method = ("GET", "POST")[self._sent % 2]
-        call = Call(method, f"c{self._sent}", due, self._loop.time())
+        call = Call(method, f"{self._prefix}{self._sent}", due, self._loop.time())
         self._sent += 1
         self._pending += 1
-        if self._idle:
-            self._idle.pop().carry(call)
+        port = self._to()
+        if port is None:
+            self.ended(call, 0, "nobody is known")
+        elif idle := self._idle[port]:
+            idle.pop().carry(call)
         else:
-            spawn(self._send_on_new(call), name="load connection")
+            spawn(self._send_on_new(call, port), name="load connection")
 
-    async def _send_on_new(self, call: Call) -> None:
+    async def _send_on_new(self, call: Call, port: int) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
-                _, connection = await self._loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
+            async with asyncio.timeout(CONNECT_PATIENCE):
+                _, connection = await self._loop.create_connection(lambda: _Connection(self, port), "127.0.0.1", port)
         except OSError as error:
-            self.ended(call, 0, f"the sidecar cannot be reached: {error}")
+            self.ended(call, 0, f"not connected: {type(error).__name__}")
         else:
             connection.carry(call)
 
@@ -114,11 +126,11 @@ class Load:
 
     def lost(self, connection: "_Connection") -> None:
         self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        if connection in (idle := self._idle[connection.port]):
+            idle.remove(connection)
 
     def free(self, connection: "_Connection") -> None:
-        self._idle.append(connection)
+        self._idle[connection.port].append(connection)
 
     def ended(self, call: Call, status: int, error: str) -> None:
         self._pending -= 1
@@ -140,7 +152,8 @@ async def loaded(port: int, *, rate: float) -> AsyncIterator[Load]:
 class _Connection(asyncio.Protocol):
     """One call at a time."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, port: int) -> None:
+        self.port = port
         self._load = load
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None

@@ -1,0 +1,77 @@
+"""A row of the table: what happens to providers and registry while five callers call, and what came of it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.support.plain_provider import Habits
+from tests.trial.counts import Count, Mark
+from tests.trial.scene import Scene
+from tests.trial.verdict import Verdict
+
+Act = Callable[[Scene], Awaitable[None]]
+
+
+async def nothing(scene: Scene) -> None:
+    """Everything is ready as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`act` begins when calls have gone on for a while, and they go on for a while after it."""
+
+    id: str
+    title: str
+    act: Act
+    first: Act = nothing
+    """Before the first call."""
+    count: int = 3
+    """Replicas."""
+    habits: Habits = field(default_factory=Habits)
+    """Of all of them."""
+    lies: bool = False
+    """The sidecar hears the registry through a relay that can lie."""
+    nobody_else: bool = False
+    """While a provider restarts there is nobody else to call, so it has to be back soon."""
+    direct_fails: bool = True
+    """The direct caller has to lose calls, else the row shows nothing."""
+    official: bool = False
+    """On a real server its replicas are JVMs with the official client."""
+    own_network: bool = False
+    """Packets are dropped: not on a network that others use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """Of a row that was played to its end."""
+
+    began: float
+    seconds: float
+    rate: float
+    counts: Mapping[str, Count]
+    """By the callers' titles, the sidecar's last."""
+    marks: Sequence[Mark]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A row, and what came of it; without that, why."""
+
+    row: Row
+    ground: str
+    played: Played | None = None
+    why_not: str = "not played"
+    skipped: bool = False
+    """It cannot be played here, which is nobody's fault."""
+
+    @property
+    def misses(self) -> list[str]:
+        """Promises that were not kept, as far as can be known."""
+        if self.played is None:
+            return [] if self.skipped else [self.why_not]
+        return self.played.verdict.misses
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why it shows nothing."""
+        return [] if self.played is None else self.played.verdict.doubts
