@@ -55,6 +55,7 @@ def verdict(*calls: Call, executed: tuple[str, ...] | None = None, books: Any = 
         began=0.0,
         seconds=1.0,
         rate=len(calls),
+        bursts=False,
         direct_fails=True,
     )
     return replace(well, **changes)
@@ -176,6 +177,12 @@ def test_the_sidecars_own_books_must_agree(books: dict[str, Any], miss: str) -> 
 def test_a_row_that_shows_nothing_is_doubted(changes: dict[str, Any], doubt: str) -> None:
     """The machine was too slow, or nothing was at stake."""
     assert doubt in verdict(call(), **changes).doubts
+
+
+def test_in_bursts_calls_may_leave_late() -> None:
+    """So many at once take their time."""
+    late = counted(call(), replace(call(1), due=9.0))
+    assert verdict(call(), sidecar=late, bursts=True, books={"counted": 2, "logged": 2}).doubts == []
 
 
 def test_the_direct_caller_need_not_lose_where_nothing_restarts() -> None:

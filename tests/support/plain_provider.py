@@ -23,7 +23,6 @@ class Habits(TypedDict, total=False):
     """What the program's head says of them."""
 
     delay: float
-    pause: float
     idle: float
     status: float
     warm_up: float

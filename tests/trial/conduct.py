@@ -52,7 +52,7 @@ async def _under_load(row: Row, scene: Scene) -> tuple[float, float]:
     loads = [caller.load for caller in scene.callers]
     began = scene.now()
     for load in loads:
-        load.start()
+        load.start(burst=row.burst)
     try:
         await asyncio.sleep(_BEFORE)
         await row.act(scene)
@@ -77,6 +77,7 @@ async def _played(row: Row, scene: Scene, began: float, seconds: float, rate: fl
         began=began,
         seconds=seconds,
         rate=rate,
+        bursts=row.burst > 0,
         direct_fails=row.direct_fails,
     )
     titles = {caller.title: counts[caller.name] for caller in scene.callers}

@@ -75,9 +75,12 @@ class Load:
         self.seconds = 0.0
         """From the first call to the stop."""
         self._began = 0.0
+        self._burst = 0.0
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def start(self, *, burst: float = 0.0) -> None:
+        """Calls leave evenly, or those of `burst` seconds all at once."""
+        self._burst = burst
         self._began = self._loop.time()
         self._task = spawn(self._offer(), name="load")
 
@@ -94,10 +97,15 @@ class Load:
 
     async def _offer(self) -> None:
         while not self._stopping:
-            due = int((self._loop.time() - self._began) * self.rate)
-            while self._sent < due:
-                self._send(self._began + self._sent / self.rate)
+            while (due := self._due(self._sent)) <= self._loop.time():
+                self._send(due)
             await asyncio.sleep(_TICK)
+
+    def _due(self, number: int) -> float:
+        """The moment of a call."""
+        if self._burst:
+            return self._began + number // round(self.rate * self._burst) * self._burst
+        return self._began + number / self.rate
 
     def _send(self, due: float) -> None:
         method = ("GET", "POST")[self._sent % 2]

@@ -28,6 +28,8 @@ class Row:
     """Replicas."""
     habits: Habits = field(default_factory=Habits)
     """Of all of them."""
+    burst: float = 0.0
+    """Seconds whose calls leave all at once; 0: they leave evenly."""
     lies: bool = False
     """The sidecar hears the registry through a relay that can lie."""
     nobody_else: bool = False
@@ -35,7 +37,7 @@ class Row:
     direct_fails: bool = True
     """The direct caller has to lose calls, else the row shows nothing."""
     official: bool = False
-    """On a real server its replicas are JVMs with the official client."""
+    """Its replicas are JVMs with the official client: on a real server, and not beside much else."""
     own_network: bool = False
     """Packets are dropped: not on a network that others use."""
 

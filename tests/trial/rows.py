@@ -124,8 +124,8 @@ async def slow(scene: Scene) -> None:
 
 
 async def idles(scene: Scene) -> None:
-    """Providers close idle connections, at about the age at which bursts of calls take them up again."""
-    await asyncio.sleep(12.0)
+    """Calls come in bursts, and providers close idle connections at about the age at which the next one takes them."""
+    await asyncio.sleep(_LONG)
 
 
 # The registry in trouble
@@ -211,10 +211,10 @@ async def reloaded(scene: Scene) -> None:
 
 
 ROWS = (
-    Row("graceful-3", "graceful rolling restart of 3", rolling, official=True),
+    Row("graceful-3", "graceful rolling restart of 3", rolling),
     Row("graceful-10", "graceful rolling restart of 10", rolling, count=10),
     Row("no-deregistering", "SIGTERM without deregistering, each of 3", without_deregistering),
-    Row("kill", "kill -9, each of 3", killed, official=True),
+    Row("kill", "kill -9, each of 3", killed),
     Row("freeze", "SIGSTOP for 20 s, one of 3", frozen),
     Row("black-hole", "black hole for 15 s, one of 3", cut_off, own_network=True),
     Row("single", "single replica restarts, twice", alone, count=1, nobody_else=True),
@@ -233,7 +233,7 @@ ROWS = (
     Row("false-empty", "false empty push", falsely_empty, lies=True, direct_fails=False),
     Row("shrink", "list shrinks to one of 5", falsely_one, count=5, lies=True, direct_fails=False),
     Row("stale", "stale list for 30 s, two of 3 move to other ports", stale, lies=True),
-    Row("idle-close", "idle-close race", idles, habits={"idle": 0.9, "pause": 0.15}, direct_fails=False),
+    Row("idle-close", "idle-close race, in bursts of a second's calls", idles, habits={"idle": 0.95}, burst=1.0),
     Row("new-port", "new version listens on a new port, 3 of 3", to_new_ports),
     Row("reload", "sidecar reloads during a rolling restart of 3", reloaded),
 )
