@@ -44,6 +44,7 @@ async def play(
     async with asyncio.timeout(LIMIT), stage as scene:
         await row.first(scene)
         began, seconds = await _under_load(row, scene)
+        await scene.check()
         return await _played(row, scene, began, seconds, rate)
 
 

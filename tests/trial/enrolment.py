@@ -17,6 +17,9 @@ from tests.support.wire_provider import WireProvider
 _REDO = 1.0
 """Seconds between two tries to be registered again; each client has up to as much again of its own."""
 
+_ANSWERED = 5.0
+"""Seconds for both; a server that is starting may swallow the first of them."""
+
 _SILENT = 3600.0
 """Seconds that a registry may say nothing."""
 
@@ -60,8 +63,9 @@ class Enrolment:
         while True:
             async with WireClient(self._registry) as client:
                 with suppress(*_FAILURES):
-                    await client.set_up()
-                    await self._provider(client).register()
+                    async with asyncio.timeout(_ANSWERED):
+                        await client.set_up()
+                        await self._provider(client).register()
                     self._client = client
                     while (await client.told(within=_SILENT))[0]:
                         pass

@@ -51,6 +51,10 @@ _HEAD_OF_DETAILS = (
 )
 
 
+_COMPLAINTS = 20
+"""Calls without excuse that are shown one by one: after so many the next says no more."""
+
+
 def report(results: Sequence[Result], *, date: str, took: float, pictures: Mapping[str, str]) -> str:
     """`took`: seconds; `pictures`: the file of each ground."""
     return "\n".join([
@@ -107,8 +111,11 @@ def _overview(result: Result, callers: int) -> tuple[str, ...]:
 def _failures(result: Result, played: Played) -> Iterator[str]:
     for excused in played.verdict.excused:
         yield f"- {result.row.title}: {_excuse(excused)}"
-    for call in played.verdict.inexcusable:
+    inexcusable = played.verdict.inexcusable
+    for call in inexcusable[:_COMPLAINTS]:
         yield f"- **{result.row.title}: {call.method} {call.id}, {call.status} {call.error}**"
+    if more := inexcusable[_COMPLAINTS:]:
+        yield f"- **{result.row.title}: and {len(more)} more**"
 
 
 def _excuse(excused: Excused) -> str:

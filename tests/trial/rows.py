@@ -9,6 +9,9 @@ from tests.trial.scene import Scene
 _PAUSE = 1.0
 """Seconds between one restart and the next."""
 
+_DOUBTFUL = 60.0
+"""Seconds after its start in which the sidecar doubts every list that misses somebody."""
+
 _LONG = 8.0
 """Seconds that a fault lasts which shows at once."""
 
@@ -22,6 +25,11 @@ async def rolling(scene: Scene) -> None:
         await scene.restart(replica)
         await scene.listed()
         await asyncio.sleep(_PAUSE)
+
+
+async def time_has_passed(scene: Scene) -> None:
+    """The sidecar believes what the registry says."""
+    await asyncio.sleep(_DOUBTFUL + _PAUSE)
 
 
 async def without_deregistering(scene: Scene) -> None:
@@ -212,6 +220,7 @@ async def reloaded(scene: Scene) -> None:
 
 ROWS = (
     Row("graceful-3", "graceful rolling restart of 3", rolling),
+    Row("graceful-later", "the same, a minute after the sidecar's start", rolling, first=time_has_passed),
     Row("graceful-10", "graceful rolling restart of 10", rolling, count=10),
     Row("no-deregistering", "SIGTERM without deregistering, each of 3", without_deregistering),
     Row("kill", "kill -9, each of 3", killed),

@@ -65,6 +65,7 @@ class Scene:
         """Seconds from the begin of each graceful stop until the provider served again."""
         self.now = asyncio.get_running_loop().time
         self._news = asyncio.Event()
+        self._feeder: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
 
     @property
@@ -179,8 +180,13 @@ class Scene:
         self.callers += await enter(proxied(names, sorted(self.truth.addresses), self.folder, rate))
         self.sidecar = await enter(behind_sidecar(registry, self.service, self.folder / "sidecar"))
         self.callers.append(self.sidecar.caller(rate))
-        feeder = spawn(self._feed(), name="feeder")
-        self._stack.callback(feeder.cancel)
+        self._feeder = spawn(self._feed(), name="feeder")
+        self._stack.callback(self._feeder.cancel)
+
+    async def check(self) -> None:
+        """Raises what kept the peers from being told."""
+        if self._feeder is not None and self._feeder.done():
+            await self._feeder
 
     async def close(self) -> None:
         await self._stack.aclose()
