@@ -8,7 +8,7 @@ import pytest
 
 from tests.trial.counts import Count, Fate, Harm
 from tests.trial.load import Call
-from tests.trial.verdict import Books, Excuse, Verdict
+from tests.trial.verdict import Books, Excuse, Loss, Verdict
 
 HURT, OTHER = "127.0.0.1:1", "127.0.0.1:2"
 KILL = Harm(HURT, Fate.KILLED, began=10.0, over=10.1)
@@ -41,6 +41,7 @@ def verdict(*calls: Call, executed: tuple[str, ...] | None = None, books: Any = 
         counted=len(calls),
         logged=len(calls),
         upstreams=dict.fromkeys((one.id for one in calls), HURT),
+        losses=[],
         rescued={},
         ejections=0,
         errors=[],
@@ -51,8 +52,7 @@ def verdict(*calls: Call, executed: tuple[str, ...] | None = None, books: Any = 
         books=replace(told, **(books or {})),
         harms=[],
         away=[],
-        idle=0.0,
-        began=0.0,
+        idle_closes=False,
         seconds=1.0,
         rate=len(calls),
         bursts=False,
@@ -130,11 +130,19 @@ def test_own_answers_are_as_few_as_make_an_ejection() -> None:
     assert verdict(*more, books={"ejections": 2}).misses == []
 
 
-def test_a_post_lost_on_an_idle_connection_is_excused_at_the_beginning_only() -> None:
-    """Where providers close idle connections, and until the first such close can have been seen."""
-    early, late = lost(started=2.3, ended=2.4), lost(started=2.5, ended=2.6)
-    assert [one.why for one in verdict(early, idle=0.9).excused] == [Excuse.FIRST_IDLE_CLOSE]
-    assert verdict(late, idle=0.9).misses == verdict(early).misses == ["1 calls failed without excuse"]
+def test_a_post_lost_on_an_idle_connection_is_excused_before_the_first_such_loss_was_known() -> None:
+    """Where providers close idle connections; what was sent to this one after the first loss is not."""
+    first, second, late = lost(started=2.0), lost(id="s1", started=2.01), lost(id="s2", started=2.1)
+    books = {"losses": [Loss("s0", HURT, 0.05), Loss("s1", HURT, 0.2), Loss("s2", HURT, 0.2)]}
+    found = verdict(first, second, late, books=books, idle_closes=True)
+    assert [(one.call.id, one.why) for one in found.excused] == [
+        ("s0", Excuse.FIRST_IDLE_CLOSE),
+        ("s1", Excuse.FIRST_IDLE_CLOSE),
+    ]
+    assert [one.id for one in found.inexcusable] == ["s2"]
+    elsewhere = {"losses": [Loss("s0", OTHER, 0.05)]}
+    assert verdict(first, late, books=elsewhere, idle_closes=True).misses == []
+    assert verdict(first).misses == ["1 calls failed without excuse"]
 
 
 def test_a_repeated_post_is_a_miss_and_a_repeated_get_is_none() -> None:

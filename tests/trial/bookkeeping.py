@@ -7,7 +7,9 @@ from typing import Any
 
 from tests.support.sidecar_process import SidecarProcess
 from tests.support.until import until
-from tests.trial.verdict import Books
+from tests.trial.verdict import Books, Loss
+
+Record = dict[str, Any]
 
 RESCUES = ("retry", "wait", "guard", "proof", "address")
 
@@ -29,7 +31,8 @@ async def books(sidecar: SidecarProcess, service: str, calls: int) -> Books:
     return Books(
         counted=_sum(metrics, f'sidecar_requests_total{{service="{service}",'),
         logged=len(records),
-        upstreams=dict(_upstreams(records)),
+        upstreams={_id(record): record["upstream_host"] or "-" for record in records},
+        losses=[loss for record in records for loss in _losses(record)],
         rescued={
             by: _sum(metrics, f'sidecar_rescued_requests_total{{service="{service}",by="{by}"}}') for by in RESCUES
         },
@@ -42,11 +45,23 @@ def _log(sidecar: SidecarProcess) -> str:
     return (sidecar.folder / "access.log").read_text()
 
 
-def _upstreams(records: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """A POST tells its id in a field, a GET in its path."""
-    for record in records:
-        name = record["x_request_id"] if record["method"] == "POST" else record["path"].rpartition("/")[2]
-        yield name, record["upstream_host"] or "-"
+def _id(record: Record) -> str:
+    """A POST tells it in a field, a GET in its path."""
+    return str(record["x_request_id"] if record["method"] == "POST" else record["path"].rpartition("/")[2])
+
+
+def _losses(record: Record) -> Iterator[Loss]:
+    """Of several attempts each is told, of a single one its end is that of the request."""
+    outcome = {
+        "endpoint": record["upstream_host"],
+        "ms": record["duration"],
+        "outcome": record["response_code_details"],
+    }
+    after = 0.0
+    for attempt in record["attempts"] or [outcome]:
+        after += attempt["ms"] / 1000
+        if attempt["outcome"] in {"reset", "closed"}:
+            yield Loss(_id(record), attempt["endpoint"], after)
 
 
 def _sum(metrics: str, series: str) -> int:

@@ -33,7 +33,8 @@ that would have failed without the sidecar, by what it did for them.
 
 Excused is a POST that had already been sent to a process which was then killed, frozen or cut off, or that was sent to
 it in the second before its silence could show; and a 5xx of the provider's own, which is passed on (of a GET only 503 is
-asked of another instance), so many as make an ejection. None is executed twice.
+asked of another instance), so many as make an ejection; and a POST lost on an idle connection before its endpoint was
+known to close them. None is executed twice.
 """
 
 _HEAD_OF_DETAILS = (

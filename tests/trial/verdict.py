@@ -9,6 +9,7 @@ at stake.
 """
 
 import enum
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Excuse(enum.Enum):
     FROZEN = "was on it when it was frozen, or sent before its silence could show"
     CUT_OFF = "was on it when it was cut off, or sent before its silence could show"
     OWN_ANSWER = "the provider's own answer"
-    FIRST_IDLE_CLOSE = "was lost before its first idle close could be known"
+    FIRST_IDLE_CLOSE = "was lost before it was known to close idle connections"
 
 
 _HARMED = {Fate.KILLED: Excuse.KILLED, Fate.FROZEN: Excuse.FROZEN, Fate.CUT_OFF: Excuse.CUT_OFF}
@@ -64,11 +65,24 @@ class Books:
     """Lines of the access log."""
     upstreams: Mapping[str, str]
     """The last instance that was asked, by the id of the call."""
+    losses: Sequence["Loss"]
+    """In order."""
     rescued: Mapping[str, int]
     """By what: retry, wait, guard, proof, address."""
     ejections: int
     errors: Sequence[str]
     """Event lines of level error, `crash` among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An attempt that ended with its connection, whatever became of the call."""
+
+    id: str
+    """Of the call."""
+    address: str
+    after: float
+    """Seconds from the begin of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +104,8 @@ class Verdict:
     harms: Sequence[Harm]
     away: Sequence[float]
     """Seconds, each time, that nobody was there: empty where somebody always was."""
-    idle: float
-    """Seconds after which providers close idle connections; 0: they do not."""
-    began: float
+    idle_closes: bool
+    """Providers close idle connections."""
     seconds: float
     rate: float
     bursts: bool
@@ -157,8 +170,14 @@ class Verdict:
         for harm in self.harms:
             if harm.address == address and _met(call, harm):
                 return _HARMED[harm.fate]
-        early = self.idle and call.started < self.began + self.idle + SILENCE
-        return Excuse.FIRST_IDLE_CLOSE if early and call.error.startswith(_LOST) else None
+        early = self.idle_closes and call.error.startswith(_LOST) and call.started <= self._first_loss(address)
+        return Excuse.FIRST_IDLE_CLOSE if early else None
+
+    def _first_loss(self, address: str | None) -> float:
+        """The moment from which the sidecar knew, by a loss at the latest, that this endpoint closes idle connections."""
+        started = {call.id: call.started for call in self.sidecar.calls}
+        moments = (started[loss.id] + loss.after for loss in self.books.losses if loss.address == address)
+        return min(moments, default=math.inf)
 
 
 def _is_own(call: Call) -> bool:
