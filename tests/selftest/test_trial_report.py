@@ -54,6 +54,7 @@ def test_the_summary_names_rows_that_are_not_as_promised() -> None:
         "- kill -9 & more (Nacos 9): 1 calls failed without excuse",
         "- kill -9 & more (Nacos 9): TimeoutError: ",
     ]
+    assert summary([result()]) == ["1 rows, all as promised."]
 
 
 def test_the_picture_shows_errors_where_they_were_and_marks_once() -> None:

@@ -10,6 +10,7 @@ from tests.trial.conduct import RATE
 from tests.trial.counts import Count
 from tests.trial.load import CONNECT_PATIENCE, PATIENCE
 from tests.trial.row import Played, Result
+from tests.trial.scene import THINKING
 from tests.trial.verdict import Excused
 
 _INTRODUCTION = f"""\
@@ -18,8 +19,8 @@ _INTRODUCTION = f"""\
 Each row is something that happens to providers or to Nacos while five callers call the same providers in the same
 seconds. Each of them sends {RATE:.0f} calls a second at a fixed rate, whatever became of the calls before, half of them
 POSTs with ids of their own, over keep-alive connections; it gives a connection up after {CONNECT_PATIENCE:.0f} s and an
-answer after {PATIENCE:.0f} s. Providers are processes that take 20 ms for an answer and write each id that they carry
-out into a file, so calls are counted from both ends. A call has failed unless it was answered 200.
+answer after {PATIENCE:.0f} s. Providers are processes that take {1000 * THINKING:.0f} ms for an answer and write each id
+that they carry out into a file, so calls are counted from both ends. A call has failed unless it was answered 200.
 
 | caller | what it is | where it has its list from |
 |---|---|---|
@@ -35,6 +36,9 @@ Excused is a POST that had already been sent to a process which was then killed,
 it in the second before its silence could show; and a 5xx of the provider's own, which is passed on (of a GET only 503 is
 asked of another instance), so many as make an ejection; and a POST lost on an idle connection before its endpoint was
 known to close them. None is executed twice.
+
+On the registry that comes with the project the same rows are played by `make trial ARGS="--on embedded"`; four of them are
+among the tests. So are restarts of providers that register with the official Java client (`tests/e2e/test_restarts.py`).
 """
 
 _HEAD_OF_DETAILS = (
@@ -73,7 +77,7 @@ def summary(results: Sequence[Result]) -> list[str]:
     """What is wrong, a line each, and what the sidecar's failures are."""
     bad = [result for result in results if result.misses or result.doubts]
     return [
-        f"{len(results)} rows, {len(bad) or 'none'} not as promised.",
+        f"{len(results)} rows, {f'{len(bad)} not' if bad else 'all'} as promised.",
         *(f"- {one.row.title} ({one.ground}): {'; '.join([*one.misses, *one.doubts])}" for one in bad),
     ]
 
