@@ -218,7 +218,8 @@ class Exchange:
     def choose(self, now: float) -> None:
         """Picks an endpoint for the next attempt, and a connection to it."""
         upstream, trouble = self.upstream, self.trouble
-        endpoint = upstream.cluster.pick(now, trouble.excluded if trouble is not None else ())
+        excluded = trouble.excluded if trouble is not None else ()
+        endpoint = upstream.cluster.pick(now, excluded, wary=not self.request.idempotent)
         if endpoint is None:
             patience.nobody(self, now)
             return
