@@ -44,6 +44,7 @@ def verdict(*calls: Call, executed: tuple[str, ...] | None = None, books: Any = 
         losses=[],
         rescued={},
         ejections=0,
+        refused=0,
         errors=[],
     )
     well = Verdict(
@@ -57,6 +58,7 @@ def verdict(*calls: Call, executed: tuple[str, ...] | None = None, books: Any = 
         rate=len(calls),
         bursts=False,
         direct_fails=True,
+        lied_to=False,
     )
     return replace(well, **changes)
 
@@ -174,13 +176,14 @@ def test_the_sidecars_own_books_must_agree(books: dict[str, Any], miss: str) -> 
     [
         ({"rate": 2.0}, "only 1 of 2 calls/s were sent"),
         ({"away": [1.5, 2.3]}, "providers were away for 2.3 s, longer than 2 s"),
+        ({"lied_to": True}, "no list was refused: nothing was at stake"),
         ({"direct": counted(call())}, "the direct caller lost 0.0% of its calls: nothing was at stake"),
         (
             {"sidecar": counted(call(at=9.9), replace(call(1), due=9.0))},
             "calls left up to 900 ms after their moment (p99)",
         ),
     ],
-    ids=["rate", "away", "nothing lost", "late"],
+    ids=["rate", "away", "no lie", "nothing lost", "late"],
 )
 def test_a_row_that_shows_nothing_is_doubted(changes: dict[str, Any], doubt: str) -> None:
     """The machine was too slow, or nothing was at stake."""

@@ -37,6 +37,7 @@ async def books(sidecar: SidecarProcess, service: str, calls: int) -> Books:
             by: _sum(metrics, f'sidecar_rescued_requests_total{{service="{service}",by="{by}"}}') for by in RESCUES
         },
         ejections=sum(event["event"] == "endpoint_ejected" for event in events),
+        refused=sum(event["event"] == "push_refused" for event in events),
         errors=[str(event) for event in events if event["level"] == "error"],
     )
 

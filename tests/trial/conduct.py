@@ -79,6 +79,7 @@ async def _played(row: Row, scene: Scene, began: float, seconds: float, rate: fl
         rate=rate,
         bursts=row.burst > 0,
         direct_fails=row.direct_fails,
+        lied_to=row.false_list,
     )
     titles = {caller.title: counts[caller.name] for caller in scene.callers}
     return Played(began, seconds, rate, titles, scene.marks, verdict)

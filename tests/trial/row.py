@@ -32,6 +32,8 @@ class Row:
     """Seconds whose calls leave all at once; 0: they leave evenly."""
     lies: bool = False
     """The sidecar hears the registry through a relay that can lie."""
+    false_list: bool = False
+    """And is told of a list that it has to refuse, else the row shows nothing."""
     nobody_else: bool = False
     """While a provider restarts there is nobody else to call, so it has to be back soon."""
     direct_fails: bool = True

@@ -70,6 +70,8 @@ class Books:
     rescued: Mapping[str, int]
     """By what: retry, wait, guard, proof, address."""
     ejections: int
+    refused: int
+    """Lists that it did not believe."""
     errors: Sequence[str]
     """Event lines of level error, `crash` among them."""
 
@@ -110,6 +112,7 @@ class Verdict:
     rate: float
     bursts: bool
     direct_fails: bool
+    lied_to: bool
 
     @property
     def excused(self) -> list[Excused]:
@@ -153,6 +156,7 @@ class Verdict:
         yield late > PUNCTUAL and not self.bursts, f"calls left up to {late * 1000:.0f} ms after their moment (p99)"
         longest = max(self.away, default=0.0)
         yield longest > AWAY, f"providers were away for {longest:.1f} s, longer than {AWAY:g} s"
+        yield self.lied_to and not self.books.refused, "no list was refused: nothing was at stake"
         if self.direct is not None and self.direct_fails:
             share = self.direct.failed_share
             yield share < VISIBLE, f"the direct caller lost {share:.1%} of its calls: nothing was at stake"
