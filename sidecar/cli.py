@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_demo(commands)
     _add_registry(commands)
+    _add_iptables(commands)
     _add_replay(commands)
     return parser
 
@@ -362,6 +363,50 @@ def _registry(args: argparse.Namespace) -> int:
         )
         return Exit.UNAVAILABLE
     return Exit.OK
+
+
+def _add_iptables(commands: "_Commands") -> None:
+    parser = _command(
+        commands,
+        "iptables",
+        _iptables,
+        "print, apply or remove the rules that bring an app's connections to the transparent listener",
+        "redirected is all TCP that leaves a process of this host or pod, but not what goes to loopback, not what the\n"
+        "sidecar's own user sends, and nothing to the ports of the registry and of the admin endpoint\n"
+        "  nacos-sidecar iptables -c sidecar.yaml             a script for a shell\n"
+        "  nacos-sidecar iptables -c sidecar.yaml --apply     needs root, or the capability NET_ADMIN\n"
+        "  iptables -t nat -S NACOS_SIDECAR                   what is in force\n"
+        "each may be repeated; --delete leaves nothing behind (docs/operating/transparent.md)\n"
+        "exit codes: 0 done, 1 the rules cannot be changed, 2 bad usage,\n"
+        "78 the configuration is invalid or has no transparent listener",
+    )
+    _config_flag(parser)
+    action = parser.add_mutually_exclusive_group()
+    for name, help_text in (
+        ("print", "print a script (default)"),
+        ("apply", "put the rules in force"),
+        ("delete", "take them out again"),
+    ):
+        action.add_argument(f"--{name}", dest="action", action="store_const", const=name, help=help_text)
+    parser.set_defaults(action="print")
+    parser.add_argument(
+        "--uid", type=_uid, metavar="N", default=65532, help="the sidecar's own user (default 65532, as in the image)"
+    )
+
+
+def _uid(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) >= 1 << 32:
+        raise argparse.ArgumentTypeError(f"expected the number of a user, got {text!r}")
+    return int(text)
+
+
+def _iptables(args: argparse.Namespace) -> int:
+    from sidecar.redirect.command import iptables
+
+    outcome = iptables(args.config, environ=os.environ, action=args.action, uid=args.uid)
+    sys.stdout.write(outcome.out)
+    sys.stderr.write(outcome.err)
+    return outcome.code
 
 
 def _add_replay(commands: "_Commands") -> None:

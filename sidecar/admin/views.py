@@ -259,6 +259,7 @@ def _cluster(cluster: Cluster, moment: Moment) -> Document:
             "snapshot_age_s": None if static or confirmed is None else round(moment.now - confirmed, 3),
         },
         "protection": _protection(cluster, moment),
+        "by_address": {"requests": cluster.stats.by_address, "remembered": cluster.remembered},
     }
 
 

@@ -52,6 +52,7 @@ class AppBackend:
             config=self._source(),
             listeners=(
                 *(views.ListenerInfo(one.name, one.configured, one.bound or "") for one in sidecar.listeners),
+                *sidecar.facades.listeners(),
                 views.ListenerInfo("admin", str(sidecar.loaded.config.admin.listen), sidecar.admin_bound),
             ),
             registry=self._registry(),
@@ -127,7 +128,7 @@ class AppBackend:
     def _state(self) -> str:
         if self._sidecar.draining:
             return "DRAINING"
-        return "LIVE" if self._sidecar.ready_once else "INITIALIZING"
+        return "LIVE" if self._sidecar.ready.is_set() else "INITIALIZING"
 
     def _source(self) -> views.ConfigInfo:
         sidecar = self._sidecar

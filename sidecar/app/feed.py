@@ -9,7 +9,7 @@ from sidecar.app.remarks import Remarks
 from sidecar.app.services import Service
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.events import Event, RegistryConnected, RegistryDisconnected, SnapshotApplied
-from sidecar.cluster.instance import Push, Statement
+from sidecar.cluster.instance import Push, Silence, Statement
 from sidecar.discovery.questions import Enquiry
 from sidecar.discovery.source import Connected, Disconnected, Identified, InstanceSource, Malformed, Update
 from sidecar.tasks import spawn
@@ -79,7 +79,7 @@ class Feed:
 
     def _take(self, update: Update, now: float) -> None:
         match update:
-            case Statement(service=name) if self._speaks():
+            case Statement(service=name) | Silence(service=name) if self._speaks():
                 if known := self._serving(name):
                     self._emit(known.cluster.hear(update, now))
             case Connected(epoch=epoch, server=server, version=version, others=others):

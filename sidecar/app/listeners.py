@@ -13,8 +13,14 @@ from sidecar.proxy.runtime import Runtime
 SHARED = "shared"
 """Name of the listener that routes by Host; a service's own listener bears the service's name."""
 
+TRANSPARENT = "transparent"
+"""Name of the listener for redirected connections, of both its sockets."""
+
 ADMIN = "admin"
 """Name of the operator's listener in messages and in /server_info."""
+
+FACADE, FACADE_GRPC = "facade", "facade-grpc"
+"""The two ports of the façade."""
 
 Entrance = OwnEntrance | SharedEntrance
 
@@ -23,7 +29,12 @@ class CannotBindError(Exception):
     """An address cannot be had; nothing was changed. `path` is its key in the YAML."""
 
     def __init__(self, name: str, address: str, error: OSError) -> None:
-        self.path = {SHARED: "listen", ADMIN: "admin.listen"}.get(name, f"services[{name}].listen")
+        self.path = {
+            SHARED: "listen",
+            TRANSPARENT: "transparent",
+            ADMIN: "admin.listen",
+            FACADE: "facade.listen",
+        }.get(name, f"services[{name}].listen")
         reason = error.strerror or str(error)
         super().__init__(f"cannot bind {address} for {name}: {reason}; free the port, or change the address")
 

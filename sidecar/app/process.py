@@ -73,9 +73,21 @@ async def _main(loaded: Loaded, reload: Callable[[], Loaded], loop_name: str) ->
         reloader.watch(sidecar)
         gc.collect()
         gc.freeze()  # what is there now lives as long as the process: later collections need not look at it
+        lists = spawn(spare_lists(sidecar.ready), name="lists are there")
         ending = await signals.wait()
+        lists.cancel()
     await sidecar.stop()
     return ending
+
+
+async def spare_lists(ready: asyncio.Event) -> None:
+    """Once all lists are there, the collector need not look at them either.
+
+    Ten thousand instances are 20 000 objects, ten milliseconds in which nothing else runs; they hold no cycles, so
+    those that leave are freed as ever.
+    """
+    await ready.wait()
+    gc.freeze()
 
 
 class _Signals:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sidecar.app.trusts import Trusts
 from sidecar.clock import Rng
+from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.allowance import Allowance
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint
@@ -44,9 +45,15 @@ class Services(Mapping[str, Service]):
     """The services in force, in the order of the YAML, and those of earlier configurations that still hold requests."""
 
     def __init__(
-        self, runtime: Runtime, rng: Rng, emit: Callable[[Sequence[Event]], None], trusts: Trusts | None = None
+        self,
+        runtime: Runtime,
+        rng: Rng,
+        emit: Callable[[Sequence[Event]], None],
+        trusts: Trusts | None = None,
+        addresses: Addresses | None = None,
     ) -> None:
         self._trusts = trusts or Trusts()
+        self._addresses = addresses or Addresses(0.0)
         self._runtime = runtime
         self._rng = rng
         self._emit = emit
@@ -94,6 +101,7 @@ class Services(Mapping[str, Service]):
                 self._emit(cluster.update_policy(policy, now))
         for old in replaced:
             old.upstream.close()
+            self._retire(old, now)
         self._retired += replaced
 
     def due(self, now: float) -> None:
@@ -124,6 +132,14 @@ class Services(Mapping[str, Service]):
         self._let_pass(service, now)
         for endpoint in service.cluster.probes_due(now, most=dials):
             spawn(self._probe(service, endpoint), name=f"probe {endpoint.address}")
+
+    def _retire(self, old: Service, now: float) -> None:
+        """What another cluster says counts from now on, or nobody's word."""
+        heir = self._now.get(old.name)
+        if heir is None or heir.cluster is not old.cluster:
+            old.cluster.retire(now)
+        if heir is None:
+            self._addresses.drop(old.name)
 
     def _let_pass(self, service: Service, now: float) -> None:
         self._emit(service.cluster.tick(now))
@@ -156,5 +172,12 @@ class Services(Mapping[str, Service]):
             cluster = known.cluster
         else:
             now = self._runtime.now()
-            cluster = Cluster(policy, rng=self._rng, now=now, own_addresses=own_addresses, dials=self._dials)
+            cluster = Cluster(
+                policy,
+                rng=self._rng,
+                now=now,
+                own_addresses=own_addresses,
+                dials=self._dials,
+                claims=self._addresses.of(policy.name),
+            )
         return Service(cluster, Upstream(cluster, self._runtime, policy, self._trusts.of(policy.tls)))

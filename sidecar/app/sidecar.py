@@ -2,31 +2,42 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sidecar import __version__, clock
 from sidecar.admin.health import Latch, is_ready, latches
 from sidecar.admin.server import AdminServer
 from sidecar.app.backend import AppBackend
 from sidecar.app.drain import Drain
+from sidecar.app.facades import Facades
 from sidecar.app.feeds import Feeds
 from sidecar.app.heartbeat import Heartbeat
 from sidecar.app.journal import Journal
-from sidecar.app.listeners import ADMIN, SHARED, CannotBindError, Listeners, Wanted
+from sidecar.app.listeners import ADMIN, SHARED, TRANSPARENT, CannotBindError, Listeners, Wanted
 from sidecar.app.logs import Logs
+from sidecar.app.memory import Memory
 from sidecar.app.reloading import Reloader
 from sidecar.app.services import Service, Services
-from sidecar.app.settings import nacos_options, own_addresses, shared_policy
+from sidecar.app.settings import nacos_options, own_addresses, own_hosts, shared_policy, transparent_addresses
 from sidecar.app.trusts import Trusts
+from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.events import DrainEnded, DrainStarted, Event, Listening, Ready, Starting
 from sidecar.cluster.policy import Protocol
 from sidecar.cluster.stats import ProcessStats
 from sidecar.config import Config, Loaded
 from sidecar.config.policies import service_policy
 from sidecar.errors import FAILURES
+from sidecar.proxy.forward import POLICY as HOSTS
+from sidecar.proxy.forward import Forward
 from sidecar.proxy.listener import OwnEntrance, SharedEntrance
+from sidecar.proxy.ourselves import Ourselves
 from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.transparent import POLICY as STRANGERS
+from sidecar.proxy.transparent import TransparentEntrance
+from sidecar.proxy.unnamed import Unnamed
+from sidecar.proxy.upstream import Upstream
 from sidecar.tasks import spawn
 from sidecar.telemetry.loop_lag import LagMeter
 from sidecar.telemetry.timeline import Timeline
@@ -53,14 +64,19 @@ class Sidecar:
             wants_record=self.logs.wants_record,
             stats=self.stats,
         )
-        rng = clock.system_rng()
+        self._rng = rng = clock.system_rng()
         self.trusts = Trusts()
-        self.services = Services(self.runtime, rng, self.emit, self.trusts)
+        self.addresses = Addresses(loaded.config.address_memory)
+        self.memory = Memory(self.addresses, self.emit, self.stats, now=self.loop.time)
+        self.services = Services(self.runtime, rng, self.emit, self.trusts, self.addresses)
         self.feeds = Feeds(self.services, emit=self.emit, now=self.loop.time, rng=rng, stats=self.stats)
         self.listeners = Listeners(self.runtime)
+        self.facades = Facades(emit=self.emit, now=self.loop.time, rng=rng, stats=self.stats)
         self.lag = LagMeter(self.loop, self.stats, self.emit)
         self.reloader = reloader
         self.admin_bound = ""
+        self.ready = asyncio.Event()
+        """Set for good when every latch has been open."""
         self.drained = asyncio.Event()
         """Set when the process may go."""
         self._admin: AdminServer | None = None
@@ -68,11 +84,11 @@ class Sidecar:
         self._listening = False
         self._out_of_service = False
         self._drain: Drain | None = None
-        self._told_ready = False
 
     def emit(self, events: Sequence[Event]) -> None:
         """Takes all that happens, from every part."""
         self.journal.emit(events)
+        self.facades.heed(events)
 
     async def start(self) -> None:
         """Binds, reads the disk, connects to the registry in the background; raises CannotBindError."""
@@ -83,6 +99,9 @@ class Sidecar:
         await self._bind(loaded)
         for ignored in await self.feeds.load_last_good(nacos_options(loaded.config)):
             _log.warning("last-good list %s is not used: %s", ignored.path, ignored.reason)
+        self.memory.follow(loaded.config.nacos.snapshot_dir, loaded.config.address_memory)
+        if (unbelieved := await self.memory.load()) is not None:
+            _log.warning("%s, the addresses that left, is not used: %s", unbelieved.path, unbelieved.reason)
         self._follow(self.loaded.config)  # which a reload may have replaced meanwhile
         self._heartbeat = Heartbeat(self.loop, on_beat=self.services.due, on_slow_beat=self._slow_beat)
         self.lag.start()
@@ -132,11 +151,6 @@ class Sidecar:
         return self._drain is not None
 
     @property
-    def ready_once(self) -> bool:
-        """Whether every latch has been open."""
-        return self._told_ready
-
-    @property
     def uptime(self) -> float:
         """Seconds since the start."""
         return self.loop.time() - self._begun
@@ -167,6 +181,8 @@ class Sidecar:
             self._heartbeat.stop()
         await self.reloader.close()
         await self.feeds.close()
+        await self.facades.close()
+        await self.memory.close()
         if self._admin is not None:
             await self._admin.close()
         if self._drain is not None:
@@ -179,19 +195,26 @@ class Sidecar:
         policies = [service_policy(service) for service in config.services]
         await self.trusts.prepare(policies)
         built = self.services.build(policies, own_addresses=own_addresses(config))
-        wanted = _wanted(config, built)
+        wanted = self._wanted(config, built)
         opened = await self.listeners.prepare(wanted)
+        facade = None
         try:
+            facade = await self.facades.prepare(config)
             await self._bind_admin(config)
         except CannotBindError:
             for listener in opened.values():
                 listener.close_listening()
+            if facade is not None:
+                await facade.close()
             raise
         self.listeners.commit(wanted, opened)
         self.services.put_in_force(built, policies, self.loop.time())
+        bound = {listener.name: listener.bound or "" for listener in self.listeners}
+        heard = self.facades.commit(config, facade, self.services, bound)
         self.trusts.keep_only(policies)
         self._listening = True
         self.emit([Listening(name=listener.name, address=listener.bound or "") for listener in opened.values()])
+        self.emit(heard)
 
     async def _bind_admin(self, config: Config) -> None:
         admin = config.admin
@@ -210,36 +233,59 @@ class Sidecar:
         self._admin, self.admin_bound = server, bound
         self.emit([Listening(name=ADMIN, address=bound)])
 
+    def _wanted(self, config: Config, services: Mapping[str, Service]) -> list[Wanted]:
+        """The listeners of a configuration; the services are those that it asks for."""
+        upstreams = [service.upstream for service in services.values()]
+        wanted = []
+        if config.listen is not None:
+            wanted.append(Wanted(SHARED, str(config.listen), self._shared_entrance(config, upstreams)))
+        if config.transparent is not None:
+            entrance = self._transparent_entrance(upstreams)
+            wanted += [Wanted(TRANSPARENT, address, entrance) for address in transparent_addresses(config)]
+        return wanted + [
+            Wanted(one.policy.name, one.policy.listen, OwnEntrance(one)) for one in upstreams if one.policy.listen
+        ]
+
+    def _shared_entrance(self, config: Config, upstreams: Sequence[Upstream]) -> SharedEntrance:
+        http = {one.policy.name: one for one in upstreams if one.policy.protocol is Protocol.HTTP1}
+        own = [(host, http[one.name]) for one in config.services for host in own_hosts(one)]
+        named = [(host, one) for one in http.values() for host in one.policy.hosts]
+        policy = shared_policy(config)
+        forward = None
+        if config.unmatched == "forward":
+            hosts = replace(HOSTS, limits=policy.limits)
+            forward = Forward(self.runtime, self._rng, Ourselves(self._unreachable_ports), hosts)
+        unnamed = Unnamed(self.addresses, http, forward=forward, now=self.loop.time())
+        return SharedEntrance(Router([*own, *named]), policy, unnamed)
+
+    def _transparent_entrance(self, upstreams: Sequence[Upstream]) -> TransparentEntrance:
+        services = {one.policy.name: one for one in upstreams}
+        strangers = Forward(self.runtime, self._rng, Ourselves(self._unreachable_ports), STRANGERS)
+        return TransparentEntrance(self.runtime, self.addresses, services, strangers, Ourselves(self._own_ports))
+
+    def _unreachable_ports(self) -> set[int]:
+        """Of ourselves, for what is sent on: it would come back without end, or as if an operator had sent it."""
+        return _ports([self.admin_bound, *(one.bound for one in self.listeners if one.name in {SHARED, TRANSPARENT})])
+
+    def _own_ports(self) -> set[int]:
+        """Where nobody can have meant to go who is brought here."""
+        return _ports([self.admin_bound, *(one.bound for one in self.listeners)])
+
     def _follow(self, config: Config) -> None:
         discoveries = {name: service.cluster.policy.discovery for name, service in self.services.items()}
         self.feeds.follow(nacos_options(config), discoveries)
+        self.memory.follow(config.nacos.snapshot_dir, config.address_memory)
 
     def _slow_beat(self, now: float) -> None:
         self.services.let_go()
         self.feeds.slow_beat(now)
-        if not self._told_ready and is_ready(self.latches()):
-            self._told_ready = True
+        self.memory.slow_beat(now)
+        if not self.ready.is_set() and is_ready(self.latches()):
+            self.ready.set()
             self.emit([Ready(took=f"{self.uptime:.1f}s")])
-        if self._drain is not None and self._drain.over(now, len(self.runtime.connections)):
+        if self._drain is not None and self._drain.over(now, len(self.runtime.connections) + self.facades.connections):
             self.drained.set()
 
 
-def _wanted(config: Config, services: dict[str, Service]) -> list[Wanted]:
-    """The listeners of a configuration; the services are those that it asks for."""
-    upstreams = [service.upstream for service in services.values()]
-    http = [one for one in upstreams if one.policy.protocol is Protocol.HTTP1]
-    shared = (
-        []
-        if config.listen is None
-        else [
-            Wanted(
-                SHARED,
-                str(config.listen),
-                SharedEntrance(
-                    Router([(host, one) for one in http for host in one.policy.hosts]), shared_policy(config)
-                ),
-            )
-        ]
-    )
-    own = [Wanted(one.policy.name, one.policy.listen, OwnEntrance(one)) for one in upstreams if one.policy.listen]
-    return [*shared, *own]
+def _ports(bound: Iterable[str | None]) -> set[int]:
+    return {int(address.rpartition(":")[2]) for address in bound if address}

@@ -8,6 +8,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from sidecar.cluster.addresses import Claims
 from sidecar.cluster.allowance import Allowance
 from sidecar.cluster.backlog import SLICE
 from sidecar.cluster.choice import ONE_AT_A_TIME, Choice, Tier, tier_of
@@ -27,7 +28,7 @@ from sidecar.cluster.events import (
     Probed,
 )
 from sidecar.cluster.guard import Proof
-from sidecar.cluster.instance import Instance, Origin, Push, Statement
+from sidecar.cluster.instance import Instance, Origin, Push, Silence, Statement
 from sidecar.cluster.leaving import LEAVING_FOR, signal
 from sidecar.cluster.membership import Membership
 from sidecar.cluster.outlier import GATEWAY_STATUSES, OutlierDetector
@@ -80,16 +81,21 @@ class Cluster:
         now: float,
         own_addresses: frozenset[str] = frozenset(),
         dials: Allowance | None = None,
+        claims: Claims | None = None,
+        stats: ServiceStats | None = None,
     ) -> None:
-        """`dials`: the probes that it may begin together with other services; default: as many as a service may."""
+        """`dials`: the probes that it may begin together with other services; default: as many as a service may.
+
+        `claims`: where its addresses are said to be its own; `stats`: shared with others; default: its own, both.
+        """
         self.policy = policy
         self.name = policy.name
-        self.stats = ServiceStats()
+        self.stats = stats or ServiceStats()
         self.panic = False
         """Only ejected endpoints are left, and they are used."""
         self.next_due = math.inf
         """When `tick` and `probes_due` have something to do."""
-        self._members = Membership(policy, stats=self.stats, own=own_addresses, now=now)
+        self._members = Membership(policy, stats=self.stats, own=own_addresses, now=now, claims=claims)
         self._roster = self._members.roster
         self.endpoints = self._roster.endpoints
         """By address; those that left stay until nothing of theirs is in flight."""
@@ -101,7 +107,7 @@ class Cluster:
         self._rng = rng
         self._schedule = Schedule(policy, now, dials or Allowance(PROBES_A_SECOND, BURST, now))
         self._penalties: deque[tuple[float, Endpoint]] = deque()
-        self._present: Counter[State] = Counter()
+        self._present = dict.fromkeys(State, 0)
         """How many of those present are in each state."""
         self._members_due = math.inf
         """When the membership's `tick` has something to do."""
@@ -147,6 +153,11 @@ class Cluster:
     def confirmed_at(self) -> float | None:
         """When the registry last said anything of this service."""
         return self._members.confirmed_at
+
+    @property
+    def remembered(self) -> int:
+        """Addresses of instances that left and by which it can still be called."""
+        return self._roster.claims.remembered
 
     @property
     def waiting(self) -> int:
@@ -234,9 +245,9 @@ class Cluster:
         self.stats.pushes["malformed"] += 1
         return []
 
-    def hear(self, statement: Statement, now: float) -> list[Event]:
-        """A registry node answered what was asked about held endpoints."""
-        return self._done(self._members.hear(statement, now), now)
+    def hear(self, said: Statement | Silence, now: float) -> list[Event]:
+        """A registry node answered what was asked about held endpoints, or none did."""
+        return self._done(self._members.hear(said, now), now)
 
     def registry_connected(self, now: float, *, second_node: bool = False) -> list[Event]:
         """A registry session is open: for a minute whatever its lists miss is doubted."""
@@ -257,6 +268,10 @@ class Cluster:
         lifted = policy.outlier_detection.stall_after is None
         events = self._told_of_stalls(self._stalls.acquit(self.endpoints.values()), now) if lifted else []
         return self._done(events, now)
+
+    def retire(self, now: float) -> None:
+        """Another cluster takes its place under its name, or none: its addresses have left."""
+        self._roster.claims.close(now)
 
     # The operator
 
@@ -310,6 +325,20 @@ class Cluster:
             return None
         if endpoint.state is not _AVAILABLE:
             return self._pick_with_care(endpoint, excluded, now)
+        endpoint.in_flight += 1
+        return endpoint
+
+    def pick_dialled(
+        self, address: str, now: float, excluded: Collection[Endpoint] = (), *, wary: bool = False
+    ) -> Endpoint | None:
+        """As `pick`, the endpoint that the app chose itself; None unless it is available."""
+        endpoint = self.endpoints.get(address)
+        if endpoint is None or endpoint.state is not _AVAILABLE or endpoint in excluded:
+            return None
+        if wary and endpoint.unheard_until > now:
+            return None
+        if self._at_rest:
+            self._stir(now)
         endpoint.in_flight += 1
         return endpoint
 

@@ -119,6 +119,19 @@ class PushRefused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListWithheld(Event):
+    """The façade did not pass an empty or shrunk list on to the app. Told once, until a complete one passes.
+
+    `offered` stand on the list, `kept` were added to it.
+    """
+
+    kind: ClassVar[str] = "list_withheld"
+    level: ClassVar[Level] = Level.WARNING
+    offered: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOrdered(Event):
     """The operator refuses all removals for a while."""
 
@@ -135,10 +148,11 @@ class ObeyOrdered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondOpinionHeard(Event):
-    """Another registry node answered about what is held: it agrees (misses it too), partly, or disagrees.
+    """Another registry node answered about what is held: it agrees (misses it too), partly, or disagrees; or is silent.
 
     Told when its answer is the first on the list in force, or has changed. `lists` are those it still lists; under the
-    verdict `switched_off` those that a list for administrators shows out of use, which is an order.
+    verdict `switched_off` those that a list for administrators shows out of use, which is an order. Under `silent` the
+    servers are all that were asked in vain.
     """
 
     kind: ClassVar[str] = "second_opinion"
@@ -182,6 +196,18 @@ class EndpointIsSelf(Event):
 
     kind: ClassVar[str] = "endpoint_is_self"
     level: ClassVar[Level] = Level.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectRefused(Event):
+    """A connection to the transparent listener was reset; told once a minute for each reason, with what to do."""
+
+    kind: ClassVar[str] = "redirect_refused"
+    level: ClassVar[Level] = Level.WARNING
+    why: str
+    meant_for: str | None
+    """Where it was meant to go; None: the kernel knows of no such place."""
+    do: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +327,8 @@ class Rescue(Event):
     level: ClassVar[Level] = Level.DEBUG
     by: str
     attempts: int
+    dialled: str | None = None
+    """The `ip:port` that the app had chosen itself, where it did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,11 @@ no shrink) · anything missing within 60 s of a (re)connect. A threshold of 1.0 
 
 Recovery, endpoint by endpoint: it is listed again (restored) · a connect fails (gone) · the registry has said the
 same for `confirm`, in two answers or more, and the second node, where there is one, misses it too at that moment
-(confirmed; one node's word alone is never enough for an empty list, nor for what a partial list after it still
-misses) · the list for administrators shows that it is switched off, an order and no absence (confirmed, at once) ·
-`max_hold` is over, on a clock that stands still while the registry cannot be asked (expired) · the operator says so
-(obeyed). What the second node still lists stays held: it may lag, or keep ghosts, and `max_hold` ends that too.
+(confirmed; a node that never answers is none; one node's word alone is never enough for an empty list, nor for what a
+partial list after it still misses) · the list for administrators shows that it is switched off, an order and no absence
+(confirmed, at once) · `max_hold` is over, on a clock that stands still while the registry cannot be asked (expired) · the
+operator says so (obeyed). What the second node still lists stays held: it may lag, or keep ghosts, and `max_hold` ends
+that too.
 
 By order of the operator all of this stands aside for a while: whatever a list misses is held, even what refuses, and
 nothing is let go but what is listed again. Afterwards each hold ends as it would have, from when it began.
@@ -56,7 +57,7 @@ class Input(enum.Enum):
     PLAUSIBLE = "a list that keeps enough"
     SHRUNK = "a list that lost too much, or anything right after a connect"
     EMPTY = "an empty list"
-    REPEATED = "the same word for long enough, and no second node to ask"
+    REPEATED = "the same word for long enough, and no second node to ask, or none that answers"
     AGREED = "the same word for long enough, and some are missing on the second node too"
     EXPIRED = "max_hold is over for some"
     OBEYED = "the operator believes the registry"
@@ -249,6 +250,10 @@ class Guard:
             return None
         return self._second.news(self.held)
 
+    def second_silent(self, asked_at: float) -> bool:
+        """Nobody else, asked at `asked_at`, answered anything; True when from now on there is no second node."""
+        return bool(self.held) and self._needs_second and self._second.unanswered(asked_at)
+
     def missed_twice(self) -> frozenset[str]:
         """Held ones that the second node misses too, by its newest answer."""
         return self._second.missed(self.held)
@@ -333,7 +338,7 @@ class Guard:
     @property
     def _repeated(self) -> Input:
         """What it is when the registry has said the same for `confirm`."""
-        return Input.AGREED if self._needs_second else Input.REPEATED
+        return Input.AGREED if self._needs_second and not self._second.silent else Input.REPEATED
 
     def _confirmable(self) -> Collection[str]:
         """Whom that would let go."""

@@ -71,6 +71,18 @@ class Push:
     age: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No other node answered anything, not even an error, when one was asked for its list of `service`.
+
+    `asked_at` is loop time in seconds; `servers` are those that were tried.
+    """
+
+    service: str
+    servers: tuple[str, ...]
+    asked_at: float
+
+
 class View(enum.Enum):
     """Which list of a registry node is asked for while a list is doubted."""
 

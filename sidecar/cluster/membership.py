@@ -14,11 +14,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from sidecar.cluster.addresses import Claims
 from sidecar.cluster.backlog import Backlog
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event, PushArrived, PushRefused, SecondOpinionHeard, SnapshotApplied
 from sidecar.cluster.guard import End, Guard, Input, Offer
-from sidecar.cluster.instance import Instance, Origin, Push, Statement, Via, View
+from sidecar.cluster.instance import Instance, Origin, Push, Silence, Statement, Via, View
+from sidecar.cluster.opinion import Verdict
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.roster import Released, Roster
 from sidecar.cluster.snapshot import EMPTY, Difference, Snapshot, difference, read, switched_off
@@ -63,9 +65,17 @@ class _Progress(NamedTuple):
 class Membership:
     """The list in force of one service, the guard over it, and the roster that follows both."""
 
-    def __init__(self, policy: ServicePolicy, *, stats: ServiceStats, own: frozenset[str], now: float) -> None:
+    def __init__(
+        self,
+        policy: ServicePolicy,
+        *,
+        stats: ServiceStats,
+        own: frozenset[str],
+        now: float,
+        claims: Claims | None = None,
+    ) -> None:
         self.policy = policy
-        self.roster = Roster(policy.name, stats=stats, own=own)
+        self.roster = Roster(policy.name, stats=stats, own=own, claims=claims)
         self.guard = Guard(policy.protection, now)
         self.has_list = False
         self.origin: Origin | None = None
@@ -110,24 +120,14 @@ class Membership:
         self.backlog.put([_News(push, news, change)], self._judge, weight=size // LIGHT)
         return []
 
-    def hear(self, statement: Statement, now: float) -> list[Event]:
-        """A registry node answered a question that a doubt had raised."""
-        guard, discovery = self.guard, self.policy.discovery
-        if statement.view is View.EVERYTHING:
-            off = switched_off(statement, discovery)
-            ended = guard.switched_off(off, statement.asked_at, now)
-            self._let_go(ended)
-            return [self._heard(statement, "switched_off", ended)] if ended else []
-        verdict = guard.second_answer(read(statement, discovery).offered(), statement.asked_at)
-        if verdict is None:
-            return []
-        missed = guard.missed_twice()
-        return [self._heard(statement, verdict.value, guard.held.keys() - missed, misses=len(missed))]
+    def hear(self, said: Statement | Silence, now: float) -> list[Event]:
+        """A registry node answered a question that a doubt had raised, or none did."""
+        return self._weigh(said, now) if isinstance(said, Statement) else self._miss(said)
 
     def gone(self, endpoint: Endpoint, now: float) -> list[Event]:
         """A connect to a held endpoint failed."""
         ended = self.guard.gone(endpoint.address, now).get(endpoint.address)
-        return [] if ended is None else self.roster.release(Released(endpoint, ended, len(self.guard.held)))
+        return [] if ended is None else self.roster.release(Released(endpoint, ended, len(self.guard.held)), now)
 
     def obey(self, now: float) -> None:
         """The operator believes the registry."""
@@ -141,6 +141,25 @@ class Membership:
     def next_due(self, now: float) -> float:
         """When `tick` will have something to do."""
         return min(self.guard.next_due(now), math.inf if self.has_list else self._empty_until)
+
+    def _weigh(self, statement: Statement, now: float) -> list[Event]:
+        guard, discovery = self.guard, self.policy.discovery
+        if statement.view is View.EVERYTHING:
+            off = switched_off(statement, discovery)
+            ended = guard.switched_off(off, statement.asked_at, now)
+            self._let_go(ended)
+            return [self._heard(statement, "switched_off", ended)] if ended else []
+        verdict = guard.second_answer(read(statement, discovery).offered(), statement.asked_at)
+        if verdict is None:
+            return []
+        missed = guard.missed_twice()
+        return [self._heard(statement, verdict.value, guard.held.keys() - missed, misses=len(missed))]
+
+    def _miss(self, silence: Silence) -> list[Event]:
+        if not self.guard.second_silent(silence.asked_at):
+            return []
+        servers = ",".join(silence.servers)
+        return [SecondOpinionHeard(service=self.policy.name, server=servers, verdict=Verdict.SILENT.value)]
 
     def _judge(self, news: _News, now: float) -> list[Event]:
         """Decides what becomes of everyone: facts about holds change at once, all else when its turn comes."""
@@ -195,12 +214,10 @@ class Membership:
         return ()
 
     def _release(self, released: Released, now: float) -> Sequence[Event]:
-        del now
-        return self.roster.release(released)
+        return self.roster.release(released, now)
 
     def _strike(self, address: str, now: float) -> Sequence[Event]:
-        del now
-        return self.roster.strike(address)
+        return self.roster.strike(address, now)
 
     def _finish(self, progress: _Progress, now: float) -> Sequence[Event]:
         """A list is in force."""

@@ -3,11 +3,17 @@
 Its newest answer counts, and no other: it may have missed them a while ago and list them again. An answer counts for
 as long as the list that it is held against: one that was asked for before that list came may tell of the time before,
 and one that was asked for under an earlier session may be from the very node whose list is in force now.
+
+A node that never says anything is none: a machine that is gone, or a port that a firewall closes, would turn every
+doubt into one that only time ends. An error is something: who answers one is there, and may have a list in a moment.
 """
 
 import enum
 import math
 from collections.abc import Collection
+
+IN_VAIN = 3
+"""Questions without any answer after which nobody is there; one that is being restarted has until `confirm` to speak."""
 
 
 class Verdict(enum.Enum):
@@ -16,12 +22,13 @@ class Verdict(enum.Enum):
     AGREES = "agrees"
     PARTLY = "partly"
     DISAGREES = "disagrees"
+    SILENT = "silent"
 
 
 class SecondOpinion:
     """The second node's newest answer, while it counts."""
 
-    __slots__ = ("_asked_at", "_offered", "_told", "available")
+    __slots__ = ("_asked_at", "_in_vain", "_offered", "_told", "available")
 
     def __init__(self) -> None:
         self.available = False
@@ -29,6 +36,8 @@ class SecondOpinion:
         self._asked_at = -math.inf
         """When it was asked what it answered last, or since when questions count; loop time."""
         self._offered: frozenset[str] | None = None
+        self._in_vain = 0
+        """Questions that nobody answered, while it has not answered any that count."""
         self._told: tuple[Verdict, frozenset[str]] | None = None
         """Of the list in force: the verdict, and whom of those held the node still lists."""
 
@@ -37,7 +46,7 @@ class SecondOpinion:
 
     def begin_anew(self, now: float) -> None:
         """Another list is in force, or another session: only what is asked from now on counts."""
-        self._asked_at, self._offered, self._told = now, None, None
+        self._asked_at, self._in_vain, self._offered, self._told = now, 0, None, None
 
     def answered(self, offered: frozenset[str], asked_at: float) -> bool:
         """The node gives these addresses for use; False when the answer is too old to count."""
@@ -45,6 +54,18 @@ class SecondOpinion:
             return False
         self._asked_at, self._offered = asked_at, offered
         return True
+
+    def unanswered(self, asked_at: float) -> bool:
+        """Nobody answered at all; True when that makes it silent."""
+        if asked_at < self._asked_at or self._offered is not None:
+            return False
+        self._in_vain += 1
+        return self._in_vain == IN_VAIN
+
+    @property
+    def silent(self) -> bool:
+        """There is nobody, as far as the list in force goes: it was asked often enough."""
+        return self._offered is None and self._in_vain >= IN_VAIN
 
     def missed(self, held: Collection[str]) -> frozenset[str]:
         """Those that the second node misses too; nobody before it has answered."""

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from sidecar.cluster.addresses import Addresses, Claims
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import EndpointAdded, EndpointIsSelf, EndpointRemoved, Event, HoldEnded
 from sidecar.cluster.guard import End, Hold
@@ -27,7 +28,8 @@ class Released(NamedTuple):
 class Roster:
     """Who is in the service, and whom a step has touched."""
 
-    def __init__(self, service: str, *, stats: ServiceStats, own: frozenset[str]) -> None:
+    def __init__(self, service: str, *, stats: ServiceStats, own: frozenset[str], claims: Claims | None = None) -> None:
+        """`claims`: where it is said whose an address is, for calls that name only that; default: nowhere."""
         self.endpoints: dict[str, Endpoint] = {}
         """By address; those that left stay until nothing of theirs is in flight."""
         self.touched: dict[Endpoint, None] = {}
@@ -39,6 +41,7 @@ class Roster:
         self._service = service
         self._stats = stats
         self._own = own
+        self.claims = claims or Addresses(0.0).of(service)
 
     def __repr__(self) -> str:
         return f"<Roster of {len(self.endpoints)}>"
@@ -66,17 +69,19 @@ class Roster:
             endpoint.quarantine = None
         endpoint.instance, endpoint.listed = instance, True
         endpoint.shunned = shunned
+        self.claims.lists(instance.address, now)
         self.touch(endpoint)
         return events
 
-    def strike(self, address: str) -> list[Event]:
+    def strike(self, address: str, now: float) -> list[Event]:
         """A list in force does not name it any more: it leaves unless it is held."""
         endpoint = self.endpoints.get(address)
         if endpoint is None:
             return []
         endpoint.listed = False
+        self.claims.misses(address, now)
         self.touch(endpoint)
-        return [self._remove(endpoint)] if endpoint.present and endpoint.hold is None else []
+        return [self._remove(endpoint, now)] if endpoint.present and endpoint.hold is None else []
 
     def hold(self, holds: Mapping[str, Hold]) -> list[Endpoint]:
         """These are kept against the list, from now on; those to whom that is news are to be touched."""
@@ -96,7 +101,7 @@ class Roster:
         counts = range(left + len(ended) - 1, left - 1, -1)
         return map(Released, endpoints, ended.values(), counts)
 
-    def release(self, released: Released) -> list[Event]:
+    def release(self, released: Released, now: float) -> list[Event]:
         """It is held no more, and leaves unless it is listed."""
         endpoint, end, left = released
         self._stats.holds_ended[end.value] += 1
@@ -104,7 +109,7 @@ class Roster:
         endpoint.hold = None
         self.touch(endpoint)
         if endpoint.present and not endpoint.listed:
-            events.append(self._remove(endpoint))
+            events.append(self._remove(endpoint, now))
         return events
 
     def forget(self, endpoint: Endpoint) -> None:
@@ -128,8 +133,9 @@ class Roster:
             events.append(EndpointIsSelf(service=self._service, endpoint=address))
         return endpoint
 
-    def _remove(self, endpoint: Endpoint) -> Event:
+    def _remove(self, endpoint: Endpoint, now: float) -> Event:
         endpoint.present = False
+        self.claims.lets_go(endpoint.address, now)
         self.removed += 1
         self.touch(endpoint)
         self.forget(endpoint)

@@ -41,12 +41,14 @@ class ServiceStats:
         "answer_time",
         "answered",
         "app_connections",
+        "by_address",
         "bytes_to_app",
         "bytes_to_instance",
         "clean",
         "connect_duration",
         "ejections",
         "ejections_suppressed",
+        "facade_lists",
         "failed",
         "flagged",
         "holds_ended",
@@ -75,6 +77,8 @@ class ServiceStats:
         self.bytes_to_instance = 0
         self.bytes_to_app = 0
         self.quarantines = 0
+        self.by_address = 0
+        """Requests and tcp connections that named it by nothing but an `ip:port`."""
         self.clean: dict[int, int] = {}
         """Finished requests without a flag, by code; a plain dict, for nearly every request adds to it."""
         self.flagged: Counter[tuple[int, str]] = Counter()
@@ -93,6 +97,8 @@ class ServiceStats:
         self.ejections: Counter[str] = Counter()
         self.ejections_suppressed: Counter[str] = Counter()
         self.holds_ended: Counter[str] = Counter()
+        self.facade_lists: Counter[str] = Counter()
+        """Lists of it that the app got through the façade, by what became of them."""
         self.request_duration = Histogram(DURATION_BUCKETS)
         self.answer_time = Histogram(DURATION_BUCKETS)
         """Seconds from the end of a request to the head of an instance's answer: what our own time-outs end is not in."""
@@ -119,14 +125,15 @@ class ProcessStats:
 
     __slots__ = (
         "access_log_dropped",
+        "facade_connections",
+        "facade_requests",
         "loop_lag",
         "queries",
         "reconnects",
         "reloads",
         "snapshot_write_errors",
         "tasks_cancelled",
-        "unrouted_connections",
-        "unrouted_requests",
+        "unrouted",
     )
 
     def __init__(self) -> None:
@@ -135,9 +142,12 @@ class ProcessStats:
         self.tasks_cancelled = 0
         self.snapshot_write_errors = 0
         self.access_log_dropped = 0
+        self.facade_connections: Counter[str] = Counter()
+        """Open connections of the app to the façade, by protocol."""
+        self.facade_requests: Counter[tuple[str, str]] = Counter()
+        """(protocol, result) of what the app asked the façade."""
         self.reloads: Counter[str] = Counter()
         self.loop_lag = Histogram(LAG_BUCKETS)
-        self.unrouted_connections = 0
-        """Open connections of the app to the shared listener."""
-        self.unrouted_requests: Counter[tuple[int, str]] = Counter()
-        """(code, flags) of requests that ended before a service was known: service label `-`."""
+        self.unrouted = ServiceStats()
+        """What belongs to no service, label `-`: the app's connections to the shared listener, and the requests there that
+        are for none."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sidecar.config import environment, merge, rules, support
+from sidecar.config import environment, merge, rules
 from sidecar.config.environment import Override, RunSettings
 from sidecar.config.explain import explain
 from sidecar.config.locate import Locator
@@ -144,7 +144,6 @@ class _Judge:
             return None
 
     def _judged(self, config: Config, written: Config) -> Iterator[Finding]:
-        yield from support.unsupported(config)
         for rule in self._rules:
             yield from rule(config, written, self._locator)
 

@@ -11,6 +11,13 @@ from typing import Final
 from sidecar.certificates import CertificateError, client_context
 from sidecar.cluster.policy import Protocol
 from sidecar.config.address import Address
+from sidecar.config.facade_rules import (
+    FACADE_GRPC,
+    facade_addresses,
+    the_facade_has_two_ports,
+    the_facade_stands_for_others,
+    the_sidecar_has_an_address_to_name,
+)
 from sidecar.config.locate import Locator
 from sidecar.config.model import Config
 from sidecar.config.report import Finding, Level, Loc, path_text
@@ -62,6 +69,8 @@ def every_service_has_a_way_in(config: Config, _written: Config, _locator: Locat
         if service.listen is not None:
             continue
         related: tuple[Loc, ...] = ((*loc, "listen"), loc)
+        if config.transparent is not None:  # then its instances' addresses are a way in
+            continue
         if service.protocol is Protocol.TCP:
             yield Finding(
                 (*loc, "protocol"), "a tcp service needs a listener of its own: set 'listen'", related=related
@@ -152,9 +161,33 @@ def shorter_fits_into_longer(config: Config, _written: Config, _locator: Locator
 def listeners_stay_on_loopback(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
     """Whoever can reach a listener can call the providers."""
     for loc, address in _listeners(config):
-        if loc != ("admin", "listen") and not address.is_loopback:
+        if loc not in {("admin", "listen"), FACADE_GRPC} and not address.is_loopback:
             message = f"{address} can be reached from other hosts: use 127.0.0.1 unless that is wanted"
             yield Finding(loc, message, level=Level.WARNING)
+
+
+def nobody_elses_proxy(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """Whoever can reach a listener that sends on whatever it is asked for can reach all that this host can."""
+    if config.unmatched != "forward":
+        return
+    if config.listen is None:
+        message = "only the shared listener is a proxy: set 'listen', or leave this at refuse"
+        yield Finding(("unmatched",), message, related=(("listen",),))
+    elif not config.listen.is_loopback:
+        message = (
+            f"other hosts could use {config.listen} as a proxy to anywhere: listen on loopback, or leave this at refuse"
+        )
+        yield Finding(("unmatched",), message, related=(("listen",),))
+
+
+def redirected_to_loopback(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """That is where the kernel brings what a rule of the chain OUTPUT redirects."""
+    address = config.transparent
+    if address is not None and not address.is_wildcard and str(address.host) not in {"127.0.0.1", "localhost"}:
+        message = (
+            f"redirected connections do not come to {address.host}: use 127.0.0.1:{address.port}, which is ::1, too"
+        )
+        yield Finding(("transparent",), message)
 
 
 def secrets_stand_elsewhere(config: Config, _written: Config, locator: Locator) -> Iterator[Finding]:
@@ -230,9 +263,14 @@ RULES: Final[tuple[Rule, ...]] = (
     one_source_a_secret,
     shorter_fits_into_longer,
     listeners_stay_on_loopback,
+    nobody_elses_proxy,
+    redirected_to_loopback,
     secrets_stand_elsewhere,
     credentials_are_whole,
     a_key_has_its_certificate,
+    the_facade_has_two_ports,
+    the_facade_stands_for_others,
+    the_sidecar_has_an_address_to_name,
 )
 
 
@@ -253,6 +291,9 @@ def _is_written(section: Section, path: tuple[str, ...]) -> bool:
 def _listeners(config: Config) -> Iterator[tuple[Loc, Address]]:
     if config.listen is not None:
         yield ("listen",), config.listen
+    yield from facade_addresses(config)
+    if config.transparent is not None:
+        yield ("transparent",), config.transparent
     yield ("admin", "listen"), config.admin.listen
     for index, service in enumerate(config.services):
         if service.listen is not None:

@@ -2,8 +2,9 @@
 
 What a node gives its clients is asked of another one than the session's: of the one that answered last, and when that
 does not answer, of the next. What it shows administrators is asked of the session's own node first; who may not read it
-there (401, 403) or finds no such path asks that node no more for a while. Nothing is concluded from silence, an error
-or what cannot be read. While there is no session nothing is asked, for answers would count for nothing.
+there (401, 403) or finds no such path asks that node no more for a while. Nothing is concluded from an error or what
+cannot be read; that nobody says anything at all is told. While there is no session nothing is asked, for answers would
+count for nothing.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from sidecar.discovery.http import ABSENT, Http
 from sidecar.discovery.http_lists import EVERYTHING, OFFERED, HttpLists
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.questions import Enquiry, Question, Questions
-from sidecar.discovery.session import ErrorAnswer, Listing, RequestError, ServiceKey
+from sidecar.discovery.session import ErrorAnswer, Listing, RequestError, ServiceKey, Unanswered
 from sidecar.tasks import spawn
 
 CLOSED_FOR = 60.0
@@ -34,6 +35,10 @@ class Sink(Protocol):
 
     def stated(self, key: ServiceKey, view: View, server: Server, listing: Listing, asked_at: float) -> None:
         """A node that was asked at `asked_at` (loop time) has this list."""
+        ...
+
+    def unanswered(self, key: ServiceKey, servers: Sequence[Server], asked_at: float) -> None:
+        """All of these were asked, the first at `asked_at`, for what they give their clients; none said anything."""
         ...
 
 
@@ -150,6 +155,7 @@ class Enquirer:
     async def _ask(self, question: Question, servers: Sequence[Server]) -> None:
         """The first of them that answers is heard."""
         loop = asyncio.get_running_loop()
+        began, mute = loop.time(), 0
         instances = 0
         try:
             for server in servers:
@@ -157,13 +163,16 @@ class Enquirer:
                 try:
                     listing = await self._node(server).read(question)
                 except RequestError as failure:
+                    mute += isinstance(failure, Unanswered)
                     self._failed(question, server, failure, loop.time())
                     continue
                 if question.view is View.OFFERED:
                     self._silent.discard(server)
                 instances = len(listing.instances)
                 self._sink.stated(question.key, question.view, server, listing, asked_at)
-                break
+                return
+            if question.view is View.OFFERED and mute == len(servers):
+                self._sink.unanswered(question.key, servers, began)
         finally:
             self._questions.answered(question, instances, loop.time())
 

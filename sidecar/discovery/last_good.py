@@ -107,7 +107,7 @@ class LastGood:
         at, written = self._written.get(service, (-math.inf, b""))
         if written == digest and now - at < REFRESH:
             return
-        _write(self.path(service), b'{"saved_at": %d, "confirmed_at": %d, ' % (now, now - age) + body)
+        write_whole(self.path(service), b'{"saved_at": %d, "confirmed_at": %d, ' % (now, now - age) + body)
         self._written[service] = (now, digest)
 
     def _subject(self, service: str, discovery: Discovery) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _words(subject: dict[str, Any], instances: Sequence[Instance]) -> Generator[
     return f'"format": {FORMAT}, "of": {json.dumps(subject)}, "instances": [{", ".join(texts)}]}}'
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """All or nothing, also when the power goes: the aside file is on the disk before it gets the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".new")

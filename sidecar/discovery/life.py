@@ -38,6 +38,10 @@ class Sink(Protocol):
         """A list that could not be read."""
         ...
 
+    def refused(self, server: Server, key: ServiceKey, error: str) -> None:
+        """An answered error instead of a list."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
@@ -195,11 +199,12 @@ class Life:
             self._sink.malformed(self.epoch, key, str(outcome))
 
     async def _sleep_until(self, at: float) -> None:
+        """A timer that wakes costs a third of one that cancels: this happens twice for every query."""
+        timer = self._loop.call_at(at, self._woken.set)
         try:
-            async with asyncio.timeout_at(at):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+            await self._woken.wait()
+        finally:
+            timer.cancel()
 
     def _start_asking(self, key: ServiceKey) -> None:
         self._planner.asked(key, self._loop.time())
@@ -261,3 +266,5 @@ class Life:
             self._deliver(key, failure)
         elif (trouble := self._judge.error(failure.code)) is not None:
             self.troubled(trouble)
+        else:
+            self._sink.refused(self.server, key, str(failure))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.cluster.instance import Push, Statement
+from sidecar.cluster.instance import Push, Silence, Statement
 from sidecar.discovery.questions import Enquiry
 
 EPOCHS = itertools.count(1)
@@ -57,7 +57,7 @@ class Malformed:
     error: str
 
 
-Update = Push | Statement | Connected | Identified | Disconnected | Malformed
+Update = Push | Statement | Silence | Connected | Identified | Disconnected | Malformed
 
 
 class InstanceSource(Protocol):
@@ -77,7 +77,7 @@ class InstanceSource(Protocol):
     def enquire(self, enquiries: Mapping[str, Enquiry]) -> None:
         """What is to be found out, by names of services of which something is held; until the next call.
 
-        What nodes answer comes as `Statement`s. A source that has nobody to ask does nothing.
+        What nodes answer comes as `Statement`s, and as `Silence` that none of them does. A source that has nobody to ask does nothing.
         """
         ...
 

@@ -9,12 +9,12 @@ import asyncio
 import functools
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from sidecar.clock import Rng
-from sidecar.cluster.instance import Origin, Push, Statement, Via, View
+from sidecar.cluster.instance import Origin, Push, Silence, Statement, Via, View
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.access import Access
@@ -74,6 +74,8 @@ class NacosSource:
         self._life: Life | None = None
         self._said_lost = False
         self._told: set[str] = set()
+        self._refused: dict[ServiceKey, str] = {}
+        """Why the registry answers with errors instead of lists."""
         self._warned: set[tuple[Server, str]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._supervising: asyncio.Task[Any] | None = None
@@ -114,6 +116,7 @@ class NacosSource:
 
     def listed(self, epoch: int, key: ServiceKey, listing: Listing, via: Via) -> None:
         """A list of the session in charge, for every service of the YAML that reads it."""
+        self._refused.pop(key, None)
         for name in self._names[key]:
             self._updates.put_nowait(
                 Push(name, listing.instances, Origin.NACOS, epoch, next(SEQUENCES), via, listing.protect)
@@ -124,6 +127,12 @@ class NacosSource:
         for name in self._names[key]:
             self._updates.put_nowait(Malformed(name, epoch, error))
 
+    def refused(self, server: Server, key: ServiceKey, error: str) -> None:
+        """No list of this service: aloud, unless others are refused for that very reason, as all are by a wrong secret."""
+        level = logging.DEBUG if error in self._refused.values() else logging.WARNING
+        self._refused[key] = error
+        _log.log(level, "registry %s gives no list of %s in group %s: %s", server, key.name, key.group, error)
+
     def stated(self, key: ServiceKey, view: View, server: Server, listing: Listing, asked_at: float) -> None:
         """What a node was asked for, for every service of the YAML about which it was."""
         for name in self._names[key]:
@@ -132,6 +141,13 @@ class NacosSource:
                 self._updates.put_nowait(
                     Statement(name, view, str(server), listing.instances, asked_at, listing.protect)
                 )
+
+    def unanswered(self, key: ServiceKey, servers: Sequence[Server], asked_at: float) -> None:
+        """Nobody who was asked for a list answered, for every service of the YAML about which it was."""
+        for name in self._names[key]:
+            enquiry = self._enquiries.get(name)
+            if enquiry is not None and enquiry.elsewhere:
+                self._updates.put_nowait(Silence(name, tuple(map(str, servers)), asked_at))
 
     async def _supervise(self) -> None:
         while True:

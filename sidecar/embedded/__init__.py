@@ -2,7 +2,7 @@
 
 - `model`, `listing`, `naming`: what is published, the list derived from it, and what of it is seen when. Pure.
 - `faults`, `in_force`, `shapes`: every way to misbehave, as values; which of them apply; malformed lists. Pure.
-- `wire`, `messages`, `requests`: the envelope, what a server says, what each request does.
+- `messages`, `requests`: what a server says, what each request does.
 - `auth`, `tls`: who may ask, and behind which certificate.
 - `gate`, `grpc_server`, `connections`, `pushes`, `detection`: the clients, from their TCP connection to the last ack.
 - `http_server`, `heartbeats`, `knobs_api`: the HTTP side, and the knobs over HTTP.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sidecar.embedded.faults import EndStreams
 from sidecar.embedded.gate import Link
 from sidecar.embedded.model import ServiceName
-from sidecar.embedded.wire import Payload
+from sidecar.wire import Payload
 
 REMEMBERED = 10_000
 """Requests and acks kept for tests to look at; older ones are forgotten, their counts stay."""

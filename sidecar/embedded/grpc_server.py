@@ -32,8 +32,8 @@ from sidecar.embedded.model import PUBLIC
 from sidecar.embedded.pushes import Pushes
 from sidecar.embedded.requests import Body, Requests, read_body
 from sidecar.embedded.tls import ServerTls
-from sidecar.embedded.wire import Payload, WireError, decode, encode
 from sidecar.tasks import spawn
+from sidecar.wire import Payload, WireError, decode, encode
 
 _OPTIONS = (
     ("grpc.so_reuseport", 0),

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from sidecar.embedded.model import Instance, ServiceName
-from sidecar.embedded.wire import dump
+from sidecar.wire import dump
 
 CACHE_MILLIS = 10_000
 """How long a 1.x client may use a list; 2.x clients ignore it."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sidecar.embedded.model import ServiceName
-from sidecar.embedded.wire import Payload, dump
+from sidecar.wire import Payload, dump
 
 STARTING, UNREGISTERED, NO_HANDLER, DENIED, FAILED = 300, 301, 302, 403, 500
 """The errorCodes of the Java server that clients act on."""

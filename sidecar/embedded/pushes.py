@@ -17,7 +17,7 @@ from sidecar.embedded.in_force import Faults
 from sidecar.embedded.listing import Listing
 from sidecar.embedded.model import ServiceName
 from sidecar.embedded.naming import Naming
-from sidecar.embedded.wire import Payload, dump
+from sidecar.wire import Payload, dump
 
 _AT_ONCE = 4
 """Subscribers told in one round of the loop; each costs some 3 ms for a list of 5 000."""

@@ -16,7 +16,7 @@ from sidecar.embedded.connections import Connection, Subscription
 from sidecar.embedded.messages import DENIED, FAILED, NO_HANDLER, UNREGISTERED, RequestError
 from sidecar.embedded.model import DEFAULT_CLUSTER, Instance, ServiceName
 from sidecar.embedded.pushes import Pushes
-from sidecar.embedded.wire import Payload
+from sidecar.wire import Payload
 
 Body = Mapping[str, Any]
 

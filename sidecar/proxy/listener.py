@@ -9,11 +9,12 @@ import errno
 import socket
 
 from sidecar.cluster.policy import Protocol, ServicePolicy
-from sidecar.proxy.connect import tune
+from sidecar.proxy.connect import reset_on_close, tune
 from sidecar.proxy.http1.downstream import AppConnection
 from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.tcp.relay import Relay
+from sidecar.proxy.unnamed import Unnamed
 from sidecar.proxy.upstream import Upstream
 from sidecar.tasks import spawn
 
@@ -32,10 +33,13 @@ _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 class OwnEntrance:
     """A service's own listener: all of it goes there, whatever Host says."""
 
-    __slots__ = ("policy", "service")
+    __slots__ = ("dialled", "policy", "service", "unnamed")
 
-    def __init__(self, service: Upstream) -> None:
+    def __init__(self, service: Upstream, dialled: str | None = None) -> None:
+        """`dialled`: the address of the instance that the app had connected to, where we came between."""
         self.service: Upstream | None = service
+        self.dialled = dialled
+        self.unnamed: Unnamed | None = None
         self.policy = service.policy
 
     def route(self, authority: bytes | None) -> Upstream | None:
@@ -43,20 +47,34 @@ class OwnEntrance:
         del authority
         return self.service
 
+    def greet(self, listener: "Listener", runtime: Runtime, sock: socket.socket) -> asyncio.Protocol | None:
+        """What serves a new connection."""
+        service = self.service
+        if service is not None and service.policy.protocol is Protocol.TCP:
+            return Relay(runtime, service, sock).app
+        return AppConnection(runtime, listener, sock)
+
 
 class SharedEntrance:
     """The shared listener: the host names the service."""
 
-    __slots__ = ("_router", "policy", "service")
+    __slots__ = ("_router", "dialled", "policy", "service", "unnamed")
 
-    def __init__(self, router: Router[Upstream], policy: ServicePolicy) -> None:
+    def __init__(self, router: Router[Upstream], policy: ServicePolicy, unnamed: Unnamed | None = None) -> None:
+        """`unnamed`: what is done with hosts that name none; default: they are refused."""
         self._router = router
         self.service: Upstream | None = None
+        self.dialled: str | None = None
+        self.unnamed = unnamed
         self.policy = policy
         """Before a request is routed: limits and the clocks of the app's side."""
 
     def route(self, authority: bytes | None) -> Upstream | None:
         return None if authority is None else self._router.find(authority)
+
+    def greet(self, listener: "Listener", runtime: Runtime, sock: socket.socket) -> asyncio.Protocol | None:
+        """What serves a new connection; None: it is to be reset."""
+        return AppConnection(runtime, listener, sock)
 
 
 class Listener:
@@ -90,6 +108,7 @@ class Listener:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tune(sock)  # what is accepted inherits it: five system calls less for each connection
             sock.setblocking(False)
             sock.bind(address)
             sock.listen(BACKLOG)
@@ -124,16 +143,14 @@ class Listener:
 
     async def _meet(self, sock: socket.socket) -> None:
         try:
-            tune(sock)
-            await self._runtime.loop.connect_accepted_socket(lambda: self._greet(sock), sock)
+            protocol = self.entrance.greet(self, self._runtime, sock)
+            if protocol is None:
+                reset_on_close(sock)
+                sock.close()
+            else:
+                await self._runtime.loop.connect_accepted_socket(lambda: protocol, sock)
         except OSError:
             sock.close()
-
-    def _greet(self, sock: socket.socket) -> asyncio.Protocol:
-        service = self.entrance.service
-        if service is not None and service.policy.protocol is Protocol.TCP:
-            return Relay(self._runtime, service, sock).app
-        return AppConnection(self._runtime, self, sock)
 
     def _pause(self, sock: socket.socket) -> None:
         loop = self._runtime.loop

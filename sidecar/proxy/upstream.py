@@ -109,15 +109,24 @@ class Upstream:
         connection.count()
         return connection
 
-    async def connect(self, endpoint: Endpoint, factory: Callable[[socket.socket], ProtocolT]) -> ProtocolT:
-        """A dial that takes a place among the service's connections while it lasts; raises connect.DialError."""
+    async def connect(
+        self, endpoint: Endpoint, factory: Callable[[socket.socket], ProtocolT], *, bare: bool = False
+    ) -> ProtocolT:
+        """A dial that takes a place among the service's connections while it lasts; raises connect.DialError.
+
+        `bare`: without TLS in any case, since the app itself speaks what the instance does.
+        """
         task = asyncio.current_task()
         self._dialling.add(task)
         try:
-            wrap = None if self.trust is None else self.trust.towards(endpoint)
-            return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory, wrap)
+            return await self.open(endpoint, factory, bare=bare)
         finally:
             self._dialling.discard(task)
+
+    async def open(self, endpoint: Endpoint, factory: Callable[[socket.socket], ProtocolT], *, bare: bool) -> ProtocolT:
+        """The dial itself; raises connect.DialError."""
+        wrap = None if self.trust is None or bare else self.trust.towards(endpoint)
+        return await connect.dial(endpoint.host, endpoint.port, self.policy.timeouts.connect, factory, wrap)
 
     def count_dial(self, task: "asyncio.Task[None]") -> None:
         """Takes a place for the connection of a task that is about to call `dial`, however that ends.

@@ -36,9 +36,10 @@ BY_ANSWERS = frozenset(
         "panic_entered",
         "panic_left",
         "rescue",
+        "list_withheld",
     }
 )
-"""Kinds that follow from what calls met."""
+"""Kinds that follow from what calls met, or from what the app asked the façade."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event
-from sidecar.cluster.instance import Instance, Statement, View
+from sidecar.cluster.instance import Instance, Silence, Statement, View
+from sidecar.cluster.opinion import IN_VAIN, Verdict
 from sidecar.cluster.policy import Probe, ServicePolicy
 from sidecar.replay.decision import Decision, decisions, without_echoes
 from sidecar.replay.dials import Answer, Dialled, Dials
@@ -130,7 +131,7 @@ class _Run:
             case Dialled():
                 return [event for events in self._dialled(fact) for event in events]
             case Heard():
-                return cluster.hear(self._statement(fact), now)
+                return [event for said in self._said(fact) for event in cluster.hear(said, now)]
             case Ordered():
                 return self._ordered(fact)
 
@@ -149,6 +150,11 @@ class _Run:
             yield cluster.report_connected(known, 0.0, now)
         elif (chosen := cluster.pick(now, set(cluster.endpoints.values()) - {known})) is not None:
             yield cluster.report_failure(chosen, fact.failure, now)
+
+    def _said(self, fact: Heard) -> Sequence[Statement | Silence]:
+        if fact.verdict == Verdict.SILENT.value:
+            return [Silence(self._cluster.name, tuple(fact.server.split(",")), self._now)] * IN_VAIN
+        return [self._statement(fact)]
 
     def _statement(self, fact: Heard) -> Statement:
         """What the node must have listed, as far as those go that are held."""

@@ -85,9 +85,19 @@ _RECONNECTS = (
 )
 
 
-_REQUESTS = "Finished requests; code 0: the app left before a head; flags are - when clean, service is - before routing"
+_REQUESTS = (
+    "Finished requests; code 0: the app left before a head; flags are - when clean, service is - when they are for none"
+)
+
+_TCP = "Finished tcp connections; service is - when they are for none"
+
+_IN_FLIGHT = "Requests not finished yet"
 
 _CONNECTIONS = "Open connections on the side of the app and on that of the instances; service is - for the app's to the shared listener"
+
+_BYTES = "Bytes of bodies passed on"
+
+_ATTEMPTS = "Attempts at endpoints by how they ended; a request makes one or more"
 
 
 def _snapshot_age(service: Service) -> float | None:
@@ -113,9 +123,21 @@ PER_SERVICE: tuple[Family[Service], ...] = (
     ),
     Family("sidecar_requests_total", _C, _REQUESTS, lambda s: s.stats.requests, ("code", "flags")),
     Family(
+        "sidecar_requests_by_address_total",
+        _C,
+        "Requests, and tcp connections, that named the service by nothing but the ip:port of an instance",
+        lambda s: s.stats.by_address,
+    ),
+    Family(
+        "sidecar_remembered_addresses",
+        _G,
+        "Addresses of instances that left and that still name the service (address_memory)",
+        lambda s: s.cluster.remembered,
+    ),
+    Family(
         "sidecar_tcp_connections_total",
         _C,
-        "Finished tcp connections",
+        _TCP,
         lambda s: s.stats.tcp_connections,
         ("flags",),
         ("-",),
@@ -132,7 +154,7 @@ PER_SERVICE: tuple[Family[Service], ...] = (
         "Successful connects to instances",
         lambda s: s.stats.connect_duration,
     ),
-    Family("sidecar_requests_in_flight", _G, "Requests not finished yet", lambda s: s.stats.requests_in_flight),
+    Family("sidecar_requests_in_flight", _G, _IN_FLIGHT, lambda s: s.stats.requests_in_flight),
     Family(
         "sidecar_waiting_requests",
         _G,
@@ -159,7 +181,7 @@ PER_SERVICE: tuple[Family[Service], ...] = (
     Family(
         "sidecar_bytes_total",
         _C,
-        "Bytes of bodies passed on",
+        _BYTES,
         lambda s: {"to_instance": s.stats.bytes_to_instance, "to_app": s.stats.bytes_to_app},
         ("direction",),
         ("to_instance", "to_app"),
@@ -167,7 +189,7 @@ PER_SERVICE: tuple[Family[Service], ...] = (
     Family(
         "sidecar_attempts_total",
         _C,
-        "Attempts at endpoints by how they ended; a request makes one or more",
+        _ATTEMPTS,
         lambda s: s.stats.attempts,
         ("outcome",),
         OUTCOMES,
@@ -270,6 +292,15 @@ PER_SERVICE: tuple[Family[Service], ...] = (
         ("by",),
         ("restored", "gone", "confirmed", "expired", "obeyed"),
     ),
+    Family(
+        "sidecar_facade_lists_total",
+        _C,
+        "Lists that the app got through the façade: as the registry said them, with instances added that it had left out, "
+        "naming the sidecar, or made by us",
+        lambda s: s.stats.facade_lists,
+        ("result",),
+        ("passed", "withheld", "replaced", "answered"),
+    ),
 )
 """Label `service` comes first in each."""
 
@@ -342,6 +373,22 @@ PROCESS: tuple[Family[Process], ...] = (
         lambda p: p.stats.access_log_dropped,
     ),
     Family(
+        "sidecar_facade_connections",
+        _G,
+        "Open connections of the app to the façade",
+        lambda p: p.stats.facade_connections,
+        ("protocol",),
+        ("grpc", "http"),
+    ),
+    Family(
+        "sidecar_facade_requests_total",
+        _C,
+        "Requests of the app to the façade: passed on untouched, answered with a list that is ours, answered without the "
+        "registry, or failed for want of it",
+        lambda p: p.stats.facade_requests,
+        ("protocol", "result"),
+    ),
+    Family(
         "sidecar_config_reloads_total",
         _C,
         "Reloads of the configuration",
@@ -376,12 +423,30 @@ PROCESS: tuple[Family[Process], ...] = (
 """No label of the subject."""
 
 UNROUTED: tuple[Family[Process], ...] = (
-    Family("sidecar_requests_total", _C, _REQUESTS, lambda p: p.stats.unrouted_requests, ("code", "flags")),
+    Family("sidecar_requests_total", _C, _REQUESTS, lambda p: p.stats.unrouted.requests, ("code", "flags")),
     Family(
-        "sidecar_connections", _G, _CONNECTIONS, lambda p: {"app": p.stats.unrouted_connections}, ("side",), ("app",)
+        "sidecar_tcp_connections_total", _C, _TCP, lambda p: p.stats.unrouted.tcp_connections, ("flags",), ("-", "NR")
     ),
+    Family("sidecar_requests_in_flight", _G, _IN_FLIGHT, lambda p: p.stats.unrouted.requests_in_flight),
+    Family(
+        "sidecar_connections",
+        _G,
+        _CONNECTIONS,
+        lambda p: {"app": p.stats.unrouted.app_connections, "instance": p.stats.unrouted.instance_connections},
+        ("side",),
+        ("app", "instance"),
+    ),
+    Family(
+        "sidecar_bytes_total",
+        _C,
+        _BYTES,
+        lambda p: {"to_instance": p.stats.unrouted.bytes_to_instance, "to_app": p.stats.unrouted.bytes_to_app},
+        ("direction",),
+        ("to_instance", "to_app"),
+    ),
+    Family("sidecar_attempts_total", _C, _ATTEMPTS, lambda p: p.stats.unrouted.attempts, ("outcome",), OUTCOMES),
 )
-"""The rest of these families, with `-` for the service."""
+"""The rest of these families, with `-` for the service: what is refused, or sent on (`unmatched: forward`, `transparent`)."""
 
 
 def reference() -> str:

@@ -10,20 +10,28 @@ from collections.abc import Callable
 from random import Random
 from typing import cast
 
+from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.proxy.http1.downstream import AppConnection, WayIn
 from sidecar.proxy.http1.upstream import InstanceConnection
-from sidecar.proxy.listener import OwnEntrance
+from sidecar.proxy.listener import OwnEntrance, SharedEntrance
+from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.unnamed import Unnamed
 from sidecar.proxy.upstream import Upstream
 
 REQUEST = (
     b"GET /orders/7 HTTP/1.1\r\nHost: orders\r\nAccept: application/json\r\nUser-Agent: okhttp/4.9.3\r\n"
     b"Accept-Encoding: gzip\r\nConnection: keep-alive\r\n\r\n"
 )
+BY_ADDRESS = (
+    b"GET http://127.0.0.1:82/orders/7 HTTP/1.1\r\nHost: 127.0.0.1:82\r\nAccept: application/json\r\n"
+    b"User-Agent: okhttp/4.9.3\r\nAccept-Encoding: gzip\r\nProxy-Connection: keep-alive\r\n\r\n"
+)
+"""The same from a JVM that takes us for its proxy, to an instance of its own choice."""
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 31 Jan 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n"
     b"Content-Length: 60\r\nConnection: keep-alive\r\n\r\n" + b"x" * 60
@@ -66,27 +74,34 @@ class _Transport:
 
 
 class _WayIn:
-    def __init__(self, entrance: OwnEntrance) -> None:
+    def __init__(self, entrance: OwnEntrance | SharedEntrance) -> None:
         self.entrance = entrance
 
 
 class StraightPath:
     """Call it for one exchange."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: bytes = REQUEST, *, shared: bool = False) -> None:
+        """`shared`: through the listener that finds the service by the host, or by the address; else through its own."""
+        self._request = request
         loop = cast("asyncio.AbstractEventLoop", _Loop())
         self.runtime = Runtime(loop=loop, now=itertools.repeat(_NOW).__next__)
-        self.cluster = Cluster(ServicePolicy(name="orders"), rng=Random(1), now=_NOW)
+        addresses = Addresses(600.0)
+        policy = ServicePolicy(name="orders")
+        self.cluster = Cluster(policy, rng=Random(1), now=_NOW, claims=addresses.of("orders"))
         instances = tuple(Instance("127.0.0.1", port) for port in (81, 82, 83))
         self.cluster.apply(Push("orders", instances, Origin.STATIC), _NOW)
         self.upstream = Upstream(self.cluster, self.runtime)
         self._transports = [self._instance(endpoint) for endpoint in self.cluster.endpoints.values()]
-        self._app = AppConnection(self.runtime, cast("WayIn", _WayIn(OwnEntrance(self.upstream))), _UNUSED)
+        unnamed = Unnamed(addresses, {"orders": self.upstream}, now=_NOW)
+        sharing = SharedEntrance(Router({"orders": self.upstream}), policy, unnamed)
+        entrance = sharing if shared else OwnEntrance(self.upstream)
+        self._app = AppConnection(self.runtime, cast("WayIn", _WayIn(entrance)), _UNUSED)
         self._to_app = _Transport(self._app)
         self._app.connection_made(cast("asyncio.Transport", self._to_app))
 
     def __call__(self) -> None:
-        self._app.data_received(REQUEST)
+        self._app.data_received(self._request)
         _Transport.latest.protocol.data_received(ANSWER)
 
     def written(self) -> tuple[list[bytes], list[bytes]]:

@@ -38,6 +38,9 @@ FOUND_IN_ANSWERS: Mapping[str, list[Said]] = {
     "an empty element behind chunked": [
         _said(b"GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked,\r\n\r\n3\r\n<0>\r\n0\r\n\r\n")
     ],
+    "a body that looks like the fields of a head": [
+        _said(b"GET", b"HTTP/1.1 200 OK\r\n\r\nX: y\r\nTransfer-Encoding: identity, chunked\r\n\r\n<0>", closing=True)
+    ],
     "a POST where the instance closes unannounced": [
         _said(b"GET", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n<0>", closing=True),
         _said(b"POST", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n<1>"),

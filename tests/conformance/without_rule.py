@@ -73,7 +73,7 @@ OMISSIONS = (
     Omission("H-56", RequestFields.__init__, 'or b"upgrade" not in self.connection', ""),
     Omission("H-56", response.read_response, "head.status == 101 and request.upgrade is None", "False"),
     Omission("H-59", request_fields._expect, "seen.minor == 0", "False"),
-    Omission("H-62", RequestHead._resolve, 'without(self.block, {b"proxy-authorization"})', "self.block"),
+    Omission("H-62", RequestHead.__init__, 'without(self.block, {b"proxy-authorization"})', "self.block"),
 )  # fmt: skip
 """What is taken out, a rule at a time."""
 

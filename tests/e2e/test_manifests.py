@@ -25,7 +25,8 @@ def pod(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 def sidecar(pod: dict[str, Any]) -> dict[str, Any]:
-    (container,) = pod["initContainers"]
+    container = pod["initContainers"][0]
+    assert container["name"] == "nacos-sidecar"
     assert isinstance(container, dict)
     return container
 
@@ -66,6 +67,39 @@ def test_the_sidecar_has_no_right_that_it_does_not_need(sidecar: dict[str, Any])
     assert context["capabilities"] == {"drop": ["ALL"]}
 
 
+REDIRECTS = [
+    one["spec"]["template"]["spec"] for one in documents("Deployment") if one["metadata"]["name"] == "untouched-app"
+]
+
+
+@pytest.fixture
+def redirect() -> dict[str, Any]:
+    (spec,) = REDIRECTS
+    _, container = spec["initContainers"]
+    assert isinstance(container, dict)
+    return container
+
+
+def test_only_the_init_container_that_redirects_may_change_the_network(redirect: dict[str, Any]) -> None:
+    """NET_ADMIN is there and nowhere else; it is root, and ends before the app begins."""
+    context = redirect["securityContext"]
+    assert context["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN"]}
+    assert (context["runAsUser"], context["readOnlyRootFilesystem"]) == (0, True)
+    assert "restartPolicy" not in redirect
+    text = "".join(path.read_text() for path in MANIFESTS)
+    assert text.count("add:") == text.count("add: [NET_ADMIN]") == 1
+
+
+def test_the_rules_spare_the_sidecar_and_nobody_else(redirect: dict[str, Any]) -> None:
+    """The user in the rules is the sidecar's; the app is another one."""
+    (spec,) = REDIRECTS
+    sidecar, (app,) = spec["initContainers"][0], spec["containers"]
+    assert redirect["args"] == ["iptables", "--apply", "--uid", str(sidecar["securityContext"]["runAsUser"])]
+    assert app["securityContext"]["runAsUser"] != sidecar["securityContext"]["runAsUser"]
+    configs = {mount["name"] for container in spec["initContainers"] for mount in container["volumeMounts"]}
+    assert "config" in configs
+
+
 def test_what_is_mounted_can_change_or_be_written_where_it_must(pod: dict[str, Any], sidecar: dict[str, Any]) -> None:
     """The configuration is a whole folder; the lists and the temporary folder outlive a container, not the pod."""
     kinds = {volume["name"]: set(volume) - {"name"} for volume in pod["volumes"]}
@@ -91,3 +125,14 @@ def test_the_mounted_configuration_is_accepted(config_map: dict[str, Any], tmp_p
     command = ("-m", "sidecar", "check", "--strict", "--config", str(file))
     result = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_redirect_is_to_the_listener_of_the_configuration(tmp_path: Path) -> None:
+    """What the init container would apply."""
+    (config_map,) = (one for one in documents("ConfigMap") if "transparent" in one["data"]["sidecar.yaml"])
+    file = tmp_path / "sidecar.yaml"
+    file.write_text(config_map["data"]["sidecar.yaml"])
+    command = ("-m", "sidecar", "iptables", "--print", "--config", str(file))
+    result = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "-j REDIRECT --to-ports 15006" in result.stdout

@@ -45,7 +45,7 @@ def rotate(server: NacosServer, token: str, password: str) -> None:
 
 @pytest.mark.fact("R-8", "R-9")
 @pytest.mark.scenario("S-24")
-async def test_a_token_expires_and_a_password_is_rotated(
+async def test_r_08_and_09_a_token_expires_and_a_password_is_rotated(
     server: NacosServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Renewals cost no query; while the login is refused lists come by push; once both sides agree again all is well."""

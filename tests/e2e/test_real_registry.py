@@ -1,5 +1,6 @@
 """The registry source against real Nacos servers and providers of the official Java client."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from sidecar.discovery.supervisor import NacosSource
 from tests.support.java import TOOLS
 from tests.support.java_provider import JavaProvider
 from tests.support.nacos_server import NacosServer
+from tests.support.sidecar_process import running
 from tests.support.until import PATIENCE
 from tests.support.watched_source import WatchedSource, watched
 
@@ -75,8 +77,41 @@ async def test_without_grpc_lists_are_polled(nacos_server: NacosServer, provider
         assert found.all(Disconnected) == []
 
 
+_MEANT = {"namespaceId": "space", "groupName": "G", "clusterName": "east", "metadata": '{"tier":"one"}'}
+
+_FILTERED = """\
+version: 1
+listen: null
+admin: {{listen: "127.0.0.1:0"}}
+nacos: {{server_addresses: "{server}", namespace: space, transport: {transport}}}
+services:
+  - name: orders
+    listen: 127.0.0.1:0
+    discovery: {{service: filtered, group: G, clusters: [east, north], metadata: {{tier: one}}}}
+"""
+
+
+@pytest.mark.own_process
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+async def test_namespace_group_cluster_and_metadata_leave_out_all_others(
+    nacos_server: NacosServer, tmp_path: Path, transport: str
+) -> None:
+    """Five instances of one name, of which each but the first is wrong in one respect."""
+    others = ({"namespaceId": "public"}, {"groupName": "H"}, {"clusterName": "west"}, {"metadata": '{"tier":"two"}'})
+    for port, wrong in enumerate(({}, *others), 7001):
+        form = {"ip": "127.0.0.1", "port": str(port), "ephemeral": "false", **_MEANT, **wrong}
+        form["serviceName"] = f"{form['groupName']}@@filtered"
+        status, body = await asyncio.to_thread(nacos_server.call, "POST", "/v1/ns/instance", form)
+        assert status == 200, body
+    text = _FILTERED.format(server=nacos_server.address, transport=transport)
+    async with running(tmp_path, text) as sidecar:
+        await sidecar.ready()
+        (orders,) = await sidecar.clusters()
+    assert [endpoint["address"] for endpoint in orders["endpoints"]] == ["127.0.0.1:7001"]
+
+
 @pytest.mark.fact("R-1", "R-2")
-async def test_a_restarted_server_is_left_found_and_believed_no_sooner_than_it_speaks(
+async def test_r_01_and_02_a_restarted_server_is_left_found_and_believed_no_sooner_than_it_speaks(
     source: WatchedSource, nacos_server: NacosServer, provider: JavaProvider
 ) -> None:
     """Lost while it is down, subscribed again by itself, and the list is whole once the provider is back."""

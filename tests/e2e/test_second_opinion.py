@@ -10,7 +10,6 @@ from sidecar.cluster.policy import Protection
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support.clusters import Even
 from tests.support.java import TOOLS
-from tests.support.nacos_cluster import nacos_cluster
 from tests.support.nacos_server import NacosServer
 from tests.support.providers import Provider, providers
 from tests.support.registry_play import registry_play
@@ -91,17 +90,4 @@ async def test_a_real_node_is_asked_about_what_another_one_lost(nacos_server: Na
             await tell(nacos_server, "DELETE", service, provider)
             await play.until(lambda: not play.ports)
             assert (play.verdicts[0], play.verdicts[-1]) == ("disagrees", "agrees")
-            assert play.ends == {provider.port: "confirmed"}
-
-
-async def test_an_empty_list_of_a_real_cluster_is_believed_when_both_nodes_say_so(provider: Provider) -> None:
-    """Scaled to zero while the process still listens: gone after `confirm` instead of `max_hold`."""
-    service = next(NAMES)
-    async with nacos_cluster("3.1.0", 2) as nodes:
-        await tell(nodes[0], "POST", service, provider)
-        async with registry_play(service, QUICK, *(node.address for node in nodes)) as play:
-            await play.until(lambda: play.ports == {provider.port})
-            await tell(nodes[0], "DELETE", service, provider)
-            await play.until(lambda: not play.ports)
-            assert play.verdicts[-1] == "agrees"
             assert play.ends == {provider.port: "confirmed"}

@@ -154,6 +154,7 @@ def listener(name: str, port: int, virtual_hosts: Sequence[Json]) -> Json:
     manager = {
         "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
+        "preserve_external_request_id": True,
         "route_config": {"name": name, "virtual_hosts": list(virtual_hosts)},
         "http_filters": [router],
     }

@@ -1,5 +1,6 @@
 """nginx with one worker: as a proxy to compare with, and as a server of any other kind."""
 
+import os
 import re
 import signal
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from tests.support.until import until
 
 _COMMON = """\
 daemon off;
+{user}
 worker_processes 1;
 pid {folder}/pid;
 error_log {folder}/error.log;
@@ -110,7 +112,9 @@ class Nginx:
         return self._folder / "nginx.conf"
 
     def _write(self, inside: str) -> None:
-        self._config.write_text(_COMMON.format(folder=self._folder, inside=inside))
+        # Of root's workers the default user could not write long bodies to a folder of ours.
+        user = "user root;" if os.geteuid() == 0 else ""
+        self._config.write_text(_COMMON.format(user=user, folder=self._folder, inside=inside))
 
 
 class NginxPeer:

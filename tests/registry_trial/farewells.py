@@ -127,6 +127,28 @@ async def disputed(scene: Scene) -> Measured:
         return await stage.measured([], wrong=wrong, remark=remark)
 
 
+async def unopposed(scene: Scene, version: Version) -> Measured:
+    """Two of three are deregistered and go on running; the second node is a machine that is gone."""
+    server, gone = await scene.cast.nacos(version), f"{HOST}:{free_port()}"
+    async with AsyncExitStack() as stack:
+        made = await stack.enter_async_context(plain_providers(scene.folder, 3))
+        book = await stack.enter_async_context(enrolled(server, scene.service, *(one.port for one in made)))
+        stage = await stack.enter_async_context(
+            staged(scene, server.address, gone, first=addresses(made), protection=AGREED)
+        )
+        stays, *leaving = made
+        for provider in leaving:
+            await book.strike(provider.port)
+        await stage.settled([stays.address])
+        watch = watched(stage)
+        took = await _held_for(watch)
+        verdicts = [heard["detail"]["verdict"] for heard in await watch.told("second_opinion")]
+        wrong = await only_ended(watch, confirmed=2)
+        wrong += [f"let go after {took:.3f} s"] if took < CONFIRM else []
+        wrong += [] if verdicts == ["silent"] else [f"the other node's word: {verdicts}"]
+        return await stage.measured([took], wrong=wrong, remark="the other address refuses")
+
+
 async def stays_listed(scene: Scene, version: Version) -> Measured:
     """One of two was never there, and the server calls it healthy for ever."""
     server = await scene.cast.nacos(version)

@@ -92,6 +92,14 @@ NACOS_2 = (
         _TOLD,
         partial(doubts.loses_one, version="2.3.2"),
     ),
+    Row(
+        _G,
+        "two of three deregistered, run on: the second node is gone",
+        _NACOS_2,
+        Bar(CONFIRM + 4.0, words=f"confirm ({CONFIRM:g} s), and three questions in vain (5 s)"),
+        partial(farewells.unopposed, version="2.3.2"),
+        settings=_SHORT,
+    ),
     Row(_G, "weight 0", _NACOS_2, _TOLD, partial(orders.weight_zero, version="2.3.2")),
     Row(_G, "disabled, one and all", _NACOS_2, _TOLD, partial(orders.disabled, version="2.3.2")),
     Row(

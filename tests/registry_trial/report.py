@@ -1,12 +1,10 @@
 """The table at the end of a trial, in Markdown."""
 
-import os
-import platform
 import statistics
 from collections.abc import Sequence
 
-from sidecar import __version__
 from tests.registry_trial.row import Bar, Result, Section
+from tests.support.pages import table, versions
 
 _FEW = 3
 """So many times are told one by one."""
@@ -30,17 +28,13 @@ def report(results: Sequence[Result], *, date: str, took: float) -> str:
     missed = [result for result in results if result.misses]
     return "\n".join([
         _INTRODUCTION,
-        f"`make registry-trial`, {date}: {_versions()}; {took / 60:.1f} minutes.",
+        f"`make registry-trial`, {date}: {versions()}; {took / 60:.1f} minutes.",
         *(line for section in Section for line in _section(section, results)),
         "",
         f"{len(results)} rows, {len(missed) or 'none'} missed.",
         *(f"- {result.row.event} ({result.row.ground.value}): {'; '.join(result.misses)}" for result in missed),
         "",
     ])  # fmt: skip
-
-
-def _versions() -> str:
-    return f"nacos-sidecar {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores"
 
 
 def _section(section: Section, results: Sequence[Result]) -> list[str]:
@@ -52,15 +46,7 @@ def _section(section: Section, results: Sequence[Result]) -> list[str]:
     )
     if not mine:
         return []
-    return ["", f"## {section.value}", "", *_table([_HEAD, *map(_cells, mine)])]
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+    return ["", f"## {section.value}", "", *table([_HEAD, *map(_cells, mine)])]
 
 
 def _cells(result: Result) -> tuple[str, ...]:

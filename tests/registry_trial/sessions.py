@@ -25,7 +25,7 @@ from tests.registry_trial.row import Measured
 from tests.registry_trial.stage import Stage, configuration, silent_stage, staged
 from tests.support.java_provider import JavaProvider
 from tests.support.nacos_server import NacosServer, Version
-from tests.support.network import black_hole
+from tests.support.own_network import black_hole
 from tests.support.providers import providers
 
 

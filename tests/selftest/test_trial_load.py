@@ -11,7 +11,7 @@ from itertools import cycle
 import pytest
 
 from tests.support.until import until
-from tests.trial.load import Call, Load, loaded
+from tests.trial.load import Call, Load, loaded, orders
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nX-Sidecar-Error: UH no_instance attempts=0\r\nContent-Length: 0\r\n\r\n"
@@ -88,6 +88,14 @@ async def test_connections_are_kept() -> None:
     assert script.connections < len(ended) / 2
 
 
+async def test_connections_that_were_idle_for_long_are_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call opens its own where even a moment is long; the other side sees the old ones closed."""
+    monkeypatch.setattr("tests.trial.load.IDLE", 0.0)
+    script = Script(OK)
+    ended = await calls(script)
+    assert script.connections == len(ended)
+
+
 @pytest.mark.parametrize(
     ("make", "status", "error"),
     [
@@ -136,7 +144,7 @@ async def test_each_call_is_given_its_destination() -> None:
     ):
         ports = [server.sockets[0].getsockname()[1] for server in (one, other)]
         turn = cycle([*ports, None])
-        load = Load(lambda: next(turn), rate=200.0, prefix="x")
+        load = Load(lambda: next(turn), rate=200.0, make=orders("x"))
         load.start()
 
         async def enough() -> bool:

@@ -14,7 +14,7 @@ from tests.trial.ground import Ground
 from tests.trial.program import Program
 from tests.trial.row import Row, nothing
 
-ROWS = [Row(name, name, nothing, own_network=name == "hole") for name in ("breaks", "hole", "ends", "well")]
+ROWS = [Row(name, name, nothing, drops_packets=name == "hole") for name in ("breaks", "hole", "ends", "well")]
 
 
 @pytest.mark.one_loop

@@ -4,6 +4,7 @@ import random
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from sidecar.cluster.addresses import Claims
 from sidecar.cluster.backlog import Backlog
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint, State
@@ -47,13 +48,22 @@ class Even:
 class Stage:
     """One cluster, its clock, and everything that it said so far."""
 
-    def __init__(self, *, rng: Any = None, now: float = 100.0, own: Collection[str] = (), **policy: Any) -> None:
+    def __init__(
+        self,
+        *,
+        rng: Any = None,
+        now: float = 100.0,
+        own: Collection[str] = (),
+        claims: Claims | None = None,
+        **policy: Any,
+    ) -> None:
         self.now = now
         self.cluster = Cluster(
             ServicePolicy("orders", **policy),
             rng=rng or random.Random(1),
             now=now,
             own_addresses=at_all(own),
+            claims=claims,
         )
         self.events: list[Event] = []
         self._take_list = self.cluster.apply
@@ -74,6 +84,11 @@ class Stage:
         instances = tuple(instance(one) if isinstance(one, str) else one for one in letters)
         rest = {"epoch": 1, "sequence": self._sequence, **rest}
         return self._said(self._take_list(Push("orders", instances, origin, via=via, **rest), self.now))
+
+    def drop(self) -> None:
+        """The cluster is over, and what it said."""
+        self.events.clear()
+        del self.cluster, self._take_list
 
     def hesitate(self) -> None:
         """From now on lists come into force endpoint by endpoint, each when `go_on` or time asks for it."""

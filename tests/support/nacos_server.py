@@ -26,7 +26,7 @@ from typing import Literal, Self, get_args
 import grpc
 import pytest
 
-from sidecar.embedded.wire import Payload, decode, encode
+from sidecar.wire import Payload, decode, encode
 from tests.support.java import SERVERS, TOOLS
 from tests.support.needs import require
 from tests.support.ports import free_port
@@ -95,6 +95,12 @@ class NacosServer:
 
     def __repr__(self) -> str:
         return f"<NacosServer {self.version} {self.address} {self._child or 'not started'}>"
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        assert self._child is not None
+        return self._child.pid
 
     @property
     def grpc_port(self) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -32,13 +32,25 @@ class PlainProvider:
     """One instance on one port; `start` again after `stop` or `kill`."""
 
     def __init__(
-        self, folder: Path, *, name: str = "orders", port: int | None = None, **habits: Unpack[Habits]
+        self,
+        folder: Path,
+        *,
+        name: str = "orders",
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+        **habits: Unpack[Habits],
     ) -> None:
-        """`name`: what it calls itself in its answers."""
+        """`name`: what it calls itself in its answers.
+
+        `inside`: what its command line begins with, where it is to run in another network.
+        """
         self.name = name
         self.port = port or free_port()
+        self.host = host
         self.habits = habits
         """Of its next life."""
+        self._inside = inside
         self._ids = folder / f"{name}-{self.port}.ids"
         self._log = folder / f"{name}-{self.port}.log"
         self._child: Child | None = None
@@ -48,13 +60,13 @@ class PlainProvider:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     async def start(self) -> None:
         """Returns when it listens."""
-        command = [sys.executable, "-I", "-S", str(_PROGRAM), str(self.port), str(self._ids), self.name]
+        program = [sys.executable, "-I", "-S", str(_PROGRAM), str(self.port), str(self._ids), self.name, self.host]
         habits = [f"{name}={value}" for name, value in self.habits.items()]
-        child = self._child = Child([*command, *habits], log=self._log)
+        child = self._child = Child([*self._inside, *program, *habits], log=self._log)
 
         async def decided() -> bool:
             return child.exit_code is not None or child.output() == "ready\n"

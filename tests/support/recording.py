@@ -7,7 +7,7 @@ from typing import Any
 from sidecar.admin import views
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event, RegistryConnected, RegistryDisconnected
-from sidecar.cluster.instance import Instance, Statement, View
+from sidecar.cluster.instance import Instance, Silence, Statement, View
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.errors import FAILURES
 from sidecar.replay.saved import Timeline as Saved
@@ -49,6 +49,11 @@ class Recording(Stage):
         """Another node answers a question: these letters are on its list."""
         statement = Statement("orders", view, "10.0.0.10:8848", tuple(map(instance, listed)), self.now)
         self._said(self.cluster.hear(statement, self.now))
+
+    def asks_in_vain(self) -> None:
+        """Another node is asked, and nobody answers."""
+        silence = Silence("orders", ("10.0.0.10:8848",), self.now)
+        self._said(self.cluster.hear(silence, self.now))
 
     def off(self, letters: str) -> None:
         """The list for administrators shows these, switched off."""

@@ -16,13 +16,13 @@ HOST = "127.0.0.1"
 def join(registry: EmbeddedRegistry, providers: Iterable[PlainProvider]) -> None:
     """They register, each under its own name."""
     for provider in providers:
-        registry.register(provider.name, HOST, provider.port)
+        registry.register(provider.name, provider.host, provider.port)
 
 
 def leave(registry: EmbeddedRegistry, providers: Iterable[PlainProvider]) -> None:
     """They deregister, whether they go on serving or not."""
     for provider in providers:
-        registry.deregister(provider.name, HOST, provider.port)
+        registry.deregister(provider.name, provider.host, provider.port)
 
 
 async def lie(registry: EmbeddedRegistry, fault: ForcedList) -> None:

@@ -1,11 +1,11 @@
-"""A wire between a sidecar and a registry that knows when which bytes passed.
+"""A wire between a client of the registry and the registry, that knows when which bytes passed, and can be cut.
 
 Both ports of the server have their counterpart here, so a client takes the relay for the server. Pushes are plain
 text on the wire: one is recognised by the name of its message and by something that it alone holds.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -20,12 +20,16 @@ _PUSH = b"NotifySubscriberRequest"
 
 
 class Relay:
-    """Listens on `address` for as long as the block of `relayed` lasts."""
+    """Listens on `address` for as long as the block of `relayed` lasts, but for the time that it is cut."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, ports: Sequence[int] = (0, _GRPC)) -> None:
+        """`ports`: which of the two, by their distance from the first."""
         self.port = free_port((0, _GRPC))
         self._server_port = server_port
+        self._ports = ports
         self._passed: list[tuple[float, bytes]] = []
+        self._open: set[asyncio.Transport] = set()
+        self._servers: list[asyncio.Server] = []
 
     @property
     def address(self) -> str:
@@ -64,11 +68,21 @@ class Relay:
         """Called before the bytes are written."""
         self._passed.append((clock.wall(), data))
 
-    async def open(self, offset: int) -> asyncio.Server:
-        """One of the two ports."""
+    async def mend(self) -> None:
+        """Listens, again."""
+        self._servers = [await self._listen(offset) for offset in self._ports]
+
+    def cut(self) -> None:
+        """Connections are closed, and new ones refused."""
+        for server in self._servers:
+            server.close()
+        for transport in self._open.copy():
+            transport.abort()
+
+    async def _listen(self, offset: int) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         return await loop.create_server(
-            lambda: _Near(self._server_port + offset, self.passing), "127.0.0.1", self.port + offset
+            lambda: _Near(self._server_port + offset, self.passing, self._open), "127.0.0.1", self.port + offset
         )
 
 
@@ -76,26 +90,28 @@ class Relay:
 async def relayed(server_port: int) -> AsyncIterator[Relay]:
     """A relay before the server whose HTTP port this is."""
     relay = Relay(server_port)
-    servers = [await relay.open(offset) for offset in (0, _GRPC)]
+    await relay.mend()
     try:
         yield relay
     finally:
-        for server in servers:
-            server.close()
+        relay.cut()
 
 
 class _Near(asyncio.Protocol):
-    """The side of the sidecar; what comes before the far side is there waits."""
+    """The side of the client; what comes before the far side is there waits."""
 
-    def __init__(self, port: int, passing: Callable[[bytes], None]) -> None:
+    def __init__(self, port: int, passing: Callable[[bytes], None], siblings: set[asyncio.Transport]) -> None:
         self._port = port
         self._passing = passing
+        self._siblings = siblings
+        self._own: asyncio.Transport | None = None
         self._far: asyncio.Transport | None = None
         self._early = b""
         self._dialling: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        near = cast("asyncio.Transport", transport)
+        self._own = near = cast("asyncio.Transport", transport)
+        self._siblings.add(near)
         self._dialling = asyncio.get_running_loop().create_task(self._dial(near))
 
     def data_received(self, data: bytes) -> None:
@@ -105,6 +121,8 @@ class _Near(asyncio.Protocol):
             self._far.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._own is not None:
+            self._siblings.discard(self._own)
         if self._far is not None:
             self._far.close()
 

@@ -122,7 +122,8 @@ def answering(answer: bytes) -> Script:
 class ScriptedPeer:
     """A listening peer; connection N runs `scripts[N]`, later ones the last script."""
 
-    def __init__(self, *scripts: Script) -> None:
+    def __init__(self, *scripts: Script, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.scripts: Sequence[Script] = scripts or (serving,)
         self.talks: list[Talk] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,7 +132,7 @@ class ScriptedPeer:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
 
     @property
     def requests(self) -> list[bytes]:
@@ -149,7 +150,7 @@ class ScriptedPeer:
 
     async def open(self, port: int = 0) -> None:
         """Listens (again), on the port it had or on a free one."""
-        self._server = await asyncio.start_server(self._met, "127.0.0.1", port or self.port or free_port(), backlog=256)
+        self._server = await asyncio.start_server(self._met, self._host, port or self.port or free_port(), backlog=256)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop_listening(self) -> None:
@@ -195,9 +196,9 @@ def full_backlog() -> Iterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def connected(port: int) -> AsyncIterator[Talk]:
+async def connected(port: int, host: str = "127.0.0.1") -> AsyncIterator[Talk]:
     """The app's side of one connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(host, port)
     try:
         yield Talk(reader, writer)
     finally:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ from tests.support.until import until
 class SidecarProcess:
     """One process; its event log is JSON on stderr, its access log goes where the configuration says."""
 
-    def __init__(self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, by: Sequence[str] = ()
+    ) -> None:
+        """`by`: what its command line begins with, where it is to run as another user."""
         self.folder = folder
         self.config = folder / "sidecar.yaml"
         self.child = Child(
-            [sys.executable, "-m", "sidecar", "run", "-c", str(self.config), "--log-format", "json", *arguments],
+            [*by, sys.executable, "-m", "sidecar", "run", "-c", str(self.config), "--log-format", "json", *arguments],
             log=folder / "sidecar.log",
             environment={**_clean_environment(), **(environ or {})},
         )
@@ -90,11 +93,14 @@ class SidecarProcess:
 
 @asynccontextmanager
 async def running(
-    folder: Path, text: str, *arguments: str, environ: Mapping[str, str] | None = None
+    folder: Path, text: str, *arguments: str, environ: Mapping[str, str] | None = None, by: Sequence[str] = ()
 ) -> AsyncIterator[SidecarProcess]:
-    """Starts a sidecar on this configuration; it is ended with the block, drained or not."""
+    """Starts a sidecar on this configuration; it is ended with the block, drained or not.
+
+    `by`: what its command line begins with, to run it elsewhere or as another user.
+    """
     (folder / "sidecar.yaml").write_text(text)
-    process = SidecarProcess(folder, *arguments, environ=environ)
+    process = SidecarProcess(folder, *arguments, environ=environ, by=by)
     try:
         yield process
     finally:

@@ -7,17 +7,22 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, TypeVar
 
+from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import Balancing, Keepalive, LoadBalancing, ServicePolicy, Timeouts, WaitForInstance
 from sidecar.errors import FAILURES
+from sidecar.proxy.forward import Forward
 from sidecar.proxy.http1.upstream import InstanceConnection
-from sidecar.proxy.listener import Listener, OwnEntrance
+from sidecar.proxy.listener import Listener, OwnEntrance, SharedEntrance
+from sidecar.proxy.ourselves import Ourselves
 from sidecar.proxy.prober import Prober
+from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.trust import Trust
+from sidecar.proxy.unnamed import Unnamed
 from sidecar.proxy.upstream import Upstream
 from sidecar.record import Record
 from tests.support.scripted_peer import Talk, connected
@@ -41,7 +46,10 @@ class Stack:
             now=self.loop.time,
         )
         own = frozenset({f"127.0.0.1:{own_port}"})
-        self.cluster = Cluster(policy, rng=Random(1), now=self.now, own_addresses=own)
+        self.addresses = Addresses(600.0)
+        self.cluster = Cluster(
+            policy, rng=Random(1), now=self.now, own_addresses=own, claims=self.addresses.of(policy.name)
+        )
         self.trust = Trust(policy.tls) if policy.tls is not None else None
         if self.trust is not None:
             self.trust.read()
@@ -50,6 +58,13 @@ class Stack:
         self.prober = Prober()
         self._probing: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
+
+    def share(self, *, forward: bool = False) -> None:
+        """Instead of the service's own listener the shared one, which may send on what it does not know."""
+        sent_on = Forward(self.runtime, Random(1), Ourselves(lambda: {self.port})) if forward else None
+        unnamed = Unnamed(self.addresses, {self.cluster.name: self.upstream}, forward=sent_on, now=self.now)
+        shared = ServicePolicy(name="-", wait_for_instance=self.cluster.policy.wait_for_instance)
+        self.listener.entrance = SharedEntrance(Router({"orders": self.upstream}), shared, unnamed)
 
     @property
     def now(self) -> float:

@@ -8,8 +8,8 @@ from typing import Any, Self, cast
 
 import grpc.aio
 
-from sidecar.embedded.wire import Payload, decode, dump, encode
 from sidecar.tasks import spawn
+from sidecar.wire import Payload, decode, dump, encode
 from tests.support.until import PATIENCE
 
 _END_OF_STREAM: Any = grpc.aio.EOF  # type: ignore[attr-defined] # missing in the stubs

@@ -1,12 +1,14 @@
 """Instances that a bare client registers with a server of 2.x or 3.x: what it says is all that the server knows."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from sidecar.tasks import spawn
 from tests.support.nacos_server import NacosServer
 from tests.support.wire_client import WireClient
+
+_NAMES = {"namespace": "public", "groupName": "DEFAULT_GROUP"}
 
 
 class WireProvider:
@@ -25,14 +27,9 @@ class WireProvider:
         await self._say("deregisterInstance")
 
     async def _say(self, kind: str, **fields: Any) -> None:
-        instance = {"ip": "127.0.0.1", "port": self.port, "weight": 1.0, "healthy": True, "enabled": True}
+        instance = _instance(**{"ip": "127.0.0.1", "port": self.port, **fields})
         answer, body = await self._client.ask(
-            "InstanceRequest",
-            namespace="public",
-            serviceName=self._service,
-            groupName="DEFAULT_GROUP",
-            type=kind,
-            instance={**instance, "ephemeral": True, "clusterName": "DEFAULT", "metadata": {}, **fields},
+            "InstanceRequest", **_NAMES, serviceName=self._service, type=kind, instance=instance
         )
         assert answer == "InstanceResponse", body
 
@@ -49,6 +46,38 @@ async def providing(server: NacosServer, service: str, *ports: int) -> AsyncIter
             stack.callback(listener.cancel)
             providers.append(WireProvider(client, service, port))
         yield providers
+
+
+@contextlib.asynccontextmanager
+async def providing_many(server: NacosServer, service: str, hosts: Sequence[str]) -> AsyncIterator[None]:
+    """One client with an instance on each host, all registered at once."""
+    async with WireClient(server.http_port) as client:
+        await client.set_up()
+        listener = spawn(_listen(client), name="wire provider")
+        instances = [_instance(ip=host, port=8080) for host in hosts]
+        answer, body = await client.ask(
+            "BatchInstanceRequest",
+            **_NAMES,
+            serviceName=service,
+            type="batchRegisterInstance",
+            instances=instances,
+        )
+        assert answer == "BatchInstanceResponse", body
+        try:
+            yield
+        finally:
+            listener.cancel()
+
+
+def _instance(**fields: Any) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "weight": 1.0,
+        "healthy": True,
+        "enabled": True,
+        "ephemeral": True,
+        "clusterName": "DEFAULT",
+    }
+    return {**known, "metadata": {}, **fields}
 
 
 async def _listen(client: WireClient) -> None:

@@ -14,7 +14,7 @@ import uvloop
 
 from tests.peers import envoy
 from tests.peers.start import TOOLS
-from tests.support import java, network
+from tests.support import java, own_network
 from tests.support.nacos_server import Version
 from tests.support.needs import lacking
 from tests.trial.conduct import RATE
@@ -40,8 +40,8 @@ def main(argv: Sequence[str]) -> int:
     if missing := lacking(*_needed(options.on)):
         _say(f"this machine lacks {missing}")
         return 2
-    if network.is_own():
-        network.set_up()
+    if own_network.is_own():
+        own_network.set_up()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         results, took = runner.run(_trial(options, rows))
     _tell(results, took, write=options.write)
@@ -127,5 +127,5 @@ if __name__ == "__main__":
     except subprocess.CalledProcessError as error:
         _say(f"pip cannot bring Envoy {envoy.VERSION}: {error.stderr.decode()}")
         sys.exit(2)
-    network.enter("tests.trial", sys.argv[1:])
+    own_network.enter("tests.trial", sys.argv[1:])
     sys.exit(main(sys.argv[1:]))

@@ -23,7 +23,7 @@ from tests.peers.start import started
 from tests.support.ports import free_port
 from tests.support.sidecar_process import SidecarProcess, running
 from tests.trial.ground import Ground
-from tests.trial.load import Load
+from tests.trial.load import Load, orders
 
 CACHED = 30.0
 """Seconds that the direct caller keeps a list."""
@@ -78,7 +78,7 @@ async def direct(ground: Ground, service: str, rate: float) -> AsyncIterator[Cal
     await known.refresh()
     keeper = spawn(known.keep(), name="cached list")
     try:
-        yield Caller(DIRECT, "direct, list of 30 s", Load(known.next, rate=rate, prefix="d"))
+        yield Caller(DIRECT, "direct, list of 30 s", Load(known.next, rate=rate, make=orders("d")))
     finally:
         keeper.cancel()
 
@@ -93,7 +93,7 @@ async def proxied(
         for name in names:
             peer = await stack.enter_async_context(started(name, instances, folder, Terms()))
             title = f"{peer.name} {peer.version}"
-            found.append(Caller(name, title, Load(peer.port, rate=rate, prefix=name[0]), peer))
+            found.append(Caller(name, title, Load(peer.port, rate=rate, make=orders(name[0])), peer))
         yield found
 
 
@@ -137,7 +137,7 @@ class SidecarCaller:
         await self._lives.aclose()
 
     def caller(self, rate: float) -> Caller:
-        return Caller(SIDECAR, f"nacos-sidecar {__version__}", Load(self.port, rate=rate, prefix="s"))
+        return Caller(SIDECAR, f"nacos-sidecar {__version__}", Load(self.port, rate=rate, make=orders("s")))
 
     def configuration(self, **service: Any) -> str:
         """Its file, with these keys of the service."""

@@ -18,8 +18,8 @@ from typing import Any, cast
 
 import grpc.aio
 
-from sidecar.embedded.wire import Payload, decode, dump, encode
 from sidecar.tasks import spawn
+from sidecar.wire import Payload, decode, dump, encode
 from tests.support.relay import Relay
 
 _GRPC = 1000
@@ -155,12 +155,12 @@ class _Way:
 @asynccontextmanager
 async def lying(server_port: int) -> AsyncIterator[Liar]:
     """Before the server whose HTTP port this is; honest at first."""
-    relay = Relay(server_port)
+    relay = Relay(server_port, ports=(0,))
     liar = Liar(server_port, relay.port)
-    http = await relay.open(0)
+    await relay.mend()
     await liar.open()
     try:
         yield liar
     finally:
-        http.close()
+        relay.cut()
         await liar.close()

@@ -15,10 +15,13 @@ from typing import cast
 from sidecar.tasks import spawn
 
 PATIENCE = 10.0
-"""Seconds until the app gives a call up."""
+"""Seconds until the app gives a call up, unless it is said otherwise."""
 
 CONNECT_PATIENCE = 5.0
 """Seconds until it gives a connection up that is not made."""
+
+IDLE = 5.0
+"""Seconds after which it closes a connection that it does not use; servers do so after 15 and more."""
 
 Destination = Callable[[], int | None]
 """The port that the next call goes to; None: the app knows nobody."""
@@ -57,15 +60,34 @@ class Call:
         return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
+Make = Callable[[int, float, float], Call]
+"""The call of this number, from the moment it is due and the one at which it starts."""
+
+
+def orders(prefix: str) -> Make:
+    """What the app of the trial asks the order service for; `prefix` begins the ids."""
+    return lambda number, due, started: Call(("GET", "POST")[number % 2], f"{prefix}{number}", due, started)
+
+
 class Load:
     """`start`, later `stop`; `calls` are all that ended, in the order of their ends."""
 
-    def __init__(self, to: int | Destination, *, rate: float, prefix: str = "c") -> None:
-        """`to`: a port on 127.0.0.1, or who chooses one for each call; `prefix` begins the ids."""
+    def __init__(
+        self,
+        to: int | Destination,
+        *,
+        rate: float,
+        host: str = "127.0.0.1",
+        patience: float = PATIENCE,
+        make: Make | None = None,
+    ) -> None:
+        """`to`: a port of the host, or who chooses one for each call."""
         self.rate = rate
+        self.patience = patience
         self.calls: list[Call] = []
         self._to: Destination = to if callable(to) else lambda: to
-        self._prefix = prefix
+        self._host = host
+        self._make = make or orders("c")
         self._loop = asyncio.get_running_loop()
         self._idle: defaultdict[int, list[_Connection]] = defaultdict(list)
         self._open: set[_Connection] = set()
@@ -85,7 +107,7 @@ class Load:
         self._task = spawn(self._offer(), name="load")
 
     async def stop(self) -> None:
-        """Sends no more; returns when the last call has ended, after `PATIENCE` at most."""
+        """Sends no more; returns when the last call has ended, after its patience at most."""
         self._stopping = True
         self.seconds = self._loop.time() - self._began
         if self._task is not None:
@@ -108,22 +130,28 @@ class Load:
         return self._began + number / self.rate
 
     def _send(self, due: float) -> None:
-        method = ("GET", "POST")[self._sent % 2]
-        call = Call(method, f"{self._prefix}{self._sent}", due, self._loop.time())
+        call = self._make(self._sent, due, self._loop.time())
         self._sent += 1
         self._pending += 1
         port = self._to()
         if port is None:
             self.ended(call, 0, "nobody is known")
-        elif idle := self._idle[port]:
-            idle.pop().carry(call)
+        elif (connection := self._free_one(port, call.started)) is not None:
+            connection.carry(call)
         else:
             spawn(self._send_on_new(call, port), name="load connection")
 
+    def _free_one(self, port: int, now: float) -> "_Connection | None":
+        """The youngest; one that has been idle for long is closed, lest a call meet the other side's own idle close."""
+        idle = self._idle[port]
+        while idle and now - idle[0].free_since > IDLE:
+            idle.pop(0).close()
+        return idle.pop() if idle else None
+
     async def _send_on_new(self, call: Call, port: int) -> None:
         try:
-            async with asyncio.timeout(CONNECT_PATIENCE):
-                _, connection = await self._loop.create_connection(lambda: _Connection(self, port), "127.0.0.1", port)
+            async with asyncio.timeout(min(CONNECT_PATIENCE, self.patience)):
+                _, connection = await self._loop.create_connection(lambda: _Connection(self, port), self._host, port)
         except OSError as error:
             self.ended(call, 0, f"not connected: {type(error).__name__}")
         else:
@@ -138,6 +166,7 @@ class Load:
             idle.remove(connection)
 
     def free(self, connection: "_Connection") -> None:
+        connection.free_since = self._loop.time()
         self._idle[connection.port].append(connection)
 
     def ended(self, call: Call, status: int, error: str) -> None:
@@ -147,9 +176,9 @@ class Load:
 
 
 @asynccontextmanager
-async def loaded(port: int, *, rate: float) -> AsyncIterator[Load]:
+async def loaded(port: int, *, rate: float, patience: float = PATIENCE) -> AsyncIterator[Load]:
     """Calls leave for as long as the block lasts; after it, all of them have ended."""
-    load = Load(port, rate=rate)
+    load = Load(port, rate=rate, patience=patience)
     load.start()
     try:
         yield load
@@ -166,6 +195,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
         self._buffer = b""
+        self.free_since = 0.0
         self._limit: asyncio.TimerHandle | None = None
 
     def carry(self, call: Call) -> None:
@@ -173,7 +203,7 @@ class _Connection(asyncio.Protocol):
         if self._transport is None:
             self._end(0, "the app's connection was closed")
             return
-        self._limit = asyncio.get_running_loop().call_later(PATIENCE, self._give_up)
+        self._limit = asyncio.get_running_loop().call_later(self._load.patience, self._give_up)
         self._transport.write(call.wire())
 
     def close(self) -> None:
@@ -209,7 +239,7 @@ class _Connection(asyncio.Protocol):
             self._end(0, "cut" if self._buffer else "closed without an answer")
 
     def _give_up(self) -> None:
-        self._end(0, f"no answer within {PATIENCE:.0f} s")
+        self._end(0, f"no answer within {self._load.patience:.0f} s")
         if self._transport is not None:
             self._transport.abort()
 

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.support import network
+from tests.support import own_network
 from tests.trial.conduct import play
 from tests.trial.ground import TITLES, Ground, Name, prepared
 from tests.trial.row import Result, Row
@@ -43,8 +43,8 @@ class Program:
 
     async def _play(self, row: Row, name: Name, ground: Ground) -> Result:
         title = TITLES[name]
-        if row.own_network and not network.is_own():
-            return Result(row, title, why_not="skipped: no network of its own to be had", skipped=True)
+        if row.drops_packets and not own_network.can_drop():
+            return Result(row, title, why_not="skipped: no network of its own to drop packets in", skipped=True)
         self._say(f"{row.title} …")
         folder = self._folder / name / row.id
         await asyncio.to_thread(folder.mkdir)

@@ -40,8 +40,8 @@ class Row:
     """The direct caller has to lose calls, else the row shows nothing."""
     official: bool = False
     """Its replicas are JVMs with the official client: on a real server, and not beside much else."""
-    own_network: bool = False
-    """Packets are dropped: not on a network that others use."""
+    drops_packets: bool = False
+    """It wants a network that nobody else uses."""
 
 
 @dataclass(frozen=True, slots=True)

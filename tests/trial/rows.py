@@ -225,7 +225,7 @@ ROWS = (
     Row("no-deregistering", "SIGTERM without deregistering, each of 3", without_deregistering),
     Row("kill", "kill -9, each of 3", killed),
     Row("freeze", "SIGSTOP for 20 s, one of 3", frozen),
-    Row("black-hole", "black hole for 15 s, one of 3", cut_off, own_network=True),
+    Row("black-hole", "black hole for 15 s, one of 3", cut_off, drops_packets=True),
     Row("single", "single replica restarts, twice", alone, count=1, nobody_else=True),
     Row("all-at-once", "all 3 restart at once", all_at_once, nobody_else=True),
     Row("accepts-late", "slow start: registered 5 s before it accepts", registers_early),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Unpack
 
 from sidecar.tasks import spawn
-from tests.support import network
+from tests.support import own_network
 from tests.support.plain_provider import Habits
 from tests.support.until import until
 from tests.trial.callers import PEERS, SIDECAR, Caller, SidecarCaller, behind_sidecar, direct, proxied
@@ -119,7 +119,7 @@ class Scene:
         """No packet reaches it or comes from it."""
         self.mark("cut off")
         began = self.now()
-        async with network.black_hole(replica.port):
+        async with own_network.black_hole(replica.port):
             await asyncio.sleep(seconds)
         self.mark("back")
         self.harms.append(Harm(replica.address, Fate.CUT_OFF, began, self.now()))

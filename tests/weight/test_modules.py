@@ -31,6 +31,7 @@ NEVER = frozenset(
         ),  # a proxy has HTTP of its own
         *("a2a", "Crypto", "Tea", "darabonba", "psutil", "v2.nacos.ai", "v2.nacos.config"),  # of the registry client
         *("sidecar.demo", "sidecar.embedded", "sidecar.config.check", "sidecar.config.schema"),  # of other commands
+        *("sidecar.facade", "sidecar.app.facade_parts"),  # of those who want one
         *("multiprocessing", "sqlite3", "unittest", "xml"),
     }
 )

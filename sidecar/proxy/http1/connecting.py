@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sidecar.errors import FAILURES, Failure
+from sidecar.errors import FAILURES, Blame, Failure
 from sidecar.proxy.connect import DialError
 from sidecar.proxy.http1 import race, recovery
 from sidecar.proxy.http1.attempt import Attempt
@@ -46,6 +46,10 @@ async def _dial(exchange: "Exchange", attempt: Attempt) -> None:
 def _not_connected(exchange: "Exchange", attempt: Attempt, failure: Failure) -> None:
     if failure.reason == "too_many_connections":
         _no_room(exchange, attempt, failure, exchange.upstream.runtime.now())
+    elif failure.blame is Blame.SIDECAR:
+        now = exchange.upstream.runtime.now()
+        attempt.never_made(now)
+        exchange.fail(failure, now)
     else:
         exchange.upstream.pool.restarted(attempt.endpoint)
         recovery.attempt_failed(attempt, failure)

@@ -27,6 +27,7 @@ from sidecar.proxy.wheel import Timer
 from sidecar.record import Record
 
 if TYPE_CHECKING:
+    from sidecar.proxy.unnamed import Unnamed
     from sidecar.proxy.upstream import Upstream
 
 MAX_PIPELINED = 64 * 1024
@@ -38,6 +39,9 @@ that the kernel's RST would destroy the answer in the app's receive buffer (RFC 
 
 _NONE, _LENGTH = Framing.NONE, Framing.LENGTH
 
+LEARNING_PAUSE = 0.05
+"""Seconds until it is asked again whose an address is, while lists are expected."""
+
 
 class Entrance(Protocol):
     """The way in that a connection came through: a service's own listener, or the shared one."""
@@ -46,9 +50,13 @@ class Entrance(Protocol):
     """What holds before a request is routed: limits and the clocks of the app's side."""
     service: "Upstream | None"
     """Whose listener it is; None: the shared one."""
+    dialled: str | None
+    """The address of the instance that the app had connected to, where we came between."""
+    unnamed: "Unnamed | None"
+    """Knows more of hosts that name no service."""
 
     def route(self, authority: bytes | None) -> "Upstream | None":
-        """The service that a request means."""
+        """The service that a request names."""
         ...
 
 
@@ -73,6 +81,7 @@ class AppConnection(asyncio.Protocol):
         "_held",
         "_hold",
         "_idle_limit",
+        "_learn_until",
         "_lingered",
         "_runtime",
         "_sock",
@@ -105,7 +114,9 @@ class AppConnection(asyncio.Protocol):
         self._held = b""
         self._hold = _NOTHING
         self._follows = False
-        """A pipelined request is about to be read."""
+        """A pipelined request is about to be read, or one of which nobody knows yet where it goes."""
+        self._learn_until = 0.0
+        """How long that one waits; 0: there is none."""
         self._stats: ServiceStats | None = None
         self.blocked = False
         """It takes no more bytes for now."""
@@ -135,9 +146,9 @@ class AppConnection(asyncio.Protocol):
         self._idle_limit = entrance.policy.keepalive.app_idle_timeout
         if entrance.service is not None:
             self._stats = entrance.service.stats
-            self._stats.app_connections += 1
         else:
-            self._runtime.stats.unrouted_connections += 1
+            self._stats = self._runtime.stats.unrouted
+        self._stats.app_connections += 1
         self.arm(self._runtime.now() + self._idle_limit)
 
     def data_received(self, data: bytes) -> None:
@@ -145,7 +156,7 @@ class AppConnection(asyncio.Protocol):
         if exchange is None:
             if self._closing:
                 self._discard(data)
-            elif self.blocked:
+            elif self.blocked or self._learn_until:
                 # An app that asks without reading what it gets is not answered into our memory.
                 self._hold_back(data)
             else:
@@ -177,8 +188,6 @@ class AppConnection(asyncio.Protocol):
         self._runtime.connections.discard(self)
         if self._stats is not None:
             self._stats.app_connections -= 1
-        else:
-            self._runtime.stats.unrouted_connections -= 1
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.app_left()
@@ -296,7 +305,7 @@ class AppConnection(asyncio.Protocol):
 
     def _let_go(self) -> None:
         """FIN has come and nothing is asked any more."""
-        if self.ended and not self.busy and not self._closing:
+        if self.ended and not self.busy and not self._closing and not self._follows:
             self.close()
 
     def _read(self, data: bytes) -> None:
@@ -309,13 +318,14 @@ class AppConnection(asyncio.Protocol):
         if request is None:
             self._await_head(data, entrance.policy.timeouts.request_head)
             return
-        upstream = entrance.service or entrance.route(request.authority)
-        if upstream is None:
-            self._held = data
-            self._refuse(FAILURES["no_service"], None, request)
-            return
         now = self._runtime.now()
-        exchange = self.exchange = Exchange(self, upstream, request, now)
+        upstream, dialled = entrance.service or entrance.route(request.authority), entrance.dialled
+        if upstream is None:
+            destination = self._find(entrance, request, data, now)
+            if destination is None:
+                return
+            upstream, dialled = destination
+        exchange = self.exchange = Exchange(self, upstream, request, now, dialled)
         if request.framing is _NONE:
             self._held = data[request.size :] if request.size < len(data) else b""
         else:
@@ -327,6 +337,35 @@ class AppConnection(asyncio.Protocol):
                 self.close()
                 return
         exchange.begin(now)
+
+    def _find(
+        self, entrance: Entrance, request: RequestHead, data: bytes, now: float
+    ) -> "tuple[Upstream, str | None] | None":
+        """Where one goes whose host names no service; None: it is refused, or asks again soon."""
+        unnamed, authority = entrance.unnamed, request.authority
+        if unnamed is not None and authority is not None:
+            if (found := unnamed.by_address(authority, now)) is not None:
+                self._learn_until = 0.0
+                return found
+            if unnamed.may_learn(authority, now) and self._may_wait(entrance, now):
+                self._held = b""
+                self._hold_back(data)
+                self._follows = True
+                self._runtime.loop.call_later(LEARNING_PAUSE, self._go_on)
+                return None
+            self._learn_until = 0.0
+            if (host := unnamed.beyond(request, self._sock)) is not None:
+                return host, None
+        self._held = data
+        self._refuse(FAILURES["no_service"], None, request)
+        return None
+
+    def _may_wait(self, entrance: Entrance, now: float) -> bool:
+        """For a list that says whose an address is, as long as a request may wait for an instance."""
+        if not self._learn_until:
+            self._learn_until = now + entrance.policy.wait_for_instance.timeout
+            self.arm(math.inf)
+        return now < self._learn_until
 
     def _await_head(self, data: bytes, limit: float) -> None:
         """The head's clock runs from its first byte; empty lines before it are none (RFC 9112 §2.2)."""
@@ -378,12 +417,9 @@ class AppConnection(asyncio.Protocol):
         answer = LocalAnswer(failure, service=name).to_app(request, keep_alive=False, date=self._runtime.date())
         sent = body_size(answer)
         self.write(answer)
-        key = (failure.status, failure.flag)
-        if service is not None:
-            service.stats.requests[key] += 1
-            service.stats.bytes_to_app += sent
-        else:
-            self._runtime.stats.unrouted_requests[key] += 1
+        stats = service.stats if service is not None else self._runtime.stats.unrouted
+        stats.flagged[failure.status, failure.flag] += 1
+        stats.bytes_to_app += sent
         if self._runtime.wants_record(notable=True):
             self._runtime.log(self._refusal(failure, name, request, sent))
         self._body = None

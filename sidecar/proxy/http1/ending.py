@@ -30,8 +30,11 @@ def end(exchange: "Exchange", code: int, failure: Failure | None, now: float) ->
     stats.bytes_to_app += exchange.sent
     rescued = None
     if failure is None and code < 500:
-        attempt = exchange.attempt
-        if trouble is not None or (attempt is not None and attempt.endpoint.state is _HELD):
+        attempt, dialled = exchange.attempt, exchange.dialled
+        if trouble is not None or (
+            attempt is not None
+            and (attempt.endpoint.state is _HELD or (dialled is not None and attempt.endpoint.address != dialled))
+        ):
             rescued = _rescued_by(exchange)
     if rescued is not None:
         stats.rescued[rescued] += 1
@@ -104,6 +107,12 @@ def _by_guard(exchange: "Exchange") -> bool:
     return attempt is not None and attempt.endpoint.state is _HELD
 
 
+def _went_elsewhere(exchange: "Exchange") -> bool:
+    """The instance that the app had chosen was not available, or it would have been asked first."""
+    attempt = exchange.attempt
+    return exchange.dialled is not None and attempt is not None and attempt.endpoint.address != exchange.dialled
+
+
 def _rescued_by(exchange: "Exchange") -> str | None:
     """The first that applies, in the order of the contract; None: a direct call would have gone as well."""
     trouble = exchange.trouble
@@ -113,7 +122,9 @@ def _rescued_by(exchange: "Exchange") -> str | None:
         return "retry"
     if trouble is not None and trouble.waited:
         return "wait"
-    return "guard" if _by_guard(exchange) else None
+    if _by_guard(exchange):
+        return "guard"
+    return "address" if _went_elsewhere(exchange) else None
 
 
 def _rescue(exchange: "Exchange", by: str) -> Rescue:
@@ -123,6 +134,7 @@ def _rescue(exchange: "Exchange", by: str) -> Rescue:
         endpoint=attempt.endpoint.address if attempt is not None else None,
         by=by,
         attempts=len(_tries(exchange)) + 1,
+        dialled=exchange.dialled,
     )
 
 

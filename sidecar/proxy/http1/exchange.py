@@ -47,6 +47,7 @@ class Exchange:
         "answer",
         "app",
         "attempt",
+        "dialled",
         "head_at",
         "keep_app",
         "last_byte",
@@ -63,10 +64,14 @@ class Exchange:
         "upstream",
     )
 
-    def __init__(self, app: "AppConnection", upstream: "Upstream", request: RequestHead, now: float) -> None:
+    def __init__(
+        self, app: "AppConnection", upstream: "Upstream", request: RequestHead, now: float, dialled: str | None = None
+    ) -> None:
         self.app = app
         self.upstream = upstream
         self.request = request
+        self.dialled = dialled
+        """The address of the instance that the app chose itself, if it did."""
         self.started = now
         self.phase = _CHOOSING
         self.attempt: Attempt | None = None
@@ -102,6 +107,8 @@ class Exchange:
         upstream, stats = self.upstream, self.upstream.stats
         at_instances = stats.requests_in_flight - stats.waiting
         stats.requests_in_flight += 1
+        if self.dialled is not None:
+            stats.by_address += 1
         upstream.budget.deposit(now)
         if self.request.request_id is None:
             self.request.request_id = upstream.runtime.request_id()
@@ -219,10 +226,15 @@ class Exchange:
         """Picks an endpoint for the next attempt, and a connection to it."""
         upstream, trouble = self.upstream, self.trouble
         excluded = trouble.excluded if trouble is not None else ()
-        endpoint = upstream.cluster.pick(now, excluded, wary=not self.request.idempotent)
+        wary = not self.request.idempotent
+        endpoint = None
+        if self.dialled is not None:
+            endpoint = upstream.cluster.pick_dialled(self.dialled, now, excluded, wary=wary)
         if endpoint is None:
-            patience.nobody(self, now)
-            return
+            endpoint = upstream.cluster.pick(now, excluded, wary=wary)
+            if endpoint is None:
+                patience.nobody(self, now)
+                return
         if trouble is not None and trouble.why_again is not None:
             upstream.stats.retries[trouble.why_again] += 1
             trouble.why_again = None

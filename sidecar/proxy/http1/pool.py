@@ -23,6 +23,10 @@ from sidecar.proxy.wheel import Timer, Wheel
 SWEEP = 1.0
 """Seconds between two looks for connections that idled too long."""
 
+CROWDED = 0.1
+"""Seconds for which more than `max_idle_per_endpoint` may wait. A busy loop takes answers and requests by the dozen: who
+closed at once what is too much between the two would dial it again a millisecond later."""
+
 MARGIN = 0.8
 """Share of a known idle limit that is used: the rest is for clocks, queues and the request on its way."""
 
@@ -126,14 +130,14 @@ class Pool(Generic[PooledT]):
     def put(self, endpoint: Endpoint, connection: PooledT, now: float) -> None:
         """Keeps a connection for the next request, or closes it where it must not be kept."""
         shelf = self._shelves.get(endpoint)
-        if self._shut or shelf is None or shelf.ceiling <= 0:
+        if self._shut or shelf is None or shelf.ceiling <= 0 or not self._max_idle:
             connection.close()
             return
         connection.idle_since = now
         idle = shelf.idle
         idle.append(connection)
         if len(idle) > self._max_idle:
-            self._close(shelf, [idle[0]])
+            self._sweep_within(CROWDED, now)
         elif self._sweeper.deadline == math.inf:
             self._wheel.arm(self._sweeper, now + SWEEP)
 
@@ -210,16 +214,20 @@ class Pool(Generic[PooledT]):
         return True
 
     def sweep(self, now: float) -> None:
-        """Closes what idled beyond its ceiling."""
-        left = 0
+        """Closes what idled beyond its ceiling, and the oldest of those that are too many."""
+        left, pause = 0, SWEEP
         for shelf in self._shelves.values():
             if shelf.idle:
                 shelf.judge(self._keepalive.idle_timeout, now)
                 oldest = now - shelf.ceiling
                 self._close(shelf, [c for c in shelf.idle if c.idle_since < oldest])
+                too_many = shelf.idle[: -self._max_idle]
+                self._close(shelf, [c for c in too_many if now - c.idle_since >= CROWDED])
                 left += len(shelf.idle)
+                if len(shelf.idle) > self._max_idle:
+                    pause = CROWDED
         if left:
-            self._wheel.arm(self._sweeper, now + SWEEP)
+            self._wheel.arm(self._sweeper, now + pause)
 
     def close(self) -> None:
         """Closes all that idles, and keeps nothing from now on."""
@@ -228,6 +236,10 @@ class Pool(Generic[PooledT]):
         self.keep_only(lambda _: False)
         if self in self._stats.pools:
             self._stats.pools.remove(self)
+
+    def _sweep_within(self, seconds: float, now: float) -> None:
+        if self._sweeper.deadline > now + seconds:
+            self._wheel.arm(self._sweeper, now + seconds)
 
     def _close(self, shelf: _Shelf[PooledT], connections: list[PooledT]) -> None:
         for connection in connections:

@@ -32,6 +32,8 @@ _END: Final = b"\r\n\r\n"
 
 _BEGINNING: Final = re.compile(TOKEN + rb"*(?: |\r?\Z)").match
 
+_PLAINLY_ABSOLUTE: Final = re.compile(rb"http://([A-Za-z0-9._\-]++(?::[0-9]{1,5}+)?+)(/.*+)", re.DOTALL).fullmatch
+
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?]*)(.*)", re.DOTALL).fullmatch
 
 _SLASH: Final = ord("/")
@@ -42,6 +44,7 @@ class RequestHead:
 
     __slots__ = (
         "_came_with",
+        "absolute",
         "authority",
         "block",
         "framing",
@@ -58,6 +61,8 @@ class RequestHead:
         "upgrade",
     )
 
+    absolute: bool
+    """It named the host in its target: the app takes us for a proxy."""
     authority: bytes | None
     """Whom the app calls: the host of an absolute target, else `Host`; None: HTTP/1.0 without one."""
     block: bytes
@@ -106,10 +111,17 @@ class RequestHead:
         self.te_trailers = fields.te_trailers
         self.upgrade = None
         self._came_with = self.request_id
+        self.absolute = False
         if fields.offers is not None and method == b"GET" and fields.framing is Framing.NONE:
             self._offer(fields.offers)
         if target[0] != _SLASH:
-            self._resolve()
+            if method != b"CONNECT" and (plain := _PLAINLY_ABSOLUTE(target)) is not None:
+                self.absolute = True
+                self.authority, self.target = plain.groups()
+            else:
+                self._resolve()
+            if fields.credentials_for_proxy and self.absolute:
+                self.block = without(self.block, {b"proxy-authorization"})
 
     def __repr__(self) -> str:
         body = f"{self.length} bytes" if self.length else self.framing.value
@@ -159,8 +171,8 @@ class RequestHead:
         authority, rest = found[2], found[3]
         if authority[:1] in {b"", b":"} or not valid_authority(authority):
             raise BadMessage(BAD_REQUEST, "invalid host in the request target")
+        self.absolute = True
         self.authority = authority
-        self.block = without(self.block, {b"proxy-authorization"})
         if rest[:1] != b"/":
             rest = b"*" if self.method == b"OPTIONS" and not rest else b"/" + rest
         self.target = rest

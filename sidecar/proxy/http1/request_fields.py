@@ -35,6 +35,7 @@ class RequestFields:
         "authority",
         "codings",
         "connection",
+        "credentials_for_proxy",
         "cut",
         "framing",
         "keep_alive",
@@ -48,6 +49,8 @@ class RequestFields:
 
     authority: bytes | None
     """`Host`; None: HTTP/1.0 without one."""
+    credentials_for_proxy: bool
+    """`Proxy-Authorization` is among the fields: it ends here when the app takes us for a proxy."""
     cut: list[bytes]
     """The lines that end here."""
     framing: Framing
@@ -66,6 +69,7 @@ class RequestFields:
         self.authority = None
         self.codings: list[bytes] = []
         self.connection: list[bytes] = []
+        self.credentials_for_proxy = False
         self.cut = []
         self.framing = Framing.NONE
         self.length = -1
@@ -148,6 +152,11 @@ def _upgrade(seen: RequestFields, value: bytes) -> bool:
     return True
 
 
+def _proxy_authorization(seen: RequestFields, _value: bytes) -> bool:
+    seen.credentials_for_proxy = True
+    return False
+
+
 def _expect(seen: RequestFields, _value: bytes) -> bool:
     return seen.minor == 0
 
@@ -165,6 +174,7 @@ _RULES: Final[Mapping[bytes, Callable[[RequestFields, bytes], bool]]] = {
     b"te": _te,
     b"upgrade": _upgrade,
     b"keep-alive": _cut,
+    b"proxy-authorization": _proxy_authorization,
     b"proxy-connection": _cut,
     b"http2-settings": _cut,
 }

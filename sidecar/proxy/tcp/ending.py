@@ -66,7 +66,9 @@ def _rescued_by(relay: "Relay") -> str | None:
         return "retry"
     if relay.journey.waited:
         return "wait"
-    return "guard" if relay.instance.endpoint.state is State.HELD else None
+    if relay.instance.endpoint.state is State.HELD:
+        return "guard"
+    return "address" if relay.dialled not in {None, relay.instance.endpoint.address} else None
 
 
 def _rescue(relay: "Relay", by: str) -> Rescue:
@@ -76,6 +78,7 @@ def _rescue(relay: "Relay", by: str) -> Rescue:
         endpoint=endpoint.address if endpoint is not None else None,
         by=by,
         attempts=len(relay.journey.tries) + 1,
+        dialled=relay.dialled,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.retry import Action, Attempt, decide
-from sidecar.errors import FAILURES, Failure
+from sidecar.errors import FAILURES, Blame, Failure
 from sidecar.proxy.connect import DialError
 from sidecar.proxy.tcp.ends import InstanceEnd
 from sidecar.proxy.waiting import AGAIN_FIRST, AGAIN_MOST, why_nobody
@@ -51,13 +51,21 @@ async def reach(relay: "Relay") -> Failure | None:
     journey, upstream = relay.journey, relay.upstream
     while True:
         now = upstream.runtime.now()
-        endpoint = upstream.cluster.pick(now, journey.excluded)
+        endpoint = _choose(relay, now)
         if endpoint is None:
             failure = await _nobody(journey, upstream, now)
         else:
             failure = await _try(relay, endpoint, now)
         if failure is not None or relay.instance is not None:
             return failure
+
+
+def _choose(relay: "Relay", now: float) -> Endpoint | None:
+    cluster, excluded = relay.upstream.cluster, relay.journey.excluded
+    endpoint = None
+    if relay.dialled is not None:
+        endpoint = cluster.pick_dialled(relay.dialled, now, excluded)
+    return endpoint or cluster.pick(now, excluded)
 
 
 async def _try(relay: "Relay", endpoint: Endpoint, now: float) -> Failure | None:
@@ -70,9 +78,10 @@ async def _try(relay: "Relay", endpoint: Endpoint, now: float) -> Failure | None
     if not upstream.has_room():
         return _own_shortage(upstream, endpoint, FAILURES["too_many_connections"])
     try:
-        instance = await upstream.connect(endpoint, lambda sock: InstanceEnd(relay, endpoint, sock))
+        bare = relay.dialled is not None
+        instance = await upstream.connect(endpoint, lambda sock: InstanceEnd(relay, endpoint, sock), bare=bare)
     except DialError as error:
-        if error.failure.reason == "too_many_connections":
+        if error.failure.blame is Blame.SIDECAR:
             return _own_shortage(upstream, endpoint, error.failure)
         return _failed(journey, upstream, endpoint, error.failure)
     except BaseException:

@@ -32,6 +32,8 @@ class Relay:
         "_timer",
         "_unwritten",
         "app",
+        "begun",
+        "dialled",
         "instance",
         "journey",
         "last_byte",
@@ -41,14 +43,18 @@ class Relay:
         "upstream",
     )
 
-    def __init__(self, runtime: Runtime, upstream: "Upstream", sock: socket.socket) -> None:
+    def __init__(self, runtime: Runtime, upstream: "Upstream", sock: socket.socket, dialled: str | None = None) -> None:
         self.runtime = runtime
         self.upstream = upstream
+        self.dialled = dialled
+        """The address of the instance that the app had connected to, where we came between."""
         self.app = AppEnd(self, sock)
         self.instance: InstanceEnd | None = None
         self.journey = Journey(upstream.policy.wait_for_instance.timeout)
         self._now = runtime.now
         self.started = self.last_byte = runtime.now()
+        self.begun = False
+        """It is counted as in flight, and an instance is sought."""
         self.over = False
         """It is told and counted; what is left is to write the last bytes."""
         self._timer = Timer(self._expired)
@@ -59,9 +65,15 @@ class Relay:
 
     def accepted(self) -> None:
         """The app is connected. An instance is dialled at once: the server may be the one to speak first."""
-        stats = self.upstream.stats
         self.runtime.connections.add(self.app)
-        stats.app_connections += 1
+        self.upstream.stats.app_connections += 1
+        self.begin()
+
+    def begin(self) -> None:
+        """Seeks an instance."""
+        self.begun = True
+        stats = self.upstream.stats
+        stats.by_address += self.dialled is not None
         at_instances = stats.requests_in_flight - stats.waiting
         stats.requests_in_flight += 1
         if at_instances >= self.upstream.max_requests:

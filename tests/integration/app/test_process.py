@@ -1,6 +1,7 @@
 """Claims about the process: exit codes, signals, and the environments that it must bear."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -11,6 +12,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from sidecar.app.process import spare_lists
+from sidecar.cluster.instance import Instance
+from sidecar.tasks import spawn
 from tests.integration.app.test_sidecar import answered_by, static
 from tests.support.needs import find
 from tests.support.process import Child
@@ -71,6 +75,21 @@ async def test_an_access_log_that_cannot_be_opened_ends_it_with_69(tmp_path: Pat
     async with running(tmp_path, text) as process:
         assert await process.child.ended() == 69
         assert "cannot open access_log.path" in process.child.output()
+
+
+async def test_the_collector_passes_over_what_is_there_when_ready() -> None:
+    """Lists came before, and are many objects: not before that moment, and all of them."""
+    ready = asyncio.Event()
+    waiting = spawn(spare_lists(ready), name="lists are there")
+    listed = [Instance("10.0.0.1", port) for port in range(1, 100)]
+    await asyncio.sleep(0)
+    assert any(found is listed[0] for found in gc.get_objects())
+    ready.set()
+    try:
+        await waiting
+        assert not any(isinstance(found, Instance) for found in gc.get_objects())
+    finally:
+        gc.unfreeze()
 
 
 async def test_usr1_dumps_the_state_and_usr2_the_stacks(tmp_path: Path) -> None:

@@ -117,6 +117,43 @@ async def test_the_shared_listener_routes_by_host(tmp_path: Path) -> None:
             assert (answer.status, answer.headers["x-sidecar-error"]) == (502, "NR no_service attempts=0")
 
 
+async def test_addresses_are_remembered_over_a_restart(tmp_path: Path) -> None:
+    """An app that calls an instance which left is answered by another, by a sidecar that never saw it, too.
+
+    Until a reload ends the memory; what is nobody's is refused, or sent on.
+    """
+    async with EmbeddedRegistry(port=0) as registry, providers(3) as (first, second, stranger):
+        for provider in (first, second):
+            registry.register("orders", "127.0.0.1", provider.port)
+        text = registered(registry.address, snapshots="lists").replace("listen: null", "listen: 127.0.0.1:0")
+
+        async def called(process: SidecarProcess, provider: Provider) -> tuple[int, str]:
+            answer = await request(await process.bound("shared"), path=f"http://{provider.address}/")
+            return answer.status, answer.body.decode()
+
+        async with running(tmp_path, text) as process:
+            await process.ready()
+            assert await called(process, first) == (200, str(first.port))
+            registry.deregister("orders", "127.0.0.1", first.port)
+            await first.stop()
+            await _until_endpoints(process, [second])
+            assert await called(process, first) == (200, str(second.port))
+        (tmp_path / "lists" / "orders.json").unlink()  # on which it may stand still: it was held for a moment
+        async with running(tmp_path, text) as process:
+            await process.ready()
+            assert await called(process, first) == (200, str(second.port))
+            (orders,) = await process.clusters()
+            assert orders["by_address"] == {"requests": 1, "remembered": 1}
+            assert (await called(process, stranger))[0] == 502
+            process.config.write_text(f"unmatched: forward\naddress_memory: 0s\n{text}")
+            assert (await process.admin("/reload", method="POST")).status == 200
+            assert await called(process, stranger) == (200, str(stranger.port))
+            assert (await called(process, first))[0] == 503
+            series = 'sidecar_requests_total{service="-",code="%s",flags="%s"}'
+            assert await process.metric(series % (200, "-")) == 1
+            assert await process.metric(series % (503, "UF")) == 1
+
+
 async def test_registry_lists_are_followed(tmp_path: Path) -> None:
     """Instances that register are used, and those that deregister and stop are forgotten, without a lost call."""
     async with EmbeddedRegistry(port=0) as registry, providers(2) as (first, second):

@@ -35,6 +35,20 @@ async def test_an_address_that_is_taken_is_an_error(stack: MakeStack) -> None:
     assert second.bound is None
 
 
+async def test_what_is_accepted_sends_small_writes_at_once_and_finds_dead_hosts(stack: MakeStack) -> None:
+    """The options of the listening socket are those of each connection."""
+    async with ScriptedPeer() as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            assert (await ask(app)).status == 200
+            (connection,) = proxy.runtime.connections
+            sock = connection._sock  # type: ignore[attr-defined]
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+
+
 async def test_connections_of_a_closed_listener_finish(stack: MakeStack) -> None:
     """New ones are refused, open ones serve on."""
     async with ScriptedPeer() as peer:
@@ -61,13 +75,13 @@ async def test_the_shared_listener_routes_by_host(stack: MakeStack) -> None:
         port = int((shared.bound or "").rpartition(":")[2])
         async with connected(port) as app:
             assert (await ask(app)).status == 200
-            assert proxy.runtime.stats.unrouted_connections == 1
+            assert proxy.runtime.stats.unrouted.app_connections == 1
             assert (await ask(app, GET.replace(b"orders", b"A.Svc:80"))).status == 200
             assert (await ask(app, b"GET http://orders/x HTTP/1.1\r\nHost: other\r\n\r\n")).status == 200
             answer = await ask(app, GET.replace(b"orders", b"other"))
             assert (answer.status, answer.error) == (502, "NR no_service attempts=0")
         assert peer.requests[2].startswith(b"GET /x HTTP/1.1\r\nHost: orders\r\n")
-        assert proxy.runtime.stats.unrouted_requests == {(502, "NR"): 1}
+        assert proxy.runtime.stats.unrouted.requests == {(502, "NR"): 1}
         assert (proxy.records[-1].service, proxy.records[-1].bytes_sent) == ("-", 34)
         shared.close_listening()
 

@@ -81,6 +81,7 @@ def test_a_service_is_shown_as_the_contract_says(orders: Cluster) -> None:
             "snapshot_age_s": 1.2,
         },
         "protection": {"active": False, "why": None, "since": None, "until": None, "held": 0},
+        "by_address": {"requests": 0, "remembered": 0},
     }
     assert endpoints[0] == {
         "address": "10.0.0.1:8080",

@@ -12,7 +12,7 @@ from sidecar.app.feed import Feed
 from sidecar.app.services import Service
 from sidecar.cluster.backlog import SLICE
 from sidecar.cluster.events import Event
-from sidecar.cluster.instance import Instance, Origin, Push, Statement, View
+from sidecar.cluster.instance import Instance, Origin, Push, Silence, Statement, View
 from sidecar.cluster.membership import EMPTY_BELIEVED
 from sidecar.cluster.policy import Protection
 from sidecar.discovery.questions import Enquiry
@@ -282,6 +282,15 @@ async def test_what_a_node_states_reaches_the_cluster() -> None:
         "hold_ended",
         "endpoint_removed",
     ]
+    await play.feed.close()
+
+
+async def test_that_no_node_answers_reaches_the_cluster() -> None:
+    """Told when it has been so often enough."""
+    play = Play()
+    await play.say(Connected(1, "127.0.0.1:8848", others=1), _push(), _empty(2))
+    said = [await play.say(Silence("orders", ("127.0.0.1:8849",), 200.0)) for _ in range(4)]
+    assert said == [[], [], ["second_opinion"], []]
     await play.feed.close()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.app.heartbeat import Heartbeat
 from sidecar.app.services import PROBES_A_SECOND, PROBES_AT_ONCE, Services
+from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.endpoint import State
 from sidecar.cluster.events import Event
@@ -29,7 +30,8 @@ class Play:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.runtime = Runtime(emit=self.events.extend, now=asyncio.get_running_loop().time)
-        self.services = Services(self.runtime, random.Random(1), self.events.extend)
+        self.addresses = Addresses(600.0)
+        self.services = Services(self.runtime, random.Random(1), self.events.extend, addresses=self.addresses)
 
     @property
     def now(self) -> float:
@@ -80,6 +82,19 @@ async def test_endpoints_survive_a_reload_while_discovery_is_the_same() -> None:
     play.use(replace(changed, discovery=Discovery(service="other")))
     assert play.services["orders"].cluster is not cluster
     assert not play.services["orders"].cluster.has_list
+
+
+async def test_addresses_outlive_a_change_of_discovery_but_not_the_service() -> None:
+    """The app may still call what it knew: the name is the same. A service that is gone is named by nothing."""
+    play = Play()
+    play.use(ORDERS)
+    play.list(7001, 7002)
+    play.use(replace(ORDERS, discovery=Discovery(service="other")))
+    play.list(7002, 7003)
+    owners = [play.addresses.find(f"127.0.0.1:{port}", play.now, {"orders"}) for port in (7001, 7002, 7003)]
+    assert [repr(owner).rpartition(" ")[2] for owner in owners] == ["left>", "listed>", "listed>"]
+    play.use(ServicePolicy("stock"))
+    assert repr(play.addresses) == "<Addresses 0, 0 left>"
 
 
 async def test_an_unchanged_service_stays_as_it_is() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.settings import nacos_options, own_addresses, shared_policy
+from sidecar.app import settings
+from sidecar.app.settings import nacos_options, own_addresses, own_hosts, shared_policy, transparent_addresses
 from sidecar.config import Config, load
 from sidecar.discovery.options import NacosOptions
 
@@ -68,6 +69,46 @@ def test_our_own_addresses_are_known_as_instances_would_name_them(tmp_path: Path
     assert own_addresses(_config(tmp_path, f"listen: {listen}\n")) == own
 
 
+@pytest.mark.parametrize(
+    ("line", "addresses"),
+    [
+        ("", ()),
+        ("transparent: 127.0.0.1:15006", ("127.0.0.1:15006", "[::1]:15006")),
+        ("transparent: localhost:15006", ("127.0.0.1:15006", "[::1]:15006")),
+        ("transparent: 0.0.0.0:15006", ("0.0.0.0:15006", "[::1]:15006")),
+        ("transparent: '[::]:15006'", ("[::]:15006",)),
+        ("transparent: 127.0.0.1:0", ("127.0.0.1:0",)),
+    ],
+)
+def test_redirected_connections_of_either_family_find_a_listener(
+    tmp_path: Path, line: str, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of IPv6 come to ::1, where the machine has it."""
+    monkeypatch.setattr(settings, "is_local", lambda host: host == "::1")
+    assert transparent_addresses(_config(tmp_path, f"{line}\n")) == addresses
+    monkeypatch.setattr(settings, "is_local", lambda _: False)
+    assert transparent_addresses(_config(tmp_path, f"{line}\n")) == addresses[:1]
+
+
+@pytest.mark.parametrize(
+    ("service", "hosts"),
+    [
+        ("listen: '127.0.0.1:7001'", ("127.0.0.1:7001", "localhost:7001")),
+        ("listen: '0.0.0.0:7001'", ("127.0.0.1:7001", "localhost:7001")),
+        ("listen: '[::1]:7001'", ("[::1]:7001",)),
+        ("listen: '127.0.0.1:0'", ()),
+        ("listen: '127.0.0.1:7001', protocol: tcp", ()),
+        ("hosts: [a]", ()),
+    ],
+)
+def test_an_app_may_name_a_service_by_its_listener(tmp_path: Path, service: str, hosts: tuple[str, ...]) -> None:
+    """One that takes us for a proxy sends calls to loopback there, too."""
+    path = tmp_path / "sidecar.yaml"
+    path.write_text(f"version: 1\nservices: [{{name: orders, {service}}}]\n")
+    (found,) = load(path, environ={}).config.services
+    assert own_hosts(found) == hosts
+
+
 def test_the_shared_listener_allows_what_any_service_behind_it_allows(tmp_path: Path) -> None:
     """Before routing nobody knows whose limit holds, so the widest of those that can be meant does."""
     path = tmp_path / "sidecar.yaml"
@@ -76,8 +117,10 @@ version: 1
 services:
   - {name: small, limits: {max_header_bytes: 8KiB, max_headers: 200}, timeouts: {request_head: 50s}}
   - {name: wide, limits: {max_header_bytes: 128KiB, max_headers: 10}}
-  - {name: elsewhere, hosts: [], listen: "127.0.0.1:7001", limits: {max_header_bytes: 512KiB}}
+  - {name: nameless, hosts: [], listen: "127.0.0.1:7001", wait_for_instance: {timeout: 9s}}
+  - {name: ledger, protocol: tcp, listen: "127.0.0.1:7002", wait_for_instance: {timeout: 1m}}
 """)
     policy = shared_policy(load(path, environ={}).config)
     assert (policy.limits.max_header_bytes, policy.limits.max_headers) == (128 * 1024, 200)
+    assert policy.wait_for_instance.timeout == 9.0, "by an address a service without a host can be meant, too"
     assert policy.timeouts.request_head == 50.0

@@ -1,8 +1,10 @@
 """The whole of one service."""
 
+import gc
 import math
 import random
 import sys
+import weakref
 from collections import Counter, deque
 from dataclasses import replace
 from typing import Any
@@ -12,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.choice import Tier, tier_of
 from sidecar.cluster.cluster import PACE, Cluster
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State
@@ -39,6 +42,19 @@ def orders() -> Stage:
         stage.call(on=letter)
     stage.clear()
     return stage
+
+
+def test_a_service_that_is_dropped_needs_no_collector(orders: Stage) -> None:
+    """Nor do its endpoints: they are spared by it (`app/process.py`), so a cycle would never be found."""
+    orders.call("refused", on="a")
+    orders.lists("bc")
+    parts: list[weakref.ref[Any]] = [weakref.ref(part) for part in (orders.cluster, *orders.cluster.endpoints.values())]
+    gc.disable()
+    try:
+        orders.drop()
+        assert [part for part in parts if part() is not None] == []
+    finally:
+        gc.enable()
 
 
 # Quarantine
@@ -346,6 +362,26 @@ def test_an_excluded_endpoint_is_not_picked_again(orders: Stage) -> None:
     assert orders.cluster.usable(orders.now)
 
 
+def test_whom_the_app_dials_is_picked_while_available(orders: Stage) -> None:
+    """It counts as in flight; whoever is excluded, unknown or in any other state is not picked."""
+    picked = orders.cluster.pick_dialled(at("a"), orders.now)
+    assert picked is orders["a"]
+    assert picked.in_flight == 1
+    assert orders.cluster.pick_dialled(at("a"), orders.now, {picked}) is None
+    assert orders.cluster.pick_dialled(at("z"), orders.now) is None
+    orders.call("refused", on="b")
+    orders.lists([instance("a"), instance("b"), instance("c", weight=0.0)])
+    assert [orders.cluster.pick_dialled(at(letter), orders.now) for letter in "bc"] == [None, None]
+
+
+def test_one_that_is_only_dialled_is_watched_for_stalls(orders: Stage) -> None:
+    """A cluster at rest wakes up for it as it does for any other choice."""
+    orders.wait(30)
+    assert orders.cluster.next_due == math.inf
+    orders.cluster.pick_dialled(at("a"), orders.now)
+    assert orders.cluster.next_due < math.inf
+
+
 def test_every_pick_is_in_flight_until_its_report(orders: Stage) -> None:
     """Counted by pick, uncounted by either report."""
     one, two = orders.cluster.pick(orders.now), orders.cluster.pick(orders.now)
@@ -525,6 +561,20 @@ def test_an_unknown_address_can_be_neither_ejected_nor_restored(orders: Stage) -
 
 
 # What others see
+
+
+def test_its_addresses_name_it_until_it_is_retired() -> None:
+    """Through a list that misses one, and from then on for as long as the book remembers."""
+    addresses = Addresses(600.0)
+    stage = Stage(claims=addresses.of("orders"), protection=Protection(shrink_threshold=1.0))
+    stage.lists("ab")
+    stage.wait(60)
+    stage.lists("b")
+    assert [(one.address, one.left_at) for one in addresses.departed()] == [(at("a"), stage.now)]
+    stage.cluster.retire(stage.now)
+    stage.lists("c")
+    assert [one.address for one in addresses.departed()] == [at("a"), at("b")]
+    assert addresses.find(at("c"), stage.now, {"orders"}) is None
 
 
 def test_reload_keeps_what_was_seen(orders: Stage) -> None:
@@ -720,7 +770,7 @@ class ClusterMachine(RuleBasedStateMachine):
     @invariant()
     def present_ones_are_counted(self) -> None:
         cluster = self.stage.cluster
-        assert +cluster._present == Counter(e.state for e in cluster.endpoints.values() if e.present)
+        assert Counter(cluster._present) == Counter(e.state for e in cluster.endpoints.values() if e.present)
 
     @invariant()
     def time_misses_nobody(self) -> None:

@@ -19,7 +19,7 @@ from sidecar.cluster.guard import (
     Offer,
     Proof,
 )
-from sidecar.cluster.opinion import Verdict
+from sidecar.cluster.opinion import IN_VAIN, Verdict
 from sidecar.cluster.policy import OnEmpty, Protection
 
 
@@ -326,13 +326,43 @@ def test_what_the_second_node_still_lists_is_held_until_max_hold(listed: str) ->
 
 @pytest.mark.parametrize("listed", ["", "a"], ids=["empty", "shrink"])
 def test_a_second_node_that_says_nothing_confirms_nothing(listed: str) -> None:
-    """Silence is no agreement, whatever the first node repeats."""
+    """As long as it may speak yet: no answer is no agreement, whatever the first node repeats."""
     watcher = guard_beside_another(confirm=60.0, max_hold=600.0)
     watcher.judge(offer(listed, "abc"), 0.0)
     for _ in range(100):
         watcher.same_answer()
     assert watcher.next_due(0.0) == 600.0
     assert watcher.tick(599.9) == {}
+
+
+@pytest.mark.parametrize(
+    ("listed", "ended"), [("a", {"b": End.CONFIRMED, "c": End.CONFIRMED}), ("", {})], ids=["shrink", "empty"]
+)
+def test_a_second_node_that_is_asked_in_vain_is_none(listed: str, ended: dict[str, End]) -> None:
+    """A shrink is believed on one node's word then, after the same time; an empty list never is."""
+    watcher = guard_beside_another(confirm=60.0)
+    watcher.judge(offer(listed, "abc"), 0.0)
+    watcher.same_answer()
+    assert [watcher.second_silent(float(asked_at)) for asked_at in (2, 4, 6)] == [False, False, True]
+    assert watcher.tick(59.9) == {}
+    assert watcher.tick(60.0) == ended
+
+
+def test_a_second_node_that_speaks_after_all_is_heeded() -> None:
+    """What it lists stays held; a list that changes needs its word anew, and so it is asked in vain anew."""
+    watcher = guard_beside_another(confirm=60.0)
+    watcher.judge(offer("a", "abc"), 0.0)
+    watcher.same_answer()
+    for _ in range(IN_VAIN):
+        watcher.second_silent(5.0)
+    watcher.second_answer(frozenset("abc"), 50.0)
+    assert watcher.tick(60.0) == {}
+    watcher.judge(offer("ad", "abc"), 70.0)
+    watcher.same_answer()
+    assert watcher.tick(130.0) == {}
+    for _ in range(IN_VAIN):
+        watcher.second_silent(131.0)
+    assert watcher.tick(131.0) == {"b": End.CONFIRMED, "c": End.CONFIRMED}
 
 
 def test_without_leave_to_ask_a_second_node_it_is_as_if_there_were_none() -> None:
@@ -575,7 +605,8 @@ ADDRESSES = "abcdefgh"
 class GuardMachine(RuleBasedStateMachine):
     """Whatever Nacos pushes: nothing is held for ever, nothing that refused is kept, nobody listed is held.
 
-    Nothing is confirmed that the second node, where there is one, lists by its newest answer, nor before it answered.
+    Nothing is confirmed that the second node, where there is one, lists by its newest answer, nor before it answered or
+    was asked in vain.
     Unless the operator says so: then nothing at all leaves but what is switched off.
     """
 
@@ -591,6 +622,7 @@ class GuardMachine(RuleBasedStateMachine):
         self.ordered_until = 0.0
         self.second_node = False
         self.elsewhere: frozenset[str] | None = None
+        self.in_vain = 0
         self.counts_from = -1.0
 
     @property
@@ -604,7 +636,7 @@ class GuardMachine(RuleBasedStateMachine):
             self.guard.same_answer()
             return
         before = self.guard.held.keys() | set()
-        self.elsewhere, self.counts_from = None, self.now
+        self.elsewhere, self.in_vain, self.counts_from = None, 0, self.now
         _, ended = self.guard.judge(Offer(listed=listed, offered=offered, in_use=self.in_use), self.now)
         assert not ended.keys() & self.guard.held.keys()
         for address in self.guard.held.keys() - before:
@@ -629,15 +661,22 @@ class GuardMachine(RuleBasedStateMachine):
         assert not (ended and self.ordered)
         confirmed = {address for address, end in ended.items() if end is End.CONFIRMED}
         assert not confirmed or self.connected
-        assert not (confirmed and self.second_node) or (self.elsewhere is not None and not confirmed & self.elsewhere)
-        assert not (confirmed and not self.second_node) or doubt is Doubt.SHRUNK
+        alone = not self.second_node or (self.elsewhere is None and self.in_vain >= IN_VAIN)
+        assert not confirmed or alone or (self.elsewhere is not None and not confirmed & self.elsewhere)
+        assert not (confirmed and alone) or doubt is Doubt.SHRUNK
         self.in_use -= ended.keys() - self.listed
 
     @rule(second_node=st.booleans())
     def connect(self, *, second_node: bool) -> None:
         self.guard.connected(self.now, second_node=second_node)
         self.connected, self.second_node = True, second_node
-        self.elsewhere, self.counts_from = None, self.now
+        self.elsewhere, self.in_vain, self.counts_from = None, 0, self.now
+
+    @rule(times=st.integers(1, IN_VAIN))
+    def ask_in_vain(self, times: int) -> None:
+        for _ in range(times):
+            self.in_vain += bool(self.guard.held)
+            self.guard.second_silent(self.now)
 
     @rule(offered=st.frozensets(st.sampled_from(ADDRESSES)), age=st.floats(0, 30))
     def second_answer(self, offered: frozenset[str], age: float) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.cluster.endpoint import State
 from sidecar.cluster.events import HoldEnded, SecondOpinionHeard
-from sidecar.cluster.instance import Instance, Origin, Statement, Via, View
+from sidecar.cluster.instance import Instance, Origin, Silence, Statement, Via, View
 from sidecar.cluster.policy import Discovery, OnEmpty, Probe, Protection
 from tests.support.clusters import QUIET, Stage, at, instance
 
@@ -450,6 +450,26 @@ def test_a_second_opinion_is_told_and_heeded() -> None:
     ]
     stage.wait(61, alive="abc")
     assert set(stage.cluster.endpoints) == {at("b")}
+    assert stage.cluster.stats.holds_ended == {"confirmed": 2}
+
+
+def test_that_no_other_node_answers_is_told_once_and_ends_a_shrink_in_time() -> None:
+    """Three questions in vain: the operator reads whom nobody reached, and why the shrink was believed at `confirm`."""
+    stage = stage_of("abc", protection=Protection(confirm=60.0, max_hold=600.0))
+    stage.cluster.registry_connected(stage.now, second_node=True)
+    stage.lists("a")
+    stage.lists("a", via=Via.QUERY)
+    stage.clear()
+    silence = Silence("orders", ("10.0.0.9:8848", "10.0.0.10:8848"), stage.now)
+    for _ in range(5):
+        stage.events += stage.cluster.hear(silence, stage.now)
+    assert stage.events == [
+        SecondOpinionHeard(service="orders", server="10.0.0.9:8848,10.0.0.10:8848", verdict="silent")
+    ]
+    stage.wait(59, alive="abc")
+    assert stage.state("b") is State.HELD
+    stage.wait(2, alive="abc")
+    assert set(stage.cluster.endpoints) == {at("a")}
     assert stage.cluster.stats.holds_ended == {"confirmed": 2}
 
 

@@ -1,6 +1,6 @@
 """What a second node says of those that are held."""
 
-from sidecar.cluster.opinion import SecondOpinion, Verdict
+from sidecar.cluster.opinion import IN_VAIN, SecondOpinion, Verdict
 
 
 def opinion(*offered: str) -> SecondOpinion:
@@ -58,3 +58,25 @@ def test_a_verdict_on_another_list_is_told_though_it_is_the_same() -> None:
     second.begin_anew(2.0)
     assert second.answered(frozenset("a"), 3.0)
     assert second.news("a") is Verdict.DISAGREES
+
+
+def test_a_node_that_is_asked_in_vain_is_silent_from_the_third_time_on() -> None:
+    """Told once; what was asked before the list in force came does not count, and another list begins anew."""
+    second = SecondOpinion()
+    second.begin_anew(2.0)
+    assert not second.unanswered(1.9)
+    assert [second.unanswered(2.0 + n) for n in range(IN_VAIN + 1)] == [False, False, True, False]
+    assert second.silent
+    second.begin_anew(9.0)
+    assert not second.silent
+
+
+def test_a_node_that_answered_once_is_not_silent_later() -> None:
+    """Its word stands for as long as the list; and one that was silent is heard when it comes."""
+    second = opinion("a")
+    assert not any(second.unanswered(2.0 + n) for n in range(IN_VAIN))
+    assert not second.silent
+    late = SecondOpinion()
+    assert [late.unanswered(1.0) for _ in range(IN_VAIN)][-1]
+    assert late.answered(frozenset("a"), 2.0)
+    assert not late.silent

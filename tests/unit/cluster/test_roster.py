@@ -2,6 +2,7 @@
 
 import pytest
 
+from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.guard import End, Hold
 from sidecar.cluster.quarantine import Reach
@@ -67,7 +68,11 @@ def test_whom_no_list_names_leaves_unless_held(roster: Roster) -> None:
     busy = endpoint(roster, "b")
     busy.in_flight = 1
     (held,) = roster.hold({at("c"): Hold(2.0, 2.0)})
-    assert [kinds(roster.strike(at(letter))) for letter in "abc"] == [["endpoint_removed"], ["endpoint_removed"], []]
+    assert [kinds(roster.strike(at(letter), 3.0)) for letter in "abc"] == [
+        ["endpoint_removed"],
+        ["endpoint_removed"],
+        [],
+    ]
     assert roster.endpoints == {at("b"): busy, at("c"): held}
     assert roster.in_force() == (instance("c"),)
     busy.in_flight = 0
@@ -78,7 +83,7 @@ def test_whom_no_list_names_leaves_unless_held(roster: Roster) -> None:
 
 def test_striking_out_a_stranger_does_nothing(roster: Roster) -> None:
     """It may have gone by itself meanwhile: a held one that refused."""
-    assert roster.strike(at("z")) == []
+    assert roster.strike(at("z"), 3.0) == []
     assert not roster.touched
 
 
@@ -109,7 +114,7 @@ def test_the_end_of_a_hold_removes_whom_no_list_names(roster: Roster, *, listed:
     one = endpoint(roster, "a")
     roster.hold({at("a"): Hold(2.0, 2.0)})
     one.listed = listed
-    told = roster.release(Released(one, End.EXPIRED, left=4))
+    told = roster.release(Released(one, End.EXPIRED, left=4), 3.0)
     assert kinds(told) == ["hold_ended", *([] if listed else ["endpoint_removed"])]
     assert told[0].detail == {"by": "expired", "left": 4}
     assert one.hold is None
@@ -121,7 +126,7 @@ def test_an_address_that_comes_back_begins_anew(roster: Roster) -> None:
     """What is in flight is still counted; an order of the operator still stands."""
     one = endpoint(roster, "a")
     one.in_flight, one.failures = 1, 7
-    roster.strike(at("a"))
+    roster.strike(at("a"), 2.5)
     roster.shut[at("a")] = 9.0
     roster.enlist(instance("a"), 3.0, shunned=True, trusted=False)
     assert endpoint(roster, "a") is one
@@ -133,3 +138,21 @@ def test_an_address_that_comes_back_begins_anew(roster: Roster) -> None:
         9.0,
     )
     assert repr(roster) == "<Roster of 1>"
+
+
+def test_it_says_whose_an_address_is() -> None:
+    """Listed: its own; held: its own still, though no list names it; released: remembered from that moment on."""
+    addresses = Addresses(600.0)
+    roster = Roster("orders", stats=ServiceStats(), own=frozenset(), claims=addresses.of("orders"))
+    for letter in "ab":
+        roster.enlist(instance(letter), 1.0, shunned=False, trusted=True)
+    roster.hold({at("a"): Hold(2.0, 2.0)})
+    roster.strike(at("a"), 2.0)
+    roster.strike(at("b"), 3.0)
+    addresses.of("stock").lists(at("a"), 1.0)
+    assert [(one.address, one.left_at) for one in addresses.departed()] == [(at("b"), 3.0)]
+    owner = addresses.find(at("a"), 4.0, {"orders", "stock"})
+    assert owner is not None
+    assert owner.service == "stock", "who lists it comes before who holds it"
+    roster.release(Released(endpoint(roster, "a"), End.GONE, left=0), 5.0)
+    assert [(one.address, one.left_at) for one in addresses.departed()] == [(at("b"), 3.0), (at("a"), 5.0)]

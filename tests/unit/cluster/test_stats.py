@@ -15,6 +15,8 @@ def test_a_value_falls_into_the_first_bucket_that_holds_it(value: float, bucket:
 
 
 def _is_zero(value: object) -> bool:
+    if isinstance(value, ServiceStats):
+        return all(_is_zero(getattr(value, name)) for name in value.__slots__)
     return not any(value.counts) if isinstance(value, Histogram) else not value
 
 

@@ -43,6 +43,17 @@ TWO = "version: 1\nservices:\n  - name: a\n    {}\n  - name: b\n    {}\n"
             "sidecar.yaml:5:9: listen: 127.0.0.1:80 is taken by services[0].listen: choose another port",
         ),
         (
+            service("listen: 127.0.0.1:80") + "unmatched: forward\nlisten: null\n",
+            (
+                "sidecar.yaml:5:12: unmatched: only the shared listener is a proxy: set 'listen', "
+                "or leave this at refuse"
+            ),
+        ),
+        (
+            MINIMAL + "transparent: 127.0.0.1:15001\nlisten: 127.0.0.1:15001\n",
+            "sidecar.yaml:4:9: listen: 127.0.0.1:15001 is taken by transparent: choose another port",
+        ),
+        (
             "version: 1\nservices: [{name: a}, {name: A, hosts: [x]}]\n",
             "sidecar.yaml:2:30: services[1].name: name 'A' belongs to services[0] already: choose another",
         ),
@@ -169,6 +180,34 @@ def test_only_the_admin_port_may_leave_loopback_unremarked(tmp_path: Path) -> No
     """A warning for each other listener, never an error."""
     text = service("listen: 10.0.0.1:80") + "listen: 0.0.0.0:15001\nadmin: {listen: '10.0.0.1:81'}\n"
     assert [problem.path for problem in loaded(tmp_path, text).problems] == ["services[0].listen", "listen"]
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:15001", "10.0.0.1:15001", "'[::]:15001'", "sidecar.local:15001"])
+def test_nobody_else_may_use_it_as_a_proxy(tmp_path: Path, listen: str) -> None:
+    """To send on whatever is asked for is refused where other hosts may ask; on loopback it passes."""
+    problems = refusal(tmp_path, MINIMAL + f"unmatched: forward\nlisten: {listen}\n")
+    assert problems[0].startswith("sidecar.yaml:3:12: unmatched: other hosts could use ")
+    for own in ("127.0.0.1:15001", "localhost:15001", "'[::1]:15001'"):
+        assert refusal(tmp_path, MINIMAL + f"unmatched: forward\nlisten: {own}\n") == []
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:15006", "'[::1]:15006'", "sidecar.local:15006"])
+def test_redirected_connections_come_to_loopback(tmp_path: Path, address: str) -> None:
+    """That of IPv4, which stands for that of IPv6 as well; the wildcard passes with the warning that it is one."""
+    (line,) = [one for one in refusal(tmp_path, MINIMAL + f"transparent: {address}\n") if "warning" not in one]
+    assert line.startswith("sidecar.yaml:3:14: transparent: redirected connections do not come to ")
+    assert line.endswith(": use 127.0.0.1:15006, which is ::1, too")
+    for own in ("127.0.0.1:15006", "localhost:15006"):
+        assert refusal(tmp_path, MINIMAL + f"transparent: {own}\n") == []
+    (warning,) = loaded(tmp_path, MINIMAL + "transparent: 0.0.0.0:15006\n").problems
+    assert warning.path == "transparent"
+
+
+def test_with_a_redirect_the_addresses_of_its_instances_are_a_way_into_a_service(tmp_path: Path) -> None:
+    """Neither a listener nor a host is needed."""
+    for body in ("protocol: tcp", "hosts: []"):
+        assert refusal(tmp_path, service(body))
+        assert refusal(tmp_path, service(body) + "transparent: 127.0.0.1:15006\n") == []
 
 
 def judge(text: str, environ: dict[str, str] | None = None) -> tuple[Config, Config, Locator]:

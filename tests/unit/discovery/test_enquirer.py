@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class Play:
         self.loop = asyncio.get_running_loop()
         self.began = self.loop.time()
         self.stated_so_far: list[Stated] = []
+        self.silent: list[tuple[ServiceKey, list[int]]] = []
+        """Whom nobody answered about, and the places of the servers that were asked."""
         addresses = tuple(str(odd.server) for odd in odds)
         self.options = NacosOptions(server_addresses=addresses, grpc_port_offset=0, **options)  # type: ignore[arg-type]
         self.access = Access(self.options, rng=Even())
@@ -71,6 +73,11 @@ class Play:
         assert asked_at <= self.loop.time()
         ports = [instance.port for instance in listing.instances]
         self.stated_so_far.append(Stated(key, view, server, ports, asked_at - self.began))
+
+    def unanswered(self, key: ServiceKey, servers: Sequence[Server], asked_at: float) -> None:
+        assert asked_at <= self.loop.time()
+        ports = [odd.server.port for odd in self.odds]
+        self.silent.append((key, sorted(ports.index(server.port) for server in servers)))
 
     def of(self, view: View) -> list[Stated]:
         return [one for one in self.stated_so_far if one.view is view]
@@ -142,6 +149,7 @@ async def test_a_node_that_does_not_answer_is_passed_over(caplog: pytest.LogCapt
         assert set(found.answering(View.OFFERED)) == {3}
         assert len(found.of(View.OFFERED)) >= 5
         assert asked(found.odds[1], CLIENTS) == asked(found.odds[2], CLIENTS) == 1
+        assert found.silent == []
     complaints = [record.getMessage() for record in caplog.records]
     assert len(complaints) == 2
     assert all("gives no second opinion on orders" in text for text in complaints)
@@ -172,6 +180,25 @@ async def test_what_is_no_list_states_nothing(nothing: bytes | None) -> None:
         assert asked(found.odds[0], ADMINISTRATORS) >= 4
         assert asked(found.odds[1], CLIENTS) >= 4
         assert found.stated_so_far == []
+
+
+async def test_that_no_node_says_anything_is_told_each_time() -> None:
+    """Two of them swallow every question; the own one, which shows administrators nothing either, is none of them."""
+    mute: Mapping[str, bytes | None] = {CLIENTS: None, ADMINISTRATORS: None}
+    async with play(mute, mute, mute, request_timeout=0.3) as found:
+        found.enquirer.about(ELSEWHERE)
+        await asyncio.sleep(10.0)
+        assert len(found.silent) >= 3
+        assert {(key, tuple(places)) for key, places in found.silent} == {(ORDERS, (1, 2))}
+
+
+async def test_a_node_that_answers_with_an_error_is_not_silent() -> None:
+    """It is there, and may have a list in a moment."""
+    async with play(BOTH, {CLIENTS: None}, {CLIENTS: answer("503 Odd")}, request_timeout=0.3) as found:
+        found.enquirer.about(ELSEWHERE)
+        await asyncio.sleep(10.0)
+        assert asked(found.odds[2], CLIENTS) >= 3
+        assert found.silent == []
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])

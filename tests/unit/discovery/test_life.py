@@ -26,6 +26,8 @@ class Heard:
     def __init__(self) -> None:
         self.all: list[tuple[str, object, Via | None]] = []
         self.protected: list[bool] = []
+        self.errors: list[tuple[str, str]] = []
+        """What was answered instead of lists."""
 
     def listed(self, _epoch: int, key: ServiceKey, listing: Listing, via: Via) -> None:
         self.all.append((key.name, addresses(listing.instances), via))
@@ -33,6 +35,10 @@ class Heard:
 
     def malformed(self, _epoch: int, key: ServiceKey, error: str) -> None:
         self.all.append((key.name, error, None))
+
+    def refused(self, server: Server, key: ServiceKey, error: str) -> None:
+        assert server is SERVER
+        self.errors.append((key.name, error))
 
 
 @pytest.fixture
@@ -158,6 +164,7 @@ async def test_one_service_in_error_does_not_keep_the_others_from_opening(
     registry.fails[ORDERS] = failure
     async with living(registry, ORDERS, USERS) as served:
         assert served.heard.all == [*said, ("users", [3], Via.PUSH)]
+        assert served.heard.errors == ([] if said else [("orders", "error 403: no right")])
         del registry.fails[ORDERS]
         await served.fine_for(3.1)
         assert ("orders", [1, 2], Via.PUSH) in served.heard.all
@@ -252,6 +259,7 @@ async def test_an_answered_error_makes_only_that_service_stale(registry: Scripte
         await served.fine_for(30)
         assert [told[0] for told in served.heard.all[2:]].count("users") >= 3
         assert [told for told in served.heard.all[2:] if told[0] == "orders"] == []
+        assert set(served.heard.errors) == {("orders", "error 500: broken")}
         assert 8 <= served.stats.queries["error"] <= 12
 
 

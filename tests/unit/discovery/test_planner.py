@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.clock import Rng
-from sidecar.discovery.planner import MAX_IN_FLIGHT, SPACING, Planner
+from sidecar.discovery.planner import MAX_IN_FLIGHT, SPACING, TOGETHER, Planner
 from sidecar.discovery.session import ServiceKey
 
 A, B, C = (ServiceKey(name, "G") for name in ("a", "b", "c"))
@@ -195,7 +195,7 @@ def test_at_most_eight_queries_are_in_flight() -> None:
     st.integers(0, 2**32),
 )
 def test_never_more_than_twenty_queries_a_second(size: int, calls: list[tuple[int, str]], seed: int) -> None:
-    """However many services are pushed, doubted or named, questions keep their distance."""
+    """In no second, however many services are pushed, doubted, named or due; these keep their distance besides."""
     keys = [ServiceKey(f"s{n}", "G") for n in range(size)]
     plan = planner(*keys, rng=random.Random(seed))
     for n, call in calls:
@@ -206,8 +206,29 @@ def test_never_more_than_twenty_queries_a_second(size: int, calls: list[tuple[in
             plan.again(key, 0.0)
         else:
             plan.doubt([key])
-    asked = run(plan, until=4.0)
-    assert all(gap >= SPACING - 1e-9 for gap in gaps(asked)[1:])
+    assert all(gap >= SPACING - 1e-9 for gap in gaps(run(plan, until=4.0))[1:])
+    times = [at for at, _ in run(plan, until=60.0)]
+    assert all(sum(at <= other < at + 1 - 1e-9 for other in times) <= 20 for at in times)
+
+
+def test_of_many_services_a_few_are_asked_together() -> None:
+    """Two hundred wake the process half as often or less, none waits longer, none is asked for much more often."""
+    keys = [ServiceKey(str(n), "G") for n in range(200)]
+    asked = run(planner(*keys, rng=random.Random(4)), until=600.0)[-4000:]
+    bunches = Counter(at for at, _ in asked)
+    assert max(bunches.values()) == TOGETHER
+    assert len(bunches) < len(asked) / 2
+    for key in keys[:5]:
+        found = gaps([turn for turn in asked if turn[1] is key])[2:]
+        assert 21.5 <= min(found) < max(found) <= 30.0
+
+
+def test_only_what_would_be_reconciled_soon_goes_along() -> None:
+    """A doubt, or a moment that somebody named, is about an answer then, not before."""
+    plan = planner(A, B, C, liveness=1e9)
+    plan.doubt([B])
+    plan.again(A, 1.3)
+    assert [(round(at, 3), key) for at, key in run(plan, until=1.5)] == [(1.0, B), (1.3, A)]
 
 
 @pytest.mark.parametrize("services", [1, 200])

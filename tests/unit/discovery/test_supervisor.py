@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import logging
 import random
 import socket
 import statistics
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from sidecar.cluster.instance import Push, Statement, Via, View
+from sidecar.cluster.instance import Push, Silence, Statement, Via, View
 from sidecar.cluster.policy import Discovery
 from sidecar.discovery.options import DEFAULT_BACKOFF, NacosOptions
 from sidecar.discovery.questions import Enquiry
@@ -232,6 +233,31 @@ async def test_a_doubt_outlives_the_session(registry: ScriptedRegistry, door: Do
         assert registry.live.queried[ORDERS] >= 4
 
 
+async def test_why_a_service_gets_no_list_is_said_once_until_it_has_one(
+    registry: ScriptedRegistry, door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a wrong secret all are refused for one reason, which one line tells; another reason is another line."""
+    caplog.set_level(logging.WARNING, "sidecar")
+    services = {name: Discovery(service=name) for name in ("orders", "users", "stock")}
+    keys = [ServiceKey(name, "DEFAULT_GROUP") for name in services]
+    for key in keys[:2]:
+        registry.fails[key] = ErrorAnswer(403, "who are you?")
+    registry.fails[keys[2]] = ErrorAnswer(500, "broken")
+    async with watched(registry, door, services=services) as source:
+        await source.next(Connected)
+        await asyncio.sleep(10)
+        said = [record.getMessage() for record in caplog.records]
+        assert said == [
+            f"registry 127.0.0.1:{door.port} gives no list of orders in group DEFAULT_GROUP: error 403: who are you?",
+            f"registry 127.0.0.1:{door.port} gives no list of stock in group DEFAULT_GROUP: error 500: broken",
+        ]
+        del registry.fails[keys[0]], registry.fails[keys[1]]
+        await asyncio.sleep(10)
+        registry.fails[keys[1]] = ErrorAnswer(403, "who are you?")
+        await asyncio.sleep(40)
+        assert [record.getMessage().split()[6] for record in caplog.records[2:]] == ["users"]
+
+
 LISTS = {
     "/nacos/v1/ns/instance/list": answer("200 OK", '{"hosts": [{"ip": "10.0.0.1", "port": 1}]}'),
     "/nacos/v3/admin/ns/instance/list": answer("200 OK", '{"data": [{"ip": "10.0.0.1", "port": 2, "enabled": false}]}'),
@@ -263,6 +289,23 @@ async def test_nodes_are_asked_what_a_doubted_list_leaves_open(registry: Scripte
         }
         ports = {one.view: addresses(one.instances) for one in source.all(Statement)}
         assert ports == {View.EVERYTHING: [2], View.OFFERED: [1]}
+
+
+async def test_that_no_other_node_answers_is_told_to_whoever_may_ask_one(registry: ScriptedRegistry) -> None:
+    """Of two services that share a list only one wants a second opinion."""
+    services = {name: Discovery(service="order-service") for name in ("a", "b")}
+    mute: Mapping[str, bytes | None] = {"/nacos/v1/ns/instance/list": None}
+    async with (
+        odd_server(mute) as one,
+        odd_server(mute) as two,
+        watched(registry, one, two, services=services) as source,
+    ):
+        await source.next(Push)
+        (connected,) = source.all(Connected)
+        (other,) = {str(odd.server) for odd in (one, two)} - {connected.server}
+        source.source.enquire({"a": Enquiry(elsewhere=True), "b": Enquiry()})
+        await source.until(lambda: bool(source.all(Silence)))
+        assert {(silence.service, silence.servers) for silence in source.all(Silence)} == {("a", (other,))}
 
 
 async def test_enquiries_outlive_the_session(registry: ScriptedRegistry) -> None:

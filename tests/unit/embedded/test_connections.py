@@ -6,7 +6,7 @@ from sidecar.embedded.connections import Connection, Connections, Seen, Subscrip
 from sidecar.embedded.faults import EndStreams
 from sidecar.embedded.gate import Link
 from sidecar.embedded.model import ServiceName
-from sidecar.embedded.wire import Payload
+from sidecar.wire import Payload
 
 ORDERS = Subscription(ServiceName("orders"))
 

@@ -12,7 +12,7 @@ from sidecar.embedded.in_force import Faults
 from sidecar.embedded.model import Instance, ServiceName
 from sidecar.embedded.pushes import Pushes
 from sidecar.embedded.requests import Requests, read_body
-from sidecar.embedded.wire import Payload, dump
+from sidecar.wire import Payload, dump
 
 ORDERS = ServiceName("orders")
 ADDRESS = {"ip": "10.0.0.1", "port": 80, "weight": 2.0, "clusterName": "east", "metadata": {"zone": "a"}}

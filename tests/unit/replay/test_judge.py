@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.cluster.instance import Instance, Via, View
+from sidecar.cluster.opinion import IN_VAIN
 from sidecar.cluster.policy import OnEmpty, Protection, ServicePolicy
 from sidecar.replay.compare import TOLERANCE
 from sidecar.replay.judge import Replayed, judge
@@ -65,10 +66,17 @@ class Chaos:
             case 9 if known:
                 recording.tell(cluster.eject(at(letter), 7.0, recording.now))
             case 10:
-                recording.hears(View.OFFERED, "".join(one for one in LETTERS if rng.random() < 0.4))
+                self._ask_another_node()
             case 11:
                 recording.off(letter)
         recording.wait(rng.choice([0.1, 0.3, 2.0, 15.0, 70.0]), alive=self._alive)
+
+    def _ask_another_node(self) -> None:
+        if self._rng.random() < 0.3:
+            for _ in range(IN_VAIN):
+                self.recording.asks_in_vain()
+        else:
+            self.recording.hears(View.OFFERED, "".join(one for one in LETTERS if self._rng.random() < 0.4))
 
     def _list(self, letters: str) -> None:
         self._listed = letters

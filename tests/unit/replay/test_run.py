@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.cluster.instance import Via, View
+from sidecar.cluster.opinion import IN_VAIN
 from sidecar.cluster.policy import OnEmpty, OutlierDetection, Probe, Protection, ServicePolicy
 from sidecar.replay.decision import Decision
 from sidecar.replay.run import AFTERWARDS, Outcome, replay
@@ -169,6 +170,22 @@ def test_a_second_nodes_word_counts_again(listed: str, confirmed: str) -> None:
         outcome = replayed(recording, under(Protection(confirm=confirm)))
         assert ends(outcome) == [("confirmed", round(100 + confirm))] * len(confirmed)
         assert {one.endpoint for one in of(outcome, "hold_ended")} == {at(one) for one in confirmed}
+
+
+def test_that_no_other_node_answered_counts_again() -> None:
+    """The shrink was believed on one node's word then, and is when it is held for longer."""
+    recording = Recording(protection=Protection(confirm=5.0))
+    recording.connect(second_node=True)
+    recording.lists("abc")
+    recording.lists("a")
+    recording.lists("a", via=Via.QUERY)
+    for _ in range(IN_VAIN):
+        recording.asks_in_vain()
+    recording.wait(30, alive="abc")
+    recording.lists("a")
+    for confirm in (5.0, 20.0):
+        outcome = replayed(recording, under(Protection(confirm=confirm)))
+        assert ends(outcome) == [("confirmed", round(100 + confirm))] * 2
 
 
 def test_an_order_of_the_administrators_list_counts_again() -> None:

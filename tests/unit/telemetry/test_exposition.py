@@ -126,7 +126,7 @@ async def test_a_static_sidecar_shows_no_registry() -> None:
 async def test_requests_before_routing_have_a_dash_for_the_service(orders: Cluster) -> None:
     """One family, contiguous, with both kinds of rows."""
     stats = ProcessStats()
-    stats.unrouted_requests[502, "NR"] = 3
+    stats.unrouted.flagged[502, "NR"] = 3
     text = await _scrape([orders], stats=stats)
     assert _samples(list(parse_text(text)))["sidecar_requests_total{service=-,code=502,flags=NR}"] == 3
     assert text.count("# TYPE sidecar_requests_total") == 1
@@ -136,7 +136,7 @@ async def test_connections_to_the_shared_listener_have_a_dash_for_the_service(or
     """They belong to nobody before a request names its service; the row is there from the start."""
     stats = ProcessStats()
     assert 'sidecar_connections{service="-",side="app"} 0' in await _scrape([orders], stats=stats)
-    stats.unrouted_connections = 2
+    stats.unrouted.app_connections = 2
     assert 'sidecar_connections{service="-",side="app"} 2' in await _scrape([orders], stats=stats)
 
 

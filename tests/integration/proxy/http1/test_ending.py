@@ -43,7 +43,7 @@ async def test_several_attempts_are_listed(stack: MakeStack) -> None:
         ]
         assert (record.attempts, record.rescued_by) == (2, "retry")
         rescue = next(event for event in proxy.events if event.kind == "rescue")
-        assert (rescue.endpoint, rescue.detail) == (peer.address, {"by": "retry", "attempts": 2})
+        assert (rescue.endpoint, rescue.detail) == (peer.address, {"by": "retry", "attempts": 2, "dialled": None})
 
 
 async def test_counters_add_up(stack: MakeStack) -> None:

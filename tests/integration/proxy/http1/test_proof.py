@@ -86,6 +86,32 @@ def half_closes_and_reads(ours: socket.socket, theirs: socket.socket, send: Call
     theirs.recv(100)
 
 
+def half_closes_and_closes_unread(ours: socket.socket, theirs: socket.socket, send: Callable[[], None]) -> None:
+    """An event loop that ends a connection in two steps; its kernel has acknowledged what nobody will read."""
+    theirs.shutdown(socket.SHUT_WR)
+    theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    before = proof.acknowledged(ours)
+    send()
+    settle(lambda: proof.acknowledged(ours) != before)
+    theirs.close()
+
+
+def half_closes_and_answers_nothing(ours: socket.socket, theirs: socket.socket, send: Callable[[], None]) -> None:
+    """Nor does it say whether it has read."""
+    theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+    theirs.shutdown(socket.SHUT_WR)
+    send()
+
+
+def settle(happened: Callable[[], bool]) -> None:
+    """Waits for the kernel."""
+    for _ in range(5000):
+        if happened():
+            return
+        time.sleep(0.001)
+    raise AssertionError("it never came to pass")
+
+
 def adversary(ours: socket.socket, theirs: socket.socket, send: Callable[[], None]) -> None:
     """Half-closes in the race, executes what it reads then, and resets before its kernel has acknowledged."""
     theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
@@ -104,6 +130,8 @@ def adversary(ours: socket.socket, theirs: socket.socket, send: Callable[[], Non
         (reads_a_part_and_closes, "RST", False),
         (closes_unread, "RST", False),
         (half_closes_and_reads, "FIN", False),
+        (half_closes_and_answers_nothing, "FIN", False),
+        (half_closes_and_closes_unread, "FIN", False),
     ],
 )
 def test_the_verdict_follows_what_the_peer_did(

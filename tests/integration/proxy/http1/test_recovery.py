@@ -1,14 +1,12 @@
 """What the app sees of attempts that fail, fresh and reused, GET and POST."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 import pytest
 
-from sidecar.cluster.policy import (
-    OnAmbiguous,
-    Retry,
-)
+from sidecar.cluster.policy import Balancing, LoadBalancing, OnAmbiguous, Retry
 from tests.support.bad_instances import (
     POST_CHUNKED,
     PUT_CHUNKED,
@@ -119,6 +117,18 @@ async def test_the_last_503_is_passed_on_unchanged(stack: MakeStack) -> None:
         assert proxy.codes == [(503, "URX")]
         assert proxy.cluster.stats.retries_denied == {"num_retries": 1}
         assert [t.outcome for t in proxy.records[0].tries] == ["ok", "ok", "ok"]
+
+
+async def test_no_endpoint_is_asked_twice_while_another_is_left(stack: MakeStack) -> None:
+    """Four that are busy are asked once each, in whatever way a request gets on; only the fifth try is a second one."""
+    async with contextlib.AsyncExitStack() as open_:
+        peers = [await open_.enter_async_context(ScriptedPeer(answering(UNAVAILABLE))) for _ in range(4)]
+        for tries, each in ((4, [1, 1, 1, 1]), (5, [1, 1, 1, 2])):
+            proxy = stack(retry=Retry(num_retries=tries - 1), load_balancing=LoadBalancing(policy=Balancing.RANDOM))
+            await proxy.open(*(peer.port for peer in peers))
+            before = [len(peer.requests) for peer in peers]
+            assert (await call(proxy)).status == 503
+            assert sorted(len(peer.requests) - was for peer, was in zip(peers, before, strict=True)) == each
 
 
 @pytest.mark.http("H-66")

@@ -163,8 +163,8 @@ async def test_more_connections_than_allowed_are_reset(tcp: MakeStack) -> None:
 async def test_an_instance_that_resets_at_once_is_a_refusal(tcp: MakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process accepts and dies before a byte was sent: another one serves."""
 
-    async def lost_at_once(self: Upstream, endpoint: Endpoint, factory: Any) -> Any:
-        end = await connect(self, endpoint, factory)
+    async def lost_at_once(self: Upstream, endpoint: Endpoint, factory: Any, **how: Any) -> Any:
+        end = await connect(self, endpoint, factory, **how)
         if endpoint.port == dying.port:
             end.abort()
             await settled(lambda: end.gone)

@@ -9,7 +9,7 @@ from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.instance import Instance
 from sidecar.cluster.policy import Keepalive
 from sidecar.cluster.stats import ServiceStats
-from sidecar.proxy.http1.pool import TRUSTED, Pool
+from sidecar.proxy.http1.pool import CROWDED, TRUSTED, Pool
 from sidecar.proxy.wheel import Wheel
 
 pytestmark = pytest.mark.virtual_time
@@ -121,14 +121,32 @@ async def test_a_connection_used_just_now_is_trusted_by_requests_that_may_be_rep
     assert one.looks == 1
 
 
-async def test_the_oldest_gives_way_when_there_are_too_many() -> None:
+async def test_the_oldest_give_way_when_there_are_too_many() -> None:
     """`max_idle_per_endpoint`; 0 keeps none."""
     shelf = Shelf(Keepalive(max_idle_per_endpoint=2))
-    oldest, *others = shelf.fill("abc")
-    assert oldest.closed
-    assert not any(connection.closed for connection in others)
+    connections = shelf.fill("abcd")
+    shelf.pool.sweep(4.0)
+    assert [c.name for c in connections if c.closed] == ["a", "b"]
     none = Shelf(Keepalive(max_idle_per_endpoint=0))
     assert none.fill("a")[0].closed
+
+
+async def test_a_burst_of_answers_costs_no_connection_that_is_used_again_at_once() -> None:
+    """More than `max_idle_per_endpoint` wait for a moment, and none of them closes that is taken within it."""
+    shelf = Shelf(Keepalive(max_idle_per_endpoint=2))
+    now = asyncio.get_running_loop().time()
+    connections = [Connection(name) for name in "abcd"]
+    for connection in connections:
+        shelf.pool.opened(shelf.endpoint)
+        shelf.pool.put(shelf.endpoint, connection, now)
+    taken = [shelf.take(now + CROWDED / 2) for _ in connections]
+    assert taken == ["d", "c", "b", "a"]
+    for connection in connections:
+        shelf.pool.put(shelf.endpoint, connection, now + CROWDED / 2)
+    shelf.pool.sweep(now + CROWDED)
+    assert not any(c.closed for c in connections)
+    await asyncio.sleep(2.0)
+    assert [c.name for c in connections if c.closed] == ["a", "b"]
 
 
 @pytest.mark.parametrize(("seconds", "ceiling"), [(30, 15.0), (10, 8.0), (2, 1.6), (1, 0.0), (0, 0.0)])

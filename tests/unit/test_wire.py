@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.embedded.wire import Payload, WireError, decode, encode
+from sidecar.wire import Payload, WireError, decode, encode, kind_of, with_body
 from tests.support.sdk import nacos_grpc_service_pb2 as messages
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -63,3 +63,25 @@ def test_unknown_fields_are_skipped() -> None:
     """Fields of all wire types that we do not know leave the known ones readable."""
     unknown = b"\x08\x96\x01" + b"\x21" + b"\x00" * 8 + b"\x2d" + b"\x00" * 4 + b"\x32\x01x"
     assert decode(unknown + encode(Payload("A", b"{}"))) == Payload("A", b"{}")
+
+
+@given(PAYLOADS)
+def test_the_type_is_read_alone(payload: Payload) -> None:
+    """Without the body."""
+    assert kind_of(encode(payload)) == payload.type
+
+
+@given(PAYLOADS, st.binary())
+def test_another_body_leaves_all_else(payload: Payload, body: bytes) -> None:
+    """Type, headers and address stay, and so does a field of a later version."""
+    later = b"\x22\x03new" + encode(payload) + b"\x28\x07"
+    changed = with_body(later, body)
+    assert decode(changed) == Payload(payload.type, body, payload.headers, payload.client_ip)
+    assert changed.startswith(b"\x22\x03new")
+    assert b"\x28\x07" in changed
+
+
+def test_an_unreadable_message_has_no_type() -> None:
+    """Cut short, it is refused like by `decode`."""
+    with pytest.raises(WireError):
+        kind_of(b"\x12\x05abc")

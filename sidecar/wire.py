@@ -1,4 +1,4 @@
-"""The protobuf envelope of Nacos gRPC, by hand: three message types, all fields length-delimited.
+"""The protobuf envelope of Nacos gRPC, by hand: three message types, all fields length-delimited. Pure.
 
 `Payload {Metadata metadata = 2; Any body = 3}`, `Metadata {string type = 3; map<string,string> headers = 7;
 string clientIp = 8}`, `Any {bytes value = 2}`. The body is JSON. Unknown fields are skipped, as protobuf asks.
@@ -7,7 +7,7 @@ string clientIp = 8}`, `Any {bytes value = 2}`. The body is JSON. Unknown fields
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 _LENGTH_DELIMITED = 2
 _FIXED_WIDTHS = {1: 8, 5: 4}
@@ -57,6 +57,29 @@ def decode(data: bytes) -> Payload:
     return Payload(kind, body, headers, client_ip)
 
 
+def kind_of(data: bytes) -> str:
+    """The type alone, without a copy of the body; raises `WireError` as `decode` does."""
+    kind = ""
+    try:
+        for number, value in _fields(memoryview(data)):
+            if number == 2:
+                kind, _ = _metadata(value, {}, kind, "")
+    except (IndexError, UnicodeDecodeError) as error:
+        raise WireError(str(error)) from error
+    return kind
+
+
+def with_body(data: bytes, body: bytes) -> bytes:
+    """The same message with another body; every other byte stays, of fields unknown here, too."""
+    view, kept, at = memoryview(data), [], 0
+    while at < len(data):
+        field = _next(view, at)
+        if field.number != 3:
+            kept.append(view[at : field.end])
+        at = field.end
+    return b"".join((*kept, _head(3, len(_head(2, len(body))) + len(body)), _head(2, len(body)), body))
+
+
 def _metadata(data: memoryview, headers: dict[str, str], kind: str, client_ip: str) -> tuple[str, str]:
     for number, value in _fields(data):
         if number == 3:
@@ -73,21 +96,35 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Length-delimited fields in order; others are skipped."""
     at = 0
     while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire_type = tag >> 3, tag & 7
-        if wire_type == 0:
-            _, at = _varint(data, at)
-            continue
-        if wire_type in _FIXED_WIDTHS:
-            at += _FIXED_WIDTHS[wire_type]
-            continue
-        if wire_type != _LENGTH_DELIMITED:
-            raise WireError(f"wire type {wire_type}")
-        length, at = _varint(data, at)
-        if at + length > len(data):
-            raise WireError(f"field {number} is cut short")
-        yield number, data[at : at + length]
-        at += length
+        field = _next(data, at)
+        at = field.end
+        if field.delimited:
+            yield field.number, data[field.start : field.end]
+
+
+class _Field(NamedTuple):
+    """Where one field stands: its value from `start` to `end`."""
+
+    number: int
+    delimited: bool
+    start: int
+    end: int
+
+
+def _next(data: memoryview, at: int) -> _Field:
+    """The field that begins there."""
+    tag, at = _varint(data, at)
+    number, wire_type = tag >> 3, tag & 7
+    if wire_type == 0:
+        return _Field(number, delimited=False, start=at, end=_varint(data, at)[1])
+    if wire_type in _FIXED_WIDTHS:
+        return _Field(number, delimited=False, start=at, end=at + _FIXED_WIDTHS[wire_type])
+    if wire_type != _LENGTH_DELIMITED:
+        raise WireError(f"wire type {wire_type}")
+    length, at = _varint(data, at)
+    if at + length > len(data):
+        raise WireError(f"field {number} is cut short")
+    return _Field(number, delimited=True, start=at, end=at + length)
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A network of a trial's own, loopback and nothing else, where packets can be dropped without harm to anybody.
+"""A network of a trial's own, at first loopback and nothing else, where nobody is harmed by what is done to packets.
 
 The program starts itself once more inside of it. That takes the rights of root, or a kernel that lends them to
 everybody within a namespace; where neither is to be had, the trial plays on the machine's loopback and does without.
@@ -24,13 +24,18 @@ def is_own() -> bool:
     return _MARK in os.environ
 
 
+def can_drop() -> bool:
+    """Whether there may be a `black_hole`."""
+    return is_own() and not lacking("nft") and run(find("nft") or "", "list", "tables", check=False).returncode == 0
+
+
 def enter(module: str, arguments: Sequence[str]) -> None:
     """Does not return where the network can be had: `python -m MODULE ARGUMENTS` takes the place of this process."""
-    if is_own() or lacking("unshare", "ip", "nft"):
+    if is_own() or lacking("unshare", "ip"):
         return
     for rights in ([], ["--map-root-user"]):
         command = [find("unshare") or "", *rights, "--net"]
-        if run(*command, find("nft") or "", "list", "tables", check=False).returncode == 0:
+        if run(*command, find("ip") or "", "link", "set", "lo", "up", check=False).returncode == 0:
             _become([*command, sys.executable, "-m", module, *arguments])
 
 

@@ -1,0 +1,1 @@
+"""`nacos-sidecar iptables`: the rules that bring an app's connections to the transparent listener."""

@@ -1,0 +1,1 @@
+"""What many instances and many services cost one sidecar, and what many sidecars cost a registry (`make scale`)."""
