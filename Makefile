@@ -37,7 +37,7 @@ fixtures: $(READY) ## what the tests run beside the project; the first time Mave
 trial: $(READY) fixtures ## how many calls does an app lose, beside nginx, HAProxy and Envoy; 20 min (ARGS="--on 2.3.2 --only kill")
 	$(BIN)/python -m tests.trial $(ARGS)
 
-trial-quick: $(READY) ## the same in four rows, on the embedded registry; 2 min
+trial-quick: $(READY) ## the same in three rows, on the embedded registry; 2 min
 	$(BIN)/python -m tests.trial --quick $(ARGS)
 
 trial-apps: $(READY) fixtures ## unmodified Spring Cloud apps of four eras, ten rows, every way in; 25 min (ARGS="--stacks b --write")

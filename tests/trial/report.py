@@ -37,7 +37,7 @@ it in the second before its silence could show; and a 5xx of the provider's own,
 asked of another instance), so many as make an ejection; and a POST lost on an idle connection before its endpoint was
 known to close them. None is executed twice.
 
-On the registry that comes with the project the same rows are played by `make trial ARGS="--on embedded"`; four of them are
+On the registry that comes with the project the same rows are played by `make trial ARGS="--on embedded"`; three of them are
 among the tests. So are restarts of providers that register with the official Java client (`tests/e2e/test_restarts.py`).
 """
 

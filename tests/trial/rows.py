@@ -247,5 +247,5 @@ ROWS = (
     Row("reload", "sidecar reloads during a rolling restart of 3", reloaded),
 )
 
-QUICK = ("graceful-3", "kill", "new-port", "false-empty")
+QUICK = ("graceful-3", "kill", "false-empty")
 """Those that say most in a minute."""
