@@ -36,8 +36,11 @@ format: $(READY) ## the formatter, and what ruff can mend by itself
 fixtures: $(READY) ## what the tests run beside the project; the first time Maven brings 300 MB
 	$(BIN)/python -m tests.support
 
-trial-restart: $(READY) fixtures ## providers and Nacos restart under load, real ones; 3 min (ARGS="--nacos 2.3.2 --rate 100")
+trial: $(READY) fixtures ## how many calls does an app lose, beside nginx, HAProxy and Envoy; 20 min (ARGS="--on 2.3.2 --only kill")
 	$(BIN)/python -m tests.trial $(ARGS)
+
+trial-quick: $(READY) ## the same in three rows, on the embedded registry; 2 min
+	$(BIN)/python -m tests.trial --quick $(ARGS)
 
 trial-apps: $(READY) fixtures ## unmodified Spring Cloud apps of four eras, ten rows, every way in; 25 min (ARGS="--stacks b --write")
 	$(BIN)/python -m tests.apps_trial $(ARGS)

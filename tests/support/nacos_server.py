@@ -86,7 +86,12 @@ class NacosServer:
     """One node; `start`, `stop` and `kill` as often as a test likes, always on the ports it was born with."""
 
     def __init__(
-        self, version: Version = "3.1.0", *, token_ttl: int | None = None, tls: ServerTls | None = None
+        self,
+        version: Version = "3.1.0",
+        *,
+        token_ttl: int | None = None,
+        tls: ServerTls | None = None,
+        niceness: int = 0,
     ) -> None:
         """`token_ttl` seconds: with users, of whom there is one, `nacos`, once `create_admin` was called.
 
@@ -97,6 +102,7 @@ class NacosServer:
         """Addresses of all nodes of its cluster, its own among them; none = it is alone."""
         self._token_ttl = token_ttl
         self._tls = tls
+        self._niceness = niceness
         self.http_port = free_port((0, _RAFT, _GRPC, _CLUSTER_GRPC))
         self._home = Path(tempfile.mkdtemp(prefix=f"nacos-{version}-"))
         self._child: Child | None = None
@@ -214,7 +220,7 @@ class NacosServer:
             "-Dnacos.deployment.type=server",
             f"-Dspring.config.additional-location=file:{folder}/",
         )
-        return Child(command, log=self._home / "console.log", folder=self._home)
+        return Child(command, log=self._home / "console.log", folder=self._home, niceness=self._niceness)
 
     async def _comes_up(self, child: Child) -> bool:
         """False when the process ended instead."""
