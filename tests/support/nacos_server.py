@@ -16,6 +16,7 @@ import json
 import shutil
 import ssl
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -27,6 +28,7 @@ from typing import Literal, Self, get_args
 import grpc
 import pytest
 
+from sidecar.clock import monotonic
 from sidecar.embedded.tls import ServerTls
 from sidecar.wire import Payload, decode, encode
 from tests.support.java import SERVERS, TOOLS
@@ -41,6 +43,8 @@ _RAFT, _GRPC, _CLUSTER_GRPC = -1000, 1000, 1001  # distances from the HTTP port
 START_ATTEMPTS = 3
 _START_LIMIT = 240.0  # for a very busy machine; 8 to 12 s is usual
 _ANSWER_LIMIT = 20.0
+_NO_LEADER = b"did not find the Leader node"
+_ELECTION_PAUSE = 0.5
 _JVM = ("-Xmx256m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _ALONE = ("-Dnacos.standalone=true",)
 _TOGETHER = ("-DembeddedStorage=true", "-Dnacos.server.ip=127.0.0.1")
@@ -176,11 +180,19 @@ class NacosServer:
         return tokens[0]
 
     def call(self, method: str, path: str, form: Mapping[str, str], token: str = "") -> tuple[int, bytes]:
-        """(status, body) of one request; status 0 where the answer is not HTTP."""
-        try:
-            return self._send(method, path, urllib.parse.urlencode(form).encode(), {"accessToken": token})
-        except http.client.BadStatusLine:
-            return 0, b""
+        """(status, body) of one request; status 0 where the answer is not HTTP.
+
+        Asked again while the nodes have not elected one of them to write: they serve readers before.
+        """
+        patience = monotonic() + _START_LIMIT
+        while True:
+            try:
+                status, body = self._send(method, path, urllib.parse.urlencode(form).encode(), {"accessToken": token})
+            except http.client.BadStatusLine:
+                return 0, b""
+            if _NO_LEADER not in body or monotonic() > patience:
+                return status, body
+            time.sleep(_ELECTION_PAUSE)
 
     def close(self) -> None:
         """Ends it at once and removes its folder."""
