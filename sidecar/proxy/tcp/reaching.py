@@ -94,12 +94,16 @@ async def _try(relay: "Relay", endpoint: Endpoint, now: float) -> Failure | None
         raise
     instance.count()
     if instance.gone:
-        # Accepted and reset at once: no byte had been sent, as with a refusal.
-        return _failed(journey, upstream, endpoint, FAILURES["refused"])
+        return hung_up(relay, endpoint)
     at = upstream.runtime.now()
     upstream.tell(upstream.cluster.report_connected(endpoint, at - now, at))
     relay.joined(instance, at)
     return None
+
+
+def hung_up(relay: "Relay", endpoint: Endpoint) -> Failure | None:
+    """Accepted and ended at once: no byte had been sent, as with a refusal. None: to be tried elsewhere."""
+    return _failed(relay.journey, relay.upstream, endpoint, FAILURES["refused"])
 
 
 def _never_made(upstream: "Upstream", endpoint: Endpoint) -> None:
