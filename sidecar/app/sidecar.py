@@ -279,11 +279,15 @@ class Sidecar:
         if not self.ready.is_set() and is_ready(self.latches()):
             self.ready.set()
             self.emit([Ready(took=f"{self.uptime:.1f}s")])
-        if self._drain is not None and self._drain.over(now, len(self.runtime.connections) + self.facades.connections):
+        if self._drain is not None and self._nobody_comes(self._drain, now):
             if any(self.listeners):
                 self.listeners.close()  # who came in this very moment is served first: look again
             else:
                 self.drained.set()
+
+    def _nobody_comes(self, drain: Drain, now: float) -> bool:
+        apps = self.runtime.connections
+        return drain.over(now, len(apps) + self.facades.connections, apps.met)
 
 
 def _wanted(config: Config, entrances: Entrances) -> list[Wanted]:
