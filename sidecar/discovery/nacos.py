@@ -276,7 +276,8 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
                 await self._acknowledge(ConnectResetResponse(), _body(payload), connection)
                 self._owner.troubled(Trouble.RESET_REQUEST)
             case _:
-                with suppress(NacosException, ValueError, RecursionError):  # a type or a body that the library does not know
+                # A type or a body that the library does not know.
+                with suppress(NacosException, ValueError, RecursionError):
                     await self._handle_server_request(GrpcUtils.parse(payload), connection)
 
     async def _take_list(self, payload: Any, connection: Any) -> None:

@@ -102,9 +102,7 @@ async def test_a_password_file_that_is_emptied_costs_nobody_a_login(
     file.write_text("")
     assert not await login.refused(at(registry), token)
     assert (await login.token(at(registry)), registry.doorman.logins) == (token, 1)
-    assert [record.getMessage() for record in caplog.records] == [
-        f"registry: not logged in as nacos: {file}: is empty"
-    ]
+    assert [record.getMessage() for record in caplog.records] == [f"registry: not logged in as nacos: {file}: is empty"]
     file.write_text("right\n")
     assert await login.refused(at(registry), token)
     await login.close()
