@@ -126,6 +126,15 @@ def static_stands_alone(_config: Config, written: Config, _locator: Locator) -> 
             yield Finding((*loc, "static"), f"'static' excludes {_names(others)}: keep one or the other")
 
 
+def a_group_has_a_key_of_its_own(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+    """`GROUP@@name`, as Nacos writes it in its logs and its older interface, is the name of no service."""
+    for index, service in enumerate(config.services):
+        group, mark, name = service.discovery.service.partition("@@")
+        if mark:
+            message = f"'{group}@@{name}' is a group and a name: say service: {name}, and group: {group} beside it"
+            yield Finding(("services", index, "discovery", "service"), message)
+
+
 def one_source_a_secret(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
     """A secret stands in the file or in a file of its own."""
     for name in ("password", "secret_key"):
@@ -260,6 +269,7 @@ RULES: Final[tuple[Rule, ...]] = (
     every_service_has_a_way_in,
     tcp_knows_no_requests,
     static_stands_alone,
+    a_group_has_a_key_of_its_own,
     one_source_a_secret,
     shorter_fits_into_longer,
     listeners_stay_on_loopback,
