@@ -20,6 +20,7 @@ from sidecar.config.facade_rules import (
 )
 from sidecar.config.locate import Locator
 from sidecar.config.model import Config
+from sidecar.config.registry_rules import a_group_has_a_key_of_its_own, a_server_has_two_ports
 from sidecar.config.report import Finding, Level, Loc, path_text
 from sidecar.config.section import Section, leaves
 from sidecar.config.service import Tls
@@ -124,15 +125,6 @@ def static_stands_alone(_config: Config, written: Config, _locator: Locator) -> 
         if service.discovery.static is not None and others:
             loc: Loc = ("services", index, "discovery")
             yield Finding((*loc, "static"), f"'static' excludes {_names(others)}: keep one or the other")
-
-
-def a_group_has_a_key_of_its_own(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
-    """`GROUP@@name`, as Nacos writes it in its logs and its older interface, is the name of no service."""
-    for index, service in enumerate(config.services):
-        group, mark, name = service.discovery.service.partition("@@")
-        if mark:
-            message = f"'{group}@@{name}' is a group and a name: say service: {name}, and group: {group} beside it"
-            yield Finding(("services", index, "discovery", "service"), message)
 
 
 def one_source_a_secret(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
@@ -270,6 +262,7 @@ RULES: Final[tuple[Rule, ...]] = (
     tcp_knows_no_requests,
     static_stands_alone,
     a_group_has_a_key_of_its_own,
+    a_server_has_two_ports,
     one_source_a_secret,
     shorter_fits_into_longer,
     listeners_stay_on_loopback,

@@ -77,13 +77,6 @@ TWO = "version: 1\nservices:\n  - name: a\n    {}\n  - name: b\n    {}\n"
         ),
         (service("hosts: []"), "sidecar.yaml:4:12: services[0].hosts: no way in: name 'hosts', or set 'listen'"),
         (
-            service("discovery: {service: G@@orders}"),
-            (
-                "sidecar.yaml:4:26: services[0].discovery.service: 'G@@orders' is a group and a name: "
-                "say service: orders, and group: G beside it"
-            ),
-        ),
-        (
             service("discovery: {static: ['a:1'], group: g}"),
             "sidecar.yaml:4:25: services[0].discovery.static: 'static' excludes 'group': keep one or the other",
         ),
