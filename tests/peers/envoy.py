@@ -41,7 +41,7 @@ class EnvoyPeer:
         self._admin = free_port()
         self._lists = folder / "instances.json"
         write_list(self._lists, "instances", instances)
-        hosts = [virtual_host("instances", ["*"], answer=terms.answer)]
+        hosts = [virtual_host("instances", ["*"], terms)]
         resources = {
             "clusters": [cluster("instances", self._lists, terms)],
             "listeners": [listener("app", self.port, hosts)],
@@ -162,7 +162,7 @@ def listener(name: str, port: int, virtual_hosts: Sequence[Json]) -> Json:
     return {"name": name, "address": _address("127.0.0.1", port), "filter_chains": [{"filters": [connection]}]}
 
 
-def virtual_host(service: str, domains: Sequence[str], *, answer: float) -> Json:
+def virtual_host(service: str, domains: Sequence[str], terms: Terms) -> Json:
     """What may have been executed is tried again only when that does no harm."""
     harmless = {
         "prefix": "/",
@@ -178,15 +178,16 @@ def virtual_host(service: str, domains: Sequence[str], *, answer: float) -> Json
     }
     common = {
         "num_retries": _TRIES,
-        "retriable_status_codes": [503],
+        "retriable_status_codes": [500, 503] if terms.repeat_500 else [503],
         "retry_host_predicate": [elsewhere],
         "host_selection_retry_max_attempts": 5,
     }
+    timeout = f"{terms.answer}s"
     return {
         "name": service,
         "domains": list(domains),
         "routes": [
-            {"match": match, "route": {"cluster": service, "timeout": f"{answer}s", "retry_policy": common | policy}}
+            {"match": match, "route": {"cluster": service, "timeout": timeout, "retry_policy": common | policy}}
             for match, policy in routes
         ],
     }

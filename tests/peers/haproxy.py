@@ -26,7 +26,7 @@ defaults
     timeout server {answer:.0f}s
     retries 3
     option redispatch 1
-    retry-on conn-failure empty-response 503
+    retry-on conn-failure empty-response {failures}
 frontend app
     bind 127.0.0.1:{port}
     default_backend instances
@@ -61,6 +61,7 @@ class HaproxyPeer:
                 connect=terms.connect,
                 answer=terms.answer,
                 idle=terms.idle,
+                failures="500 503" if terms.repeat_500 else "503",
             )
         )
         self._child = Child([program, "-db", "-f", str(config)], log=folder / "output.log")

@@ -58,7 +58,7 @@ _PROXY = """
             proxy_set_header Host $http_host;
             proxy_connect_timeout {connect:.0f}s;
             proxy_read_timeout {answer:.0f}s;
-            proxy_next_upstream error timeout http_500 http_502 http_503 http_504;
+            proxy_next_upstream error timeout {failures};
         }}
     }}
 """
@@ -146,7 +146,12 @@ class NginxPeer:
         servers = " ".join(f"server {instance} max_fails=1 fail_timeout=2s;" for instance in instances)
         terms = self._terms
         return _PROXY.format(
-            servers=servers, port=self.port, idle=terms.idle, connect=terms.connect, answer=terms.answer
+            servers=servers,
+            port=self.port,
+            idle=terms.idle,
+            connect=terms.connect,
+            answer=terms.answer,
+            failures=f"http_502 http_503 http_504{' http_500' if terms.repeat_500 else ''}",
         )
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Seconds, for every proxy alike: the defaults of the sidecar."""
+    """For every proxy alike: the defaults of the sidecar, times in seconds."""
 
     connect: float = 1.0
     """To one instance."""
@@ -15,6 +15,8 @@ class Terms:
     """To the head of an answer."""
     idle: float = 15.0
     """That a connection to an instance is kept without use."""
+    repeat_500: bool = False
+    """An idempotent request that was answered 500 is asked of another instance, as one answered 503 always is."""
 
 
 class Peer(Protocol):

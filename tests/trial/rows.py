@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from tests.peers.peer import Terms
 from tests.trial.row import Row
 from tests.trial.scene import Scene
 
@@ -230,7 +231,7 @@ ROWS = (
     Row("all-at-once", "all 3 restart at once", all_at_once, nobody_else=True),
     Row("accepts-late", "slow start: registered 5 s before it accepts", registers_early),
     Row("answers-503", "slow start: answers 503 for 5 s", unready),
-    Row("bad-500", "one of 3 turns bad: answers 500", fails),
+    Row("bad-500", "one of 3 turns bad: answers 500", fails, terms=Terms(repeat_500=True)),
     Row("bad-slow", "one of 3 turns bad: takes 2 s", slow),
     Row("nacos-restarts", "Nacos restarts, and a provider meanwhile", registry_restarts),
     Row(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Unpack
 
 from sidecar.tasks import spawn
+from tests.peers.peer import Terms
 from tests.support import own_network
 from tests.support.plain_provider import Habits
 from tests.support.until import until
@@ -161,7 +162,15 @@ class Scene:
     # Its beginning, what happens by itself, and its end
 
     async def stage(
-        self, count: int, rate: float, who: Collection[str], *, lies: bool, official: bool, **habits: Unpack[Habits]
+        self,
+        count: int,
+        rate: float,
+        who: Collection[str],
+        *,
+        lies: bool,
+        official: bool,
+        terms: Terms,
+        **habits: Unpack[Habits],
     ) -> None:
         """Replicas that the registry lists, and callers that know them."""
         for _ in range(count):
@@ -177,8 +186,8 @@ class Scene:
         if "direct" in who:
             self.callers.append(await enter(direct(self.ground, self.service, rate)))
         names = [name for name in PEERS if name in who]
-        self.callers += await enter(proxied(names, sorted(self.truth.addresses), self.folder, rate))
-        self.sidecar = await enter(behind_sidecar(registry, self.service, self.folder / "sidecar"))
+        self.callers += await enter(proxied(names, sorted(self.truth.addresses), self.folder, rate, terms))
+        self.sidecar = await enter(behind_sidecar(registry, self.service, self.folder / "sidecar", terms))
         self.callers.append(self.sidecar.caller(rate))
         self._feeder = spawn(self._feed(), name="feeder")
         self._stack.callback(self._feeder.cancel)
@@ -223,12 +232,13 @@ async def staged(
     who: Collection[str] = EVERYBODY,
     lies: bool = False,
     official: bool = False,
+    terms: Terms = Terms(),  # noqa: B008 - it is frozen
     **habits: Unpack[Habits],
 ) -> AsyncIterator[Scene]:
     """A scene that is ready for calls; all of it ends with the block."""
     scene = Scene(ground, service, folder)
     try:
-        await scene.stage(count, rate, who, lies=lies, official=official, **habits)
+        await scene.stage(count, rate, who, lies=lies, official=official, terms=terms, **habits)
         yield scene
     finally:
         await scene.close()
