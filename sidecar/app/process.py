@@ -22,6 +22,10 @@ from sidecar.app.sidecar import Sidecar
 from sidecar.config import ConfigError, Loaded, load
 from sidecar.tasks import spawn
 
+_SWITCH = 0.0005
+"""Seconds after which a thread that reads a configuration gives way to the loop; it would be 5 ms, and several times for a
+call, for every system call of the loop's lets the other thread go on."""
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
@@ -48,6 +52,7 @@ def run(config: Path | None, overrides: Mapping[str, str]) -> Ending:
         sys.stderr.write(f"{error}\n")
         return Ending.INVALID
     _raise_file_limit()
+    sys.setswitchinterval(_SWITCH)
     factory, loop_name = _event_loop(loaded.run.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(_main(loaded, reload, loop_name))

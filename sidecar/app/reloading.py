@@ -61,7 +61,7 @@ class Reloader:
         try:
             loaded = await asyncio.to_thread(self._load)
             self._refused = loaded.sha256
-            changes = compare(old.config, loaded.config)
+            changes = await asyncio.to_thread(compare, old.config, loaded.config)
             if loaded.sha256 == old.sha256 and not changes:
                 await sidecar.refresh()
                 if not self.last_ok:  # whoever was told of the refusal is told of its end

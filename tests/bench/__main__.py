@@ -1,173 +1,118 @@
-"""CPU per request of the sidecar beside nginx: the same core, the same load, the same backend, in turns.
+"""What the sidecar costs beside nginx, HAProxy and Envoy, in one run (`make bench`, and `make bench-quick` for one row).
 
-Proxy on one core, backend (nginx, 60 bytes an answer) and load (wrk, keep-alive, closed loop) on the other. What is
-compared is user and system time a request, so that other work on the machine disturbs it less than a rate. The
-sidecar runs with metrics and without an access log, as nginx does.
-
-With `--ways` the sidecar is compared with itself: its shared listener by `Host`, and by the address of an instance, as
-a JVM asks that takes it for a proxy.
+The proxy under test alone on one core, load and backend on the other. What is compared is user and system time a request,
+by the account that the kernel keeps of each process: other work on the machine disturbs it less than a rate. Rounds alternate
+between the proxies.
 """
 
 import argparse
 import asyncio
-import re
-import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.peers.nginx import Nginx, NginxPeer, backend
-from tests.peers.peer import Terms
+from tests.bench.compare import DIRECT, at_a_fixed_rate, compare
+from tests.bench.contender import contenders, own_core
+from tests.bench.during import disturb
+from tests.bench.ground import ECHO_MODULE, Ground, ground
+from tests.bench.growth import grow
+from tests.bench.page import write
+from tests.bench.report import report
+from tests.bench.results import ORDER, Results, bars
+from tests.bench.start import starts
+from tests.bench.work import MAIN, PLACES, WORK
+from tests.peers.nginx import RELAY_MODULE
 from tests.support import cpu
 from tests.support.needs import find
-from tests.support.process import run
-from tests.support.sidecar_process import running
 
-PROXY_CORE, OTHER_CORE = 0, 1
-
-_CONFIG = """\
-version: 1
-listen: 127.0.0.1:0
-admin: {{listen: "127.0.0.1:0"}}
-access_log: {{path: none}}
-services:
-  - name: orders
-    listen: 127.0.0.1:0
-    discovery: {{static: ["127.0.0.1:{backend}"]}}
-"""
-
-_BY_ADDRESS = """\
-local head = "GET http://127.0.0.1:{backend}/orders/7 HTTP/1.1\\r\\nHost: 127.0.0.1:{backend}\\r\\n"
-request = function() return head .. "Proxy-Connection: keep-alive\\r\\n\\r\\n" end
-"""
-_BY_HOST = """\
-request = function() return "GET /orders/7 HTTP/1.1\\r\\nHost: orders\\r\\nConnection: keep-alive\\r\\n\\r\\n" end
-"""
-"""What wrk is to send, where that is not a plain request to the port."""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One stretch of load: microseconds of CPU a request, in own code and in the kernel, and requests a second."""
-
-    user: float
-    system: float
-    rate: float
-
-
-@dataclass(slots=True)
-class Contender:
-    """A running proxy, and what was measured of it."""
-
-    name: str
-    port: int
-    pid: int
-    options: tuple[str, ...] = ()
-    """Of wrk."""
-    rounds: list[Round] = field(default_factory=list)
-
-    @property
-    def costs(self) -> list[float]:
-        """Of each round."""
-        return [one.user + one.system for one in self.rounds]
+_PARTS = ("rows", "rate", "during", "growth", "start")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 measured, 2 not."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="of each, in turns (5)")
-    parser.add_argument("--seconds", type=int, default=4, help="a round (4)")
-    parser.add_argument("--connections", type=int, default=32, help="kept open by the load (32)")
-    parser.add_argument("--ways", action="store_true", help="the sidecar by Host and by address, instead of nginx")
-    options = parser.parse_args(argv)
-    missing = [tool for tool in ("wrk", "nginx") if find(tool) is None]
-    if missing or len(cpu.cores()) < 2:
-        sys.stderr.write(f"this machine lacks {', '.join(missing) or 'a second core'}\n")
+    """The exit code: 0 all bars are met, 2 not measured, 3 some are not."""
+    options = _options(argv)
+    if lacking := list(_lacking()):
+        sys.stderr.write(f"this machine lacks {', '.join(lacking)}\n")
         return 2
-    asyncio.run(_compare(options))
-    return 0
+    began = time.perf_counter()
+    results = asyncio.run(_run(options))
+    text = report(results)
+    sys.stdout.write(f"{text}\n{time.perf_counter() - began:.0f} s\n")
+    if options.write:
+        write(results, text, rounds=options.rounds, seconds=options.seconds)
+    return 0 if all(one.met for one in bars(results)) else 3
 
 
-async def _compare(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        async with _contenders(Path(folder), ways=options.ways) as contenders:
-            for number in range(options.rounds + 1):  # the first one warms up
-                for one in contenders:
-                    measured = _measure(one, options)
-                    if number:
-                        one.rounds.append(measured)
-            sys.stdout.write(_table(contenders))
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one row only: 60 bytes, 32 connections")
+    parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS, help="parts to measure (all)")
+    parser.add_argument("--rows", nargs="+", choices=[work.key for work in WORK], help="rows to measure (all)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each, in turns (3)")
+    parser.add_argument("--seconds", type=int, default=3, help="a round (3)")
+    parser.add_argument("--repeats", type=int, default=20, help="of a push, a scrape, a reload (20)")
+    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    options = parser.parse_args(argv)
+    if options.quick:
+        options.only, options.rows = ("rows",), [MAIN]
+    return options
 
 
-@asynccontextmanager
-async def _contenders(folder: Path, *, ways: bool) -> AsyncIterator[tuple[Contender, ...]]:
-    with cpu.pinned(OTHER_CORE):
-        behind = backend(folder / "backend")
-    with cpu.pinned(PROXY_CORE):
-        beside = NginxPeer([f"127.0.0.1:{behind.port}"], folder / "nginx", Terms())
-    try:
-        await behind.ready()
-        await beside.ready()
-        async with _sidecar(behind, folder) as (own, by_host, by_address):
-            yield (by_host, by_address) if ways else (Contender("nginx", beside.port, beside.pids[0]), own)
-    finally:
-        await beside.close()
-        await behind.close()
+def _lacking() -> Iterable[str]:
+    yield from (tool for tool in ("wrk", "nginx", "haproxy") if find(tool) is None)
+    yield from (f"{module.name} of nginx" for module in (ECHO_MODULE, RELAY_MODULE) if not module.exists())
+    if len(cpu.cores()) < 2:
+        yield "a second core"
 
 
-@asynccontextmanager
-async def _sidecar(behind: Nginx, folder: Path) -> AsyncIterator[tuple[Contender, ...]]:
-    """One process, by its three ways in."""
-    home = folder / "sidecar"
-    await asyncio.to_thread(home.mkdir)
-    for name, text in (("host", _BY_HOST), ("address", _BY_ADDRESS.format(backend=behind.port))):
-        await asyncio.to_thread((home / f"{name}.lua").write_text, text)
-    async with AsyncExitStack() as stack:
-        with cpu.pinned(PROXY_CORE):
-            process = await stack.enter_async_context(running(home, _CONFIG.format(backend=behind.port)))
-        await process.ready()
-        shared, pid = await process.bound("shared"), process.child.pid
-        yield (
-            Contender("sidecar", await process.bound("orders"), pid),
-            Contender("by Host", shared, pid, ("--script", str(home / "host.lua"))),
-            Contender("by address", shared, pid, ("--script", str(home / "address.lua"))),
-        )
+async def _run(options: argparse.Namespace) -> Results:
+    own_core()
+    results = Results()
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        async with ground(folder) as around:
+            if "rows" in options.only or "rate" in options.only:
+                await _rows(options, around, folder, results)
+            if "during" in options.only:
+                for one in ("nginx", "envoy", "sidecar"):
+                    _say(f"push, scrape, reload: {one}")
+                    results.during[one] = await disturb(one, around, options.repeats, folder / f"during-{one}")
+            if "growth" in options.only:
+                _say("growth")
+                results.sizes = await grow(around, options.rounds, options.seconds, folder)
+            if "start" in options.only:
+                _say("starts")
+                results.starts = await starts(around, 5, folder / "starts")
+    return results
 
 
-def _measure(contender: Contender, options: argparse.Namespace) -> Round:
-    before = cpu.used(contender.pid)
-    with cpu.pinned(OTHER_CORE):  # waits here: a look at the clock by this process would disturb what it measures
-        load = run(
-            *("wrk", "--threads", "1", "--connections", str(options.connections), "--duration", f"{options.seconds}s"),
-            *contender.options,
-            f"http://127.0.0.1:{contender.port}/orders/7",
-        )
-    after = cpu.used(contender.pid)
-    answered = re.search(r"(\d+) requests in", load.stdout)
-    if answered is None or "Non-2xx" in load.stdout or "Socket errors" in load.stdout:
-        raise RuntimeError(f"{contender.name}: {load.stdout}")
-    count = int(answered[1])
-    user, system = ((late - early) / count * 1e6 for early, late in zip(before, after, strict=True))
-    return Round(user, system, count / options.seconds)
+async def _rows(options: argparse.Namespace, around: Ground, folder: Path, results: Results) -> None:
+    wanted = options.rows or [work.key for work in WORK]
+    for setting, place in PLACES.items():
+        rows = [work for work in WORK if work.setting == setting and work.key in wanted and "rows" in options.only]
+        rate = setting == "one" and "rate" in options.only
+        if not rows and not rate:
+            continue
+        async with contenders(ORDER, setting, around, folder) as running:
+            for one in running:
+                results.titles[one.name] = one.title
+                if setting == "one":
+                    results.fresh[one.name] = one.resident()
+            for work in rows:
+                _say(f"{place}: {work.title}")
+                compare(running, [work], options.rounds, options.seconds, folder)
+            for one in running:
+                results.rounds.setdefault(one.name, {}).update(one.rounds)
+            if rate:
+                _say("fixed rate")
+                ports = {DIRECT: around.port, **{one.name: one.peer.port for one in running}}
+                results.fixed = await at_a_fixed_rate(ports, options.rounds, 10.0)
 
 
-def _table(contenders: Sequence[Contender]) -> str:
-    lines = [f"{'':10}{'µs CPU a request':>18}{'least':>8}{'most':>8}{'in kernel':>11}{'requests/s':>12}"]
-    for one in contenders:
-        system, rate = (
-            statistics.median(column) for column in zip(*((each.system, each.rate) for each in one.rounds), strict=True)
-        )
-        cost, least, most = statistics.median(one.costs), min(one.costs), max(one.costs)
-        lines.append(f"{one.name:10}{cost:18.1f}{least:8.1f}{most:8.1f}{system:11.1f}{rate:12.0f}")
-    first, second = contenders
-    ratios = [late / early for early, late in zip(first.costs, second.costs, strict=True)]
-    lines.append(
-        f"{second.name} / {first.name}: {statistics.median(ratios):.2f} (median of {len(ratios)} rounds in turns)"
-    )
-    return "\n".join(lines) + "\n"
+def _say(what: str) -> None:
+    sys.stderr.write(f"{what} …\n")
 
 
 if __name__ == "__main__":

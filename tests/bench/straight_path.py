@@ -1,4 +1,4 @@
-"""The data path without a network: one app, three instances, requests that go straight over pooled connections.
+"""The data path without a network: one app, some instances, requests that go straight over pooled connections.
 
 What is left is our own work for a request, the same each time, so that it can be counted.
 """
@@ -6,7 +6,7 @@ What is left is our own work for a request, the same each time, so that it can b
 import asyncio
 import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import cast
 
@@ -36,6 +36,36 @@ ANSWER = (
     b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 31 Jan 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n"
     b"Content-Length: 60\r\nConnection: keep-alive\r\n\r\n" + b"x" * 60
 )
+
+POST = (
+    b"POST /orders HTTP/1.1\r\nHost: orders\r\nAccept: application/json\r\nUser-Agent: okhttp/4.9.3\r\n"
+    b"Accept-Encoding: gzip\r\nConnection: keep-alive\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n"
+    + b"x"
+    * 60
+)
+CHUNKED = (
+    b"HTTP/1.1 200 \r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    b"Date: Sat, 31 Jan 2026 10:00:00 GMT\r\nKeep-Alive: timeout=60\r\nConnection: keep-alive\r\n\r\n"
+    b"3c\r\n" + b"x" * 60 + b"\r\n0\r\n\r\n"
+)
+"""As a Spring application on Tomcat answers."""
+
+PIECE = 256 * 1024
+"""Bytes that the loop reads at once of what is large."""
+
+
+def large(pieces: int) -> list[bytes]:
+    """An answer as it comes: its head with the first piece of its body, then the others."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
+    first, *others = [bytes(PIECE)] * pieces
+    return [head % (pieces * PIECE) + first, *others]
+
+
+def upload(pieces: int) -> list[bytes]:
+    """A request as it comes: its head alone, then its body."""
+    head = b"PUT /orders/7/scan HTTP/1.1\r\nHost: orders\r\nContent-Length: %d\r\n\r\n"
+    return [head % (pieces * PIECE), *[bytes(PIECE)] * pieces]
+
 
 _NOW = 1000.0
 """Time stands still, so no connection idles long enough to be looked at."""
@@ -81,17 +111,21 @@ class _WayIn:
 class StraightPath:
     """Call it for one exchange."""
 
-    def __init__(self, request: bytes = REQUEST, *, shared: bool = False) -> None:
-        """`shared`: through the listener that finds the service by the host, or by the address; else through its own."""
-        self._request = request
+    def __init__(self, instances: int = 3, sock: socket.socket = _UNUSED, *, shared: bool = False) -> None:
+        """What takes part.
+
+        `sock`: what connections to instances are looked at by, where a request wants that. `shared`: through the listener
+        that finds the service by the host, or by the address; else through its own.
+        """
         loop = cast("asyncio.AbstractEventLoop", _Loop())
         self.runtime = Runtime(loop=loop, now=itertools.repeat(_NOW).__next__)
         addresses = Addresses(600.0)
         policy = ServicePolicy(name="orders")
         self.cluster = Cluster(policy, rng=Random(1), now=_NOW, claims=addresses.of("orders"))
-        instances = tuple(Instance("127.0.0.1", port) for port in (81, 82, 83))
-        self.cluster.apply(Push("orders", instances, Origin.STATIC), _NOW)
+        listed = tuple(Instance("127.0.0.1", 81 + number) for number in range(instances))
+        self.cluster.apply(Push("orders", listed, Origin.STATIC), _NOW)
         self.upstream = Upstream(self.cluster, self.runtime)
+        self._sock = sock
         self._transports = [self._instance(endpoint) for endpoint in self.cluster.endpoints.values()]
         unnamed = Unnamed(addresses, {"orders": self.upstream}, now=_NOW)
         sharing = SharedEntrance(Router({"orders": self.upstream}), policy, unnamed)
@@ -100,9 +134,13 @@ class StraightPath:
         self._to_app = _Transport(self._app)
         self._app.connection_made(cast("asyncio.Transport", self._to_app))
 
-    def __call__(self) -> None:
-        self._app.data_received(self._request)
-        _Transport.latest.protocol.data_received(ANSWER)
+    def __call__(self, request: Sequence[bytes] = (REQUEST,), answer: Sequence[bytes] = (ANSWER,)) -> None:
+        """Each in pieces as they come."""
+        for piece in request:
+            self._app.data_received(piece)
+        instance = _Transport.latest.protocol
+        for piece in answer:
+            instance.data_received(piece)
 
     def written(self) -> tuple[list[bytes], list[bytes]]:
         """What went to the app and to instances since the last look."""
@@ -114,7 +152,7 @@ class StraightPath:
 
     def _instance(self, endpoint: Endpoint) -> _Transport:
         """A connection that waits in the pool."""
-        connection = InstanceConnection(self.upstream, endpoint, _UNUSED)
+        connection = InstanceConnection(self.upstream, endpoint, self._sock)
         transport = _Transport(connection)
         connection.connection_made(cast("asyncio.Transport", transport))
         connection.count()

@@ -5,15 +5,19 @@ same change, and says what the request gets for it.
 """
 
 import gc
+import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from tests.bench.straight_path import ANSWER, BY_ADDRESS, StraightPath
+from tests.bench.straight_path import ANSWER, BY_ADDRESS, CHUNKED, PIECE, POST, REQUEST, StraightPath, large, upload
+
+one_version = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="every version has bytecodes of its own")
 
 PYTHON_CALLS = 45
 """Counted: 40, three of them of the fakes. A call costs about as much as ten bytecodes."""
@@ -22,7 +26,16 @@ LIBRARY_CALLS = 25
 """Counted: 23, of functions written in C."""
 
 BYTECODES = 1690
-"""Counted by Python 3.11: 1536."""
+"""Counted by Python 3.11: 1583."""
+
+POST_BYTECODES = 2110
+"""Counted: 1948. It looks at its connection, and asks the kernel what was acknowledged."""
+
+CHUNKED_BYTECODES = 2410
+"""Counted: 2224."""
+
+PIECE_BYTECODES = {"answer": 170, "upload": 250}
+"""What each further piece of a large body costs. Counted: 153 and 228."""
 
 
 @pytest.fixture
@@ -38,6 +51,18 @@ def exchange() -> Iterator[StraightPath]:
     gc.enable()
 
 
+@pytest.fixture
+def connection() -> Iterator[socket.socket]:
+    """One that the kernel calls alive, and knows what was acknowledged on."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as ours,
+        server.accept()[0],
+    ):
+        ours.setblocking(False)
+        yield ours
+
+
 def test_each_side_is_written_to_once(exchange: StraightPath) -> None:
     """A head and a body that came together go on together, in one system call."""
     exchange()
@@ -47,8 +72,8 @@ def test_each_side_is_written_to_once(exchange: StraightPath) -> None:
     assert to_instances[0].startswith(b"GET /orders/7 HTTP/1.1\r\nHost: orders\r\n")
 
 
-def calls(exchange: StraightPath) -> Counter[str]:
-    """Of one exchange: `call` of our functions, `c_call` of those written in C."""
+def calls(done: Callable[[], None]) -> Counter[str]:
+    """`call` of our functions, `c_call` of those written in C."""
     counted: Counter[str] = Counter()
 
     def count(frame: FrameType, event: str, arg: object) -> None:
@@ -56,26 +81,26 @@ def calls(exchange: StraightPath) -> Counter[str]:
 
     before = sys.getprofile()
     sys.setprofile(count)
-    exchange()
+    done()
     sys.setprofile(before)
     return counted
 
 
-def bytecodes(exchange: StraightPath) -> int:
-    """Of one exchange."""
-    steps = 0
+def steps(done: Callable[[], None]) -> int:
+    """Bytecodes: they also show what a loop or a longer condition adds without a call."""
+    counted = 0
 
     def count(frame: FrameType, event: str, arg: object) -> Any:
-        nonlocal steps
+        nonlocal counted
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        steps += event == "opcode"
+        counted += event == "opcode"
         return count
 
     before = sys.gettrace()
     sys.settrace(count)
-    exchange()
+    done()
     sys.settrace(before)
-    return steps
+    return counted
 
 
 def test_the_way_is_not_longer_than_it_was(exchange: StraightPath) -> None:
@@ -85,21 +110,72 @@ def test_the_way_is_not_longer_than_it_was(exchange: StraightPath) -> None:
     assert counted["c_call"] <= LIBRARY_CALLS
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="every version has bytecodes of its own")
+@one_version
 def test_the_way_has_no_more_steps_than_it_had(exchange: StraightPath) -> None:
-    """Bytecodes: what a loop or a longer condition adds without a call."""
-    assert bytecodes(exchange) <= BYTECODES
+    """From the first byte of the request to the last byte of the answer."""
+    assert steps(exchange) <= BYTECODES
+
+
+@one_version
+def test_a_post_and_a_chunked_answer_have_no_more_steps_than_they_had(connection: socket.socket) -> None:
+    """A body that came with its head, and an answer as Java applications write it."""
+    path = StraightPath(sock=connection)
+    for _ in range(50):
+        path([POST])
+        path(answer=[CHUNKED])
+    assert steps(lambda: path([POST])) <= POST_BYTECODES
+    assert steps(lambda: path(answer=[CHUNKED])) <= CHUNKED_BYTECODES
+
+
+@one_version
+def test_a_large_body_costs_a_few_steps_for_each_piece_that_is_read(connection: socket.socket) -> None:
+    """Whatever its size: nothing is gathered, and nothing looked at twice."""
+    path = StraightPath(sock=connection)
+
+    def more(request: Callable[[int], list[bytes]], answer: Callable[[int], list[bytes]]) -> int:
+        """Steps for a fifth piece."""
+        counts = []
+        for pieces in (4, 5):
+            sent, answered = request(pieces), answer(pieces)
+            path(sent, answered)
+            counts.append(steps(partial(path, sent, answered)))
+        return counts[1] - counts[0]
+
+    assert more(lambda _: [REQUEST], large) <= PIECE_BYTECODES["answer"]
+    assert more(upload, lambda _: [ANSWER]) <= PIECE_BYTECODES["upload"]
+
+
+def test_a_large_body_goes_on_in_the_pieces_in_which_it_came(exchange: StraightPath) -> None:
+    """Without a copy: beside blocks of this size another one makes malloc take memory from the kernel each time."""
+    pieces = large(3)
+    exchange(answer=pieces)
+    to_app, _ = exchange.written()
+    assert list(map(len, to_app[1:])) == [PIECE] * 3
+    assert [sent is came for sent, came in zip(to_app[2:], pieces[1:], strict=True)] == [True, True]
+
+
+@one_version
+@pytest.mark.parametrize("instances", [50, 500])
+def test_a_request_among_many_instances_has_no_more_steps_than_among_three(instances: int) -> None:
+    """Once each has been called: not a step more for hundreds of them."""
+    few, many = StraightPath(3), StraightPath(instances)
+    for path, times in ((few, 60), (many, 20 * instances)):
+        for _ in range(times):
+            path()
+    assert max(steps(many) for _ in range(10)) <= max(steps(few) for _ in range(10))
 
 
 @pytest.mark.usefixtures("exchange")
 def test_by_address_the_way_is_as_long() -> None:
     """From a JVM that takes us for its proxy: a tenth more than by `Host` at most, a call counted as ten bytecodes."""
+    path = StraightPath(shared=True)
     works = []
-    for path in (StraightPath(shared=True), StraightPath(BY_ADDRESS, shared=True)):
+    for request in (REQUEST, BY_ADDRESS):
         for _ in range(50):
-            path()
-        counted = calls(path)
-        works.append(bytecodes(path) + 10 * (counted["call"] + counted["c_call"]))
+            path([request])
+        once = partial(path, [request])
+        counted = calls(once)
+        works.append(steps(once) + 10 * (counted["call"] + counted["c_call"]))
     by_host, by_address = works
     assert by_host < by_address <= 1.1 * by_host
 

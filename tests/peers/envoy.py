@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.peers.peer import Terms, parted
+from tests.peers.peer import SERVICE, Services, Terms, parted
 from tests.support.http_client import request
 from tests.support.ports import free_port
 from tests.support.process import Child
@@ -35,16 +35,17 @@ class EnvoyPeer:
     name = "Envoy"
     version = VERSION
 
-    def __init__(self, instances: Sequence[str], folder: Path, terms: Terms) -> None:
+    def __init__(self, services: Services, folder: Path, terms: Terms) -> None:
         folder.mkdir()
         self.port = free_port()
         self._admin = free_port()
-        self._lists = folder / "instances.json"
-        write_list(self._lists, "instances", instances)
-        hosts = [virtual_host("instances", ["*"], terms)]
+        self.scrape = (self._admin, "/stats/prometheus")
+        self._lists = {service: folder / f"{service}.json" for service in services}
+        for service, instances in services.items():
+            write_list(self._lists[service], service, instances)
         resources = {
-            "clusters": [cluster("instances", self._lists, terms)],
-            "listeners": [listener("app", self.port, hosts)],
+            "clusters": [cluster(service, file, terms) for service, file in self._lists.items()],
+            "listeners": [_relay(self.port, next(iter(services))) if terms.relay else self._listener(terms)],
         }
         self._child = Child(command(self._admin, resources, folder), log=folder / "output.log")
 
@@ -63,22 +64,27 @@ class EnvoyPeer:
 
         await until(says_so, pause=0.02)
 
-    async def use(self, instances: Sequence[str]) -> None:
-        write_list(self._lists, "instances", instances)
+    async def use(self, instances: Sequence[str], service: str = SERVICE) -> None:
+        write_list(self._lists[service], service, instances)
         wanted = set(instances)
 
         async def has_it() -> bool:
-            return await self._listed() == wanted
+            return await self._listed(service) == wanted
 
         await until(has_it, pause=0.02)
 
     async def close(self) -> None:
         await self._child.terminate()
 
-    async def _listed(self) -> set[str]:
+    def _listener(self, terms: Terms) -> Json:
+        only = len(self._lists) == 1
+        hosts = [virtual_host(service, ["*" if only else service], terms) for service in self._lists]
+        return listener("app", self.port, hosts)
+
+    async def _listed(self, service: str) -> set[str]:
         told = json.loads((await request(self._admin, path="/clusters?format=json")).body)
-        (known,) = told["cluster_statuses"]
-        addresses = [host["address"]["socket_address"] for host in known.get("host_statuses", [])]
+        known = {status["name"]: status.get("host_statuses", []) for status in told["cluster_statuses"]}
+        addresses = [host["address"]["socket_address"] for host in known[service]]
         return {f"{address['address']}:{address['port_value']}" for address in addresses}
 
 
@@ -160,6 +166,17 @@ def listener(name: str, port: int, virtual_hosts: Sequence[Json]) -> Json:
     }
     connection = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
     return {"name": name, "address": _address("127.0.0.1", port), "filter_chains": [{"filters": [connection]}]}
+
+
+def _relay(port: int, name: str) -> Json:
+    proxy = {
+        "@type": f"{_TYPES}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "app",
+        "cluster": name,
+        "max_connect_attempts": 1 + _TRIES,
+    }
+    connection = {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
+    return {"name": "app", "address": _address("127.0.0.1", port), "filter_chains": [{"filters": [connection]}]}
 
 
 def virtual_host(service: str, domains: Sequence[str], terms: Terms) -> Json:

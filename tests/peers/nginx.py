@@ -6,7 +6,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.peers.peer import Terms
+from tests.peers.peer import SERVICE, Services, Terms
 from tests.support import cpu
 from tests.support.needs import find
 from tests.support.ports import free_port
@@ -40,20 +40,27 @@ _BACKEND = """
 """
 
 _PROXY = """
-    upstream instances {{
-        least_conn;
-        {servers}
-        keepalive 128;
-        keepalive_timeout {idle:.0f}s;
-        keepalive_requests 1000000000;
+    {upstreams}
+    map $http_host $service {{
+        default {first};
+        {routes}
+    }}
+    map $http_x_request_id $call_id {{
+        default $http_x_request_id;
+        "" $request_id;
+    }}
+    server {{
+        listen 127.0.0.1:{admin};
+        location = /metrics {{ stub_status; }}
     }}
     server {{
         listen 127.0.0.1:{port};
         keepalive_timeout 3600s;
         client_max_body_size 0;
         location / {{
-            proxy_pass http://instances;
+            proxy_pass http://{to};
             proxy_http_version 1.1;
+            proxy_set_header X-Request-ID $call_id;
             proxy_set_header Connection "";
             proxy_set_header Host $http_host;
             proxy_connect_timeout {connect:.0f}s;
@@ -63,15 +70,49 @@ _PROXY = """
     }}
 """
 
+_UPSTREAM = """
+    upstream {service} {{
+        least_conn;
+        {servers}
+        keepalive {kept};
+        keepalive_timeout {idle:.0f}s;
+        keepalive_requests 1000000000;
+    }}
+"""
+
+_RELAY = """\
+load_module {module};
+daemon off;
+worker_processes 1;
+pid {{folder}}/pid;
+error_log {{folder}}/error.log;
+events {{{{ worker_connections 16384; }}}}
+stream {{{{
+    upstream instances {{{{
+        least_conn;
+        {servers}
+    }}}}
+    server {{{{
+        listen 127.0.0.1:{port};
+        proxy_pass instances;
+        proxy_connect_timeout {connect:.0f}s;
+    }}}}
+}}}}
+"""
+
+RELAY_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+"""Relaying of connections; Debian has it in a package of its own."""
+
 _BODY = '{"id":"0123456789","state":"delivered","note":"sixty bytes"}'
 
 
 class Nginx:
     """One running server with this configuration inside `http`, on the core of its parent."""
 
-    def __init__(self, inside: str, port: int, folder: Path) -> None:
+    def __init__(self, inside: str, port: int, folder: Path, around: str = _COMMON) -> None:
         folder.mkdir()
         self._folder = folder
+        self._around = around
         self.port = port
         self._write(inside)
         self._child = Child([str(find("nginx")), "-p", str(folder), "-c", str(self._config)], log=folder / "output.log")
@@ -81,6 +122,11 @@ class Nginx:
         """Of the worker, which does all the work."""
         (worker,) = self.pids
         return worker
+
+    @property
+    def started(self) -> int:
+        """The process that was started, which starts the workers."""
+        return self._child.pid
 
     @property
     def pids(self) -> list[int]:
@@ -114,7 +160,7 @@ class Nginx:
     def _write(self, inside: str) -> None:
         # Of root's workers the default user could not write long bodies to a folder of ours.
         user = "user root;" if os.geteuid() == 0 else ""
-        self._config.write_text(_COMMON.format(user=user, folder=self._folder, inside=inside))
+        self._config.write_text(self._around.format(user=user, folder=self._folder, inside=inside))
 
 
 class NginxPeer:
@@ -122,37 +168,59 @@ class NginxPeer:
 
     name = "nginx"
 
-    def __init__(self, instances: Sequence[str], folder: Path, terms: Terms) -> None:
+    def __init__(self, services: Services, folder: Path, terms: Terms) -> None:
         self.version = version()
-        self.port = free_port()
+        self.port, admin = free_port(), free_port()
+        self.scrape = (admin, "/metrics")
         self._terms = terms
-        self._server = Nginx(self._inside(instances), self.port, folder)
+        self._services = dict(services)
+        if terms.relay:
+            self._server = Nginx("", self.port, folder, self._relay())
+        else:
+            self._server = Nginx(self._inside(), self.port, folder)
 
     @property
     def pids(self) -> list[int]:
-        return self._server.pids
+        return [self._server.started, *self._server.pids]
 
     async def ready(self) -> None:
         await self._server.ready()
 
-    async def use(self, instances: Sequence[str]) -> None:
+    async def use(self, instances: Sequence[str], service: str = SERVICE) -> None:
         if instances:
-            await self._server.reload(self._inside(instances))
+            self._services[service] = instances
+            await self._server.reload(self._inside())
 
     async def close(self) -> None:
         await self._server.close()
 
-    def _inside(self, instances: Sequence[str]) -> str:
-        servers = " ".join(f"server {instance} max_fails=1 fail_timeout=2s;" for instance in instances)
-        terms = self._terms
+    def _inside(self) -> str:
+        terms, names = self._terms, list(self._services)
+        upstreams = (
+            _UPSTREAM.format(service=name, servers=_servers(known), kept=max(128, 2 * len(known)), idle=terms.idle)
+            for name, known in self._services.items()
+        )
         return _PROXY.format(
-            servers=servers,
+            upstreams="".join(upstreams),
+            first=names[0],
+            routes=" ".join(f"{name} {name};" for name in names),
+            to="$service" if len(names) > 1 else names[0],
+            admin=self.scrape[0],
             port=self.port,
-            idle=terms.idle,
             connect=terms.connect,
             answer=terms.answer,
             failures=f"http_502 http_503 http_504{' http_500' if terms.repeat_500 else ''}",
         )
+
+    def _relay(self) -> str:
+        (instances,) = self._services.values()
+        return _RELAY.format(
+            module=RELAY_MODULE, servers=_servers(instances), port=self.port, connect=self._terms.connect
+        )
+
+
+def _servers(instances: Sequence[str]) -> str:
+    return " ".join(f"server {instance} max_fails=1 fail_timeout=2s;" for instance in instances)
 
 
 def _accepts_no_more(worker: int) -> bool:

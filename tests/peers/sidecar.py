@@ -8,24 +8,36 @@ from typing import Any
 
 import sidecar
 from sidecar.embedded.faults import PushTiming
-from tests.peers.peer import Terms
+from tests.peers.peer import SERVICE, Services, Terms
 from tests.support.registry_process import RegistryProcess, registry_process
 from tests.support.sidecar_process import SidecarProcess, running
 from tests.support.until import until
 
 _CONFIG = """\
 version: 1
-listen: null
+listen: {shared}
 admin: {{listen: "127.0.0.1:0"}}
 access_log: {{path: none}}
 nacos: {{server_addresses: "{registry}"}}
 services:
+"""
+
+_SERVICE = """\
   - name: {service}
-    listen: 127.0.0.1:0
+    listen: {listen}
     timeouts: {{connect: {connect}s, response: {answer}s}}
     retry: {retry}
     keepalive: {{idle_timeout: {idle}s}}
 """
+
+_RELAY = """\
+  - name: {service}
+    listen: {listen}
+    protocol: tcp
+    timeouts: {{connect: {connect}s}}
+"""
+
+_ANY_PORT = "127.0.0.1:0"
 
 _RETRY_ON = ("connect-failure", "reset-before-response", "retriable-5xx", "stall")
 """Its default."""
@@ -44,16 +56,17 @@ class SidecarPeer:
 
     name = "sidecar"
     version = sidecar.__version__
-    service = "instances"
+    service = SERVICE
     process: SidecarProcess
     registry: RegistryProcess
 
-    def __init__(self, instances: Sequence[str], folder: Path, terms: Terms) -> None:
+    def __init__(self, services: Services, folder: Path, terms: Terms) -> None:
         folder.mkdir()
         self.port = 0
+        self.scrape = (0, "/metrics")
         self._folder, self._terms = folder, terms
-        self._instances = instances
-        self._listed: set[str] = set()
+        self._services = services
+        self._listed: dict[str, set[str]] = {service: set() for service in services}
         self._stack = AsyncExitStack()
 
     @property
@@ -63,37 +76,46 @@ class SidecarPeer:
     async def ready(self) -> None:
         self.registry = await self._stack.enter_async_context(registry_process(self._folder))
         await self.registry.apply(_MERGED)
-        await self._register(self._instances)
-        text = _CONFIG.format(
-            registry=self.registry.address,
-            service=self.service,
-            connect=self._terms.connect,
-            answer=self._terms.answer,
-            idle=self._terms.idle,
-            retry=json.dumps(retry(self._terms)),
-        )
-        self.process = await self._stack.enter_async_context(running(self._folder, text))
+        for service, instances in self._services.items():
+            await self._register(service, instances)
+        self.process = await self._stack.enter_async_context(running(self._folder, self.configuration()))
         await self.process.ready()
-        self.port = await self.process.bound(self.service)
+        self.port = await self.process.bound("shared" if len(self._services) > 1 else next(iter(self._services)))
+        self.scrape = (await self.process.bound("admin"), "/metrics")
 
-    async def use(self, instances: Sequence[str]) -> None:
-        await self._register(instances)
+    def configuration(self) -> str:
+        """The YAML. One service has a listener of its own, several have one together."""
+        terms, several = self._terms, len(self._services) > 1
+        text = _CONFIG.format(shared=_ANY_PORT if several else "null", registry=self.registry.address)
+        for service in self._services:
+            text += (_RELAY if terms.relay else _SERVICE).format(
+                service=service,
+                listen="null" if several else _ANY_PORT,
+                connect=terms.connect,
+                answer=terms.answer,
+                idle=terms.idle,
+                retry=json.dumps(retry(terms)),
+            )
+        return text
+
+    async def use(self, instances: Sequence[str], service: str = SERVICE) -> None:
+        await self._register(service, instances)
         wanted = set(instances)
 
         async def has_it() -> bool:
-            (known,) = await self.process.clusters()
-            return {endpoint["address"] for endpoint in known["endpoints"] if endpoint["listed"]} == wanted
+            known = {one["name"]: one["endpoints"] for one in await self.process.clusters()}[service]
+            return {endpoint["address"] for endpoint in known if endpoint["listed"]} == wanted
 
         await until(has_it, pause=0.02)
 
     async def close(self) -> None:
         await self._stack.aclose()
 
-    async def _register(self, instances: Sequence[str]) -> None:
+    async def _register(self, service: str, instances: Sequence[str]) -> None:
         """What is new comes first: the list is at no time shorter than both."""
-        wanted = set(instances)
-        for instance in sorted(wanted - self._listed):
-            await self.registry.register(self.service, instance)
-        for instance in sorted(self._listed - wanted):
-            await self.registry.deregister(self.service, instance)
-        self._listed = wanted
+        wanted, listed = set(instances), self._listed[service]
+        for instance in sorted(wanted - listed):
+            await self.registry.register(service, instance)
+        for instance in sorted(listed - wanted):
+            await self.registry.deregister(service, instance)
+        self._listed[service] = wanted

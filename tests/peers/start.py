@@ -8,7 +8,7 @@ from typing import Protocol
 from tests.peers.envoy import EnvoyPeer
 from tests.peers.haproxy import HaproxyPeer
 from tests.peers.nginx import NginxPeer
-from tests.peers.peer import Peer, Terms
+from tests.peers.peer import SERVICE, Peer, Services, Terms
 from tests.peers.sidecar import SidecarPeer
 
 
@@ -18,7 +18,7 @@ class _Startable(Peer, Protocol):
 
 
 class _Make(Protocol):
-    def __call__(self, instances: Sequence[str], folder: Path, terms: Terms) -> _Startable: ...
+    def __call__(self, services: Services, folder: Path, terms: Terms) -> _Startable: ...
 
 
 PEERS: Mapping[str, _Make] = {
@@ -35,12 +35,13 @@ TOOLS = ("nginx", "haproxy")
 @asynccontextmanager
 async def started(
     name: str,
-    instances: Sequence[str],
+    instances: Sequence[str] | Services,
     folder: Path,
     terms: Terms = Terms(),  # noqa: B008 - it is frozen
 ) -> AsyncIterator[Peer]:
     """One of `PEERS`, serving; ended with the block. `folder` is where its files go, in one of its own."""
-    peer = PEERS[name](instances, folder / name, terms)
+    services = instances if isinstance(instances, Mapping) else {SERVICE: instances}
+    peer = PEERS[name](services, folder / name, terms)
     try:
         await peer.ready()
         yield peer

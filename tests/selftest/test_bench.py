@@ -1,20 +1,89 @@
-"""That the comparison with nginx runs; its figures are for reading."""
+"""That the benchmark reads what wrk tells, judges by the bars, and shows it: figures made up here, none measured."""
 
-import re
+import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.bench.__main__ import main
-from tests.support import cpu
-from tests.support.needs import missing
+from tests.bench import plot
+from tests.bench.compare import DIRECT
+from tests.bench.contender import Round
+from tests.bench.load import LoadError, read
+from tests.bench.open_loop import at
+from tests.bench.page import BEGIN, END, placed
+from tests.bench.report import report
+from tests.bench.results import ORDER, Results, bars
+from tests.bench.work import WORK
+
+_TOLD = """\
+Running 3s test @ http://127.0.0.1:8080/
+  Latency Distribution
+     50%  574.00us
+     75%    1.20ms
+     90%    2.00ms
+     99%    7.08ms
+  127821 requests in 3.00s, 30.11MB read
+Requests/sec:  42607.00
+"""
 
 
-@pytest.mark.needs("wrk", "nginx")
-def test_both_are_measured_and_compared(capsys: pytest.CaptureFixture[str]) -> None:
-    """A short run shows a cost of each and their ratio."""
-    if len(cpu.cores()) < 2:
-        missing("proxy and load need a core each")
-    assert main(["--rounds", "1", "--seconds", "1", "--connections", "4"]) == 0
-    shown = capsys.readouterr().out
-    assert re.findall(r"^(nginx|sidecar) +\d+\.\d ", shown, re.MULTILINE) == ["nginx", "sidecar"]
-    assert re.search(r"^sidecar / nginx: \d+\.\d\d \(", shown, re.MULTILINE)
+def results(**costs: float) -> Results:
+    """One round of each row, with the same cost in each."""
+    found = Results()
+    for name in ORDER:
+        found.titles[name] = f"{name} 1.0"
+        one = Round(user=costs[name], system=0.0, busy=0.99, rate=1000.0, p50=0.001, p99=0.01, resident=1 << 20)
+        found.rounds[name] = {work.key: [one, one] for work in WORK}
+        found.fresh[name] = 1 << 20
+    found.fixed = {name: [[0.001, 0.002, 0.003]] for name in ORDER} | {DIRECT: [[0.0005, 0.001, 0.001]]}
+    return found
+
+
+def test_the_report_of_wrk_is_read() -> None:
+    """Requests, and percentiles in whatever unit."""
+    told = read(_TOLD)
+    assert (told.requests, told.seconds) == (127821, 3.0)
+    assert (told.p50, told.p99) == pytest.approx((574e-6, 7.08e-3))
+
+
+@pytest.mark.parametrize("trouble", ["  Non-2xx or 3xx responses: 3\n", "  Socket errors: connect 0, read 3\n"])
+def test_a_round_with_bad_answers_is_none(trouble: str) -> None:
+    """What fails fast would look cheap."""
+    with pytest.raises(LoadError):
+        read(_TOLD + trouble)
+
+
+def test_a_bar_is_missed_by_whoever_costs_more_than_it_allows() -> None:
+    """Between 0.6 and 0.8 of Envoy only the main row misses; beyond, all."""
+    good = results(nginx=17, haproxy=19, envoy=50, sidecar=22)
+    assert all(one.met for one in bars(good))
+    worse = {one.claim for one in bars(results(nginx=17, haproxy=30, envoy=50, sidecar=35)) if not one.met}
+    assert worse == {"60 B answer, 32 connections: CPU to Envoy"}
+    bad = [one for one in bars(results(nginx=17, haproxy=19, envoy=50, sidecar=45)) if not one.met]
+    assert len(bad) == len(WORK) + 1 + sum(work.large for work in WORK)
+
+
+def test_the_tables_and_pictures_show_every_row_and_proxy() -> None:
+    """Pictures are well-formed; the median stands in the table."""
+    measured = results(nginx=17, haproxy=19, envoy=50, sidecar=22)
+    text = report(measured)
+    assert "| 22.0 (22.0-22.0) |" in text
+    for picture in (plot.costs(measured), plot.latency(measured)):
+        shown = "".join(ET.fromstring(picture).itertext())
+        assert "sidecar 1.0" in shown
+    for work in WORK:
+        assert f"| {work.title} |" in text
+        assert work.title in plot.costs(measured)
+
+
+def test_percentiles_are_values_that_were_seen() -> None:
+    """Of a hundred the p99 is the last but none above it."""
+    assert at([float(n) for n in range(100)], 0.99) == 99.0
+    assert at([1.0], 0.999) == 1.0
+
+
+def test_a_recorded_run_replaces_the_one_before() -> None:
+    """What people wrote around it stays; a page without a place is refused."""
+    page = f"before\n{BEGIN}old\n{END}after\n"
+    assert placed(page, "new") == f"before\n{BEGIN}\nnew\n{END}after\n"
+    with pytest.raises(ValueError, match="no place"):
+        placed("nothing", "new")

@@ -33,6 +33,33 @@ def cores() -> set[int]:
     return os.sched_getaffinity(0)
 
 
+def pin(pid: int, core: int) -> None:
+    """All threads of a process that runs, and those that it will have."""
+    for thread in _threads(pid):
+        os.sched_setaffinity(thread, {core})
+
+
+def give_way(pid: int) -> None:
+    """The process runs only while nobody else wants its core."""
+    for thread in _threads(pid):
+        os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+
+
+@contextmanager
+def giving_way(pid: int) -> Iterator[None]:
+    """The same for the time of the block."""
+    give_way(pid)
+    try:
+        yield
+    finally:
+        for thread in _threads(pid):
+            os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+
+
+def _threads(pid: int) -> list[int]:
+    return [int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir()]
+
+
 @contextmanager
 def pinned(core: int) -> Iterator[None]:
     """Whatever is started inside the block stays on this core."""

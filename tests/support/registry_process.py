@@ -33,6 +33,10 @@ class RegistryProcess:
         self._child = self._launch()
         await self.ready()
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     async def ready(self) -> None:
         async def answers() -> bool:
             if self._child.exit_code is not None:
@@ -53,6 +57,10 @@ class RegistryProcess:
         """Gone from the list, whether it serves or not."""
         await self._instance("DELETE", service, instance)
 
+    async def edit(self, service: str, instance: str, *, weight: float) -> None:
+        """Gives an instance another weight: its whole list is pushed."""
+        await self._instance("PUT", service, instance, f"&weight={weight}")
+
     async def instances(self, service: str) -> set[str]:
         """The `ip:port` that it lists."""
         answer = await request(self.http_port, path=f"/nacos/v1/ns/instance/list?serviceName={service}")
@@ -71,8 +79,11 @@ class RegistryProcess:
     async def close(self) -> None:
         await self._child.terminate()
 
-    async def _instance(self, method: str, service: str, instance: str) -> None:
+    async def _instance(self, method: str, service: str, instance: str, more: str = "") -> None:
         host, _, port = instance.rpartition(":")
+        query = f"serviceName={service}&ip={host}&port={port}&ephemeral=false{more}"
+        _checked(await request(self.http_port, method, f"{_INSTANCE}?{query}"))
+
         query = f"serviceName={service}&ip={host}&port={port}&ephemeral=false"
         _checked(await request(self.http_port, method, f"{_INSTANCE}?{query}"))
 

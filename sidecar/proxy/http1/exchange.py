@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _APP_LEFT, _TIMEOUT = FAILURES["app_left"], FAILURES["response_timeout"]
 _NONE = Framing.NONE
+_JOINED = 16 * 1024
+"""Bytes of a body up to which copying them behind their head costs less than handing them on in a second piece."""
+
 _CHOOSING, _WAITING, _AWAITING = Phase.CHOOSING, Phase.WAITING, Phase.AWAITING
 _ANSWERING, _TUNNEL, _DONE = Phase.ANSWERING, Phase.TUNNEL, Phase.DONE
 
@@ -330,7 +333,11 @@ class Exchange:
         self.answer = answer
         self.responded = True
         self.sent = payload
-        app.write(head + wire if wire else head)
+        if payload <= _JOINED:
+            app.write(head + wire)
+        else:
+            app.write(head)
+            app.write(wire)
         if done:
             self._complete(attempt, answer, now)
         else:

@@ -37,10 +37,11 @@ it would end keep-alive for hours."""
 _NOT_POOLED = 1
 """An advertised timeout of 0 or 1 s leaves nothing to use."""
 
-TRUSTED = 0.01
-"""Seconds of idling up to which a pool with `trust` skips the look for an idempotent request. Such a connection is
-dead once in very many times, and then the free retry of `reset-before-response` makes up for it (so where that word
-is missing, nobody is trusted); all those retries together cost less than the looks."""
+TRUSTED = 0.1
+"""Seconds of idling up to which a pool with `trust` skips the look for an idempotent request. What such a connection dies of
+is a restart, at a moment that has nothing to do with its age; the loop sees that at its next turn, and in between the free
+retry of `reset-before-response` makes up for it (so where that word is missing, nobody is trusted). All those retries
+together cost less than the looks, which among hundreds of instances nearly every request would need."""
 
 _RELAX = 0.1 / 3600
 """A learned ceiling grows by a tenth an hour: servers get other settings, too."""

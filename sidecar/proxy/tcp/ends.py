@@ -185,7 +185,11 @@ class InstanceEnd(End):
                 set_black_hole_limit(self._sock, 0)
         self._transport.write(data)
 
+    def eof_received(self) -> bool:
+        return not self.relay.does_without(self) and super().eof_received()
+
     def connection_lost(self, error: Exception | None) -> None:
         if self._counted:
             self.relay.upstream.pool.closed(self.endpoint)
+        self.relay.does_without(self)
         super().connection_lost(error)

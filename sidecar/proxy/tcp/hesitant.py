@@ -4,6 +4,7 @@
                      └─▶ anything else ───▶ a relay as to any tcp service
     app is silent ─────▶ an instance is dialled all the same, for the server may be the one to speak first
                            server speaks ──▶ a relay for good
+                           server ends ────▶ at once: it was about to stop, another one is dialled; later: a relay for good
                            app speaks ─────▶ as above; where it is HTTP, the instance that was dialled is let go of
 
 So HTTP is told from TCP by what is said, never by how long it takes to be said: a slow app is only served by one
@@ -19,6 +20,7 @@ from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.first_bytes import Guess, guess
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.tcp.ends import AppEnd, End, InstanceEnd
+from sidecar.proxy.tcp.reaching import hung_up
 from sidecar.proxy.tcp.relay import Relay
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 SILENCE = 0.01
 """Seconds in which an app that speaks first has spoken, as a rule: until then nothing is dialled in vain."""
+
+HUNG_UP = 1.0
+"""Seconds after the dial until which the end of an instance that said nothing means that it is about to stop. The end of
+one that waited longer is the answer of its protocol to an app that keeps silent: servers give it ten seconds and more."""
 
 _APP_LEFT = FAILURES["app_left"]
 
@@ -36,7 +42,7 @@ Handover = Callable[[socket.socket], asyncio.Protocol]
 class Hesitant(Relay):
     """Undecided until somebody has spoken."""
 
-    __slots__ = ("_handover", "_silence", "decided")
+    __slots__ = ("_handover", "_joined_at", "_silence", "decided")
 
     def __init__(
         self, runtime: Runtime, upstream: "Upstream", sock: socket.socket, dialled: str, handover: Handover
@@ -45,6 +51,7 @@ class Hesitant(Relay):
         self.app = UnsureEnd(self, sock)
         self._handover = handover
         self._silence: asyncio.TimerHandle | None = None
+        self._joined_at = 0.0
         self.decided = False
         """It is a relay for good."""
 
@@ -70,8 +77,22 @@ class Hesitant(Relay):
 
     def joined(self, instance: InstanceEnd, now: float) -> None:
         """An instance is connected, and may have spoken already."""
+        self._joined_at = now
         super().joined(instance, now)
         self._listen()
+
+    def does_without(self, instance: InstanceEnd) -> bool:
+        """An app that has not spoken need not know that the instance dialled for it was about to stop."""
+        early = self._now() - self._joined_at < HUNG_UP
+        if self.decided or self.over or instance is not self.instance or instance.received or not early:
+            return False
+        self.instance = instance.other = None
+        failure = hung_up(self, instance.endpoint)
+        if failure is not None:
+            self.end(failure)
+        else:
+            self._seek()
+        return True
 
     def moved(self) -> None:
         """A byte or an end came from somewhere."""

@@ -79,7 +79,7 @@ class Relay:
         if at_instances >= self.upstream.max_requests:
             self.end(FAILURES["too_many_requests"])
         else:
-            self.journey.task = spawn(self._reach(), name="reach an instance")
+            self._seek()
 
     def joined(self, instance: InstanceEnd, now: float) -> None:
         """An instance is connected: bytes flow from now on."""
@@ -89,6 +89,11 @@ class Relay:
         self.app.join(instance)
         if self.app.ended and instance.ended:
             self.end(None)
+
+    def does_without(self, instance: InstanceEnd) -> bool:
+        """Asked when the instance ends: whether that is none of the app's business."""
+        del instance
+        return False
 
     def moved(self) -> None:
         """A byte or an end came from somewhere."""
@@ -119,6 +124,9 @@ class Relay:
             else:
                 side.abort()
         self._watch_last_bytes()
+
+    def _seek(self) -> None:
+        self.journey.task = spawn(self._reach(), name="reach an instance")
 
     async def _reach(self) -> None:
         failure = await reach(self)

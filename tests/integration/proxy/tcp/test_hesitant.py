@@ -1,11 +1,13 @@
 """A connection to an http1 service's address: HTTP or not, by what is said and by whom first."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from sidecar.cluster.policy import WaitForInstance
 from sidecar.errors import FAILURES
+from sidecar.proxy.tcp import hesitant
 from tests.support.ports import free_port
 from tests.support.redirects import Kernel, behind, greeting
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk, answering, hanging
@@ -45,6 +47,46 @@ async def test_an_app_that_is_slow_to_speak_is_served_as_http_all_the_same(stack
         assert stats.attempts == {"ok": 1}
         await until(lambda: stats.app_connections == 0)
         assert [endpoint.in_flight for endpoint in proxy.cluster.endpoints.values()] == [0]
+
+
+@pytest.mark.parametrize("end", [Talk.close, Talk.reset])
+async def test_an_instance_that_stops_before_a_slow_app_has_spoken_does_not_end_its_connection(
+    stack: MakeStack, kernel: Kernel, end: Callable[[Talk], None]
+) -> None:
+    """It had accepted, and was about to stop: another one is dialled, and the request that comes at last is answered."""
+
+    async def stop(talk: Talk) -> None:
+        end(talk)
+
+    async with ScriptedPeer(stop) as stopping, ScriptedPeer(hanging, answering(OK)) as other:
+        proxy = await behind(stack, stopping, other)
+        kernel.to(stopping.port)
+        async with proxy.app() as app:
+            await until(lambda: len(other.talks) == 1)
+            assert (await ask(app, GET)).status == 200
+        assert len(stopping.talks) == 1
+        assert proxy.codes == [(200, "-")]
+        await until(lambda: proxy.cluster.stats.app_connections == 0)
+        assert [endpoint.in_flight for endpoint in proxy.cluster.endpoints.values()] == [0, 0]
+
+
+async def test_a_server_that_ends_a_long_silence_is_heard(
+    stack: MakeStack, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its idle limit is not a stop: the app gets the end, and the instance is not held to refuse."""
+    monkeypatch.setattr(hesitant, "HUNG_UP", 0.0)
+
+    async def tire(talk: Talk) -> None:
+        talk.half_close()
+        await talk.until_closed()
+
+    async with ScriptedPeer(tire) as peer, ScriptedPeer(hanging) as other:
+        proxy = await behind(stack, peer, other)
+        kernel.to(peer.port)
+        async with proxy.app() as app:
+            assert await app.until_closed() == b""
+        assert other.talks == []
+        assert proxy.cluster.stats.quarantines == 0
 
 
 async def test_one_that_speaks_while_nobody_is_reached_waits_as_a_request(stack: MakeStack, kernel: Kernel) -> None:

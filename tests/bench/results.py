@@ -1,0 +1,108 @@
+"""All that one run has measured."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.bench.compare import DIRECT
+from tests.bench.contender import Round
+from tests.bench.during import Disturbed
+from tests.bench.growth import Size
+from tests.bench.work import WORK, Work
+
+ORDER = ("nginx", "haproxy", "envoy", "sidecar")
+OURS = "sidecar"
+
+
+@dataclass(slots=True)
+class Results:
+    """By the name of the proxy, as in `tests.peers`; empty where a run has left it out."""
+
+    titles: dict[str, str] = field(default_factory=dict)
+    rounds: dict[str, dict[str, list[Round]]] = field(default_factory=dict)
+    fresh: dict[str, int] = field(default_factory=dict)
+    """Bytes before the first request."""
+    fixed: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    during: dict[str, Mapping[str, Disturbed]] = field(default_factory=dict)
+    sizes: Sequence[Size] = ()
+    starts: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        """Those that took part."""
+        return [name for name in ORDER if name in self.titles]
+
+    def works(self) -> list[Work]:
+        """The rows that were measured."""
+        return [work for work in WORK if any(work.key in rounds for rounds in self.rounds.values())]
+
+    def median(self, name: str, work: Work, what: str) -> float:
+        """Of a figure of `Round`, over the rounds."""
+        return float(statistics.median(getattr(one, what) for one in self.rounds[name][work.key]))
+
+    def ratio(self, work: Work, beside: str) -> float:
+        """CPU a request of the sidecar to that of another."""
+        return self.median(OURS, work, "cost") / self.median(beside, work, "cost")
+
+    def added(self, name: str) -> list[float]:
+        """Seconds at p50, p99 and p99.9 over calls without a proxy: medians of rounds."""
+        own, direct = (
+            [statistics.median(column) for column in zip(*self.fixed[each], strict=True)] for each in (name, DIRECT)
+        )
+        return [late - early for late, early in zip(own, direct, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What must be true, and what was seen."""
+
+    claim: str
+    seen: float
+    limit: float
+
+    @property
+    def met(self) -> bool:
+        return self.seen <= self.limit
+
+
+def bars(results: Results) -> list[Bar]:
+    """All that this run can judge."""
+    found: list[Bar] = []
+    if {"haproxy", "envoy"} <= results.titles.keys():
+        for work in results.works():
+            found += _of_a_row(results, work)
+        if results.fresh:
+            found.append(Bar("memory at idle, to Envoy", results.fresh[OURS] / results.fresh["envoy"], 1.0))
+        if results.fixed:
+            ours, theirs = (results.added(name)[1] for name in (OURS, "envoy"))
+            found.append(Bar("p99 added at 2 000 calls/s, to Envoy", ours / theirs, 1.0))
+    for kind, one in results.during.get(OURS, {}).items():
+        found.append(Bar(f"a {kind} adds to the p99 of its second, ms", statistics.median(one.added) * 1e3, 5.0))
+    if results.sizes:
+        small, *others = [size for size in results.sizes if size.costs]
+        found += [
+            Bar(
+                f"CPU a request, {other.services} times {other.instances} instances to {small.services} times {small.instances}",
+                other.cost / small.cost,
+                1.1,
+            )
+            for other in others
+        ]
+    if results.starts:
+        found.append(Bar("start to ready, s", statistics.median(results.starts[OURS]), 1.0))
+    return found
+
+
+def _of_a_row(results: Results, work: Work) -> list[Bar]:
+    to_haproxy, to_envoy = (results.ratio(work, beside) for beside in ("haproxy", "envoy"))
+    if work.key == "get-32":
+        return [
+            Bar(f"{work.title}: CPU to HAProxy", to_haproxy, 1.5),
+            Bar(f"{work.title}: CPU to Envoy", to_envoy, 0.6),
+        ]
+    found = [Bar(f"{work.title}: CPU to Envoy", to_envoy, 0.8)]
+    if work.large:
+        found.append(Bar(f"{work.title}: CPU to HAProxy", to_haproxy, 1.2))
+    if work.idle:
+        ours, theirs = (results.median(name, work, "resident") for name in (OURS, "envoy"))
+        found.append(Bar(f"{work.title}: memory to Envoy", ours / theirs, 1.0))
+    return found
