@@ -34,6 +34,7 @@ def test_the_table_has_a_column_for_each_caller_and_tells_what_was_rescued() -> 
         "50.0 %",
         "0",
         "50.0 %, 1 excused",
+        "0",
         "retry 7",
     ]
     (line,) = [line for line in page(result(harmed=False)).splitlines() if "without excuse**" in line]
@@ -52,6 +53,12 @@ def test_every_caller_has_its_figures() -> None:
     (line,) = [line for line in page(result()).splitlines() if "| nacos-sidecar 1.0" in line and "ms" in line]
     cells = [cell.strip() for cell in line.split("|")[2:-1]]
     assert cells == ["nacos-sidecar 1.0", "2", "50.0 %", "0", "1", "0", "0", "0", "300 ms", "300 ms", "300 ms"]
+
+
+def test_the_sidecars_times_stand_beside_what_bounds_them() -> None:
+    """Whoever sees a long one is told why."""
+    (line,) = [line for line in page(result()).splitlines() if ROW.longest in line]
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == [ROW.title, "300 ms", "300 ms", "300 ms", ROW.longest]
 
 
 def test_the_summary_names_rows_that_are_not_as_promised() -> None:

@@ -30,7 +30,7 @@ that they carry out into a file, so calls are counted from both ends. A call has
 
 A graceful stop deregisters, refuses, finishes what it began, and closes. Where nobody else is there, providers are away
 for two seconds at most. Where the registry's list lies, or stands still, only the sidecar is told so. "Rescued" are calls
-that would have failed without the sidecar, by what it did for them.
+that would have failed without the sidecar, by what it did for them; "executed twice" are POSTs that went through it.
 
 Excused is a POST that had already been sent to a process which was then killed, frozen or cut off, or that was sent to a
 frozen or cut off one before its silence could show, which is a second and a bit; a 5xx that a provider itself gave to a
@@ -39,8 +39,9 @@ is listed below its table. None is executed twice.
 
 What unmodified Spring Cloud apps lose, and by which way in they lose nothing, is on [another page](trial-apps.md).
 
-On the registry that comes with the project the same rows are played by `make trial ARGS="--on embedded"`; three of them are
-among the tests. So are restarts of providers that register with the official Java client (`tests/e2e/test_restarts.py`).
+The documented run is on [real Nacos servers](trial.md); what `make trial ARGS="--on embedded"` finds on the registry that
+comes with the project is [documented, too](trial-embedded.md). Three of the rows are among the tests. So are restarts of
+providers that register with the official Java client (`tests/e2e/test_restarts.py`).
 """
 
 _HEAD_OF_DETAILS = (
@@ -94,13 +95,16 @@ def _versions(results: Sequence[Result]) -> str:
 def _section(ground: str, results: Sequence[Result], picture: str | None) -> Iterator[str]:
     yield from ("", f"## {ground}", "", "Share of calls that failed:", "")
     callers = next((list(result.played.counts) for result in results if result.played), [])
-    yield from table([("row", *callers, "rescued"), *(_overview(result, len(callers)) for result in results)])
+    head = ("row", *callers, "executed twice", "rescued")
+    yield from table([head, *(_overview(result, len(callers)) for result in results)])
     if picture:
         yield from ("", f"![errors per second of each caller in each row]({picture})")
     yield from ("", *summary(results))
     played = [(result, result.played) for result in results if result.played]
     yield from ("", "The sidecar's failed calls, each:", "")
     yield from [line for one in played for line in _failures(*one)] or ["- none"]
+    yield from ("", "How long the sidecar's answers took, and what bounds the longest:", "")
+    yield from table([("row", "p50", "p99", "max", "bound"), *(_times(*one) for one in played)])
     yield from ("", f"<details><summary>Every caller on {ground}</summary>", "")
     yield from table([_HEAD_OF_DETAILS, *(cells for one in played for cells in _details(*one))])
     yield from ("", "</details>")
@@ -108,12 +112,18 @@ def _section(ground: str, results: Sequence[Result], picture: str | None) -> Ite
 
 def _overview(result: Result, callers: int) -> tuple[str, ...]:
     if result.played is None:
-        return (result.row.title, *["-"] * callers, result.why_not)
+        return (result.row.title, *["-"] * callers, "-", result.why_not)
     *others, sidecar = result.played.counts.values()
     verdict = result.played.verdict
     failed, excused = len(verdict.inexcusable), len(verdict.excused)
     ours = [_share(sidecar)] + [f"**{failed} without excuse**"] * bool(failed) + [f"{excused} excused"] * bool(excused)
-    return (result.row.title, *map(_share, others), ", ".join(ours), _listed(verdict.books.rescued))
+    twice = f"{len(sidecar.duplicated)}"
+    return (result.row.title, *map(_share, others), ", ".join(ours), twice, _listed(verdict.books.rescued))
+
+
+def _times(result: Result, played: Played) -> tuple[str, ...]:
+    sidecar = played.verdict.sidecar
+    return (result.row.title, *_percentiles(sidecar), result.row.longest)
 
 
 def _failures(result: Result, played: Played) -> Iterator[str]:
@@ -150,8 +160,12 @@ def _figures(count: Count) -> tuple[str, ...]:
         str(len(count.calls)),
         _share(count),
         *map(str, numbers),
-        *(_ms(count.took(share)) for share in (0.5, 0.99, 1.0)),
+        *_percentiles(count),
     )
+
+
+def _percentiles(count: Count) -> tuple[str, ...]:
+    return tuple(_ms(count.took(share)) for share in (0.5, 0.99, 1.0))
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:

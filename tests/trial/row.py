@@ -31,6 +31,8 @@ class Row:
     """Of all of them."""
     terms: Terms = field(default_factory=Terms)
     """Of the proxies, the sidecar among them."""
+    longest: str = "the provider's own time, and the machine"
+    """What bounds the sidecar's longest answer."""
     burst: float = 0.0
     """Seconds whose calls leave all at once; 0: they leave evenly."""
     lies: bool = False

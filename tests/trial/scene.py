@@ -102,28 +102,25 @@ class Scene:
 
     async def kill(self, replica: Replica) -> None:
         self.mark("kill -9")
-        began = self.now()
+        self.harms.append(Harm(replica.address, Fate.KILLED, self.now()))
         await replica.kill()
-        self.harms.append(Harm(replica.address, Fate.KILLED, began, self.now()))
         self.gone(replica)
 
     async def freeze(self, replica: PlainReplica, seconds: float) -> None:
         self.mark("SIGSTOP")
-        began = self.now()
+        self.harms.append(Harm(replica.address, Fate.FROZEN, self.now()))
         replica.freeze()
         await asyncio.sleep(seconds)
         replica.thaw()
         self.mark("SIGCONT")
-        self.harms.append(Harm(replica.address, Fate.FROZEN, began, self.now()))
 
     async def cut_off(self, replica: PlainReplica, seconds: float) -> None:
         """No packet reaches it or comes from it."""
         self.mark("cut off")
-        began = self.now()
+        self.harms.append(Harm(replica.address, Fate.CUT_OFF, self.now()))
         async with own_network.black_hole(replica.port):
             await asyncio.sleep(seconds)
         self.mark("back")
-        self.harms.append(Harm(replica.address, Fate.CUT_OFF, began, self.now()))
 
     def there(self, *replicas: Replica) -> None:
         """They are instances from now on."""

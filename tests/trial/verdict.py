@@ -53,7 +53,7 @@ class Excuse(enum.Enum):
     FIRST_IDLE_CLOSE = "was lost before it was known to close idle connections"
 
 
-_HARMED = {Fate.FROZEN: Excuse.FROZEN, Fate.CUT_OFF: Excuse.CUT_OFF}
+_HARMED = {Fate.KILLED: Excuse.KILLED, Fate.FROZEN: Excuse.FROZEN, Fate.CUT_OFF: Excuse.CUT_OFF}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +191,9 @@ def _is_own(call: Call) -> bool:
 
 def _met(call: Call, harm: Harm) -> Excuse | None:
     """It was on the way when the harm was done, or left so soon after that nothing could be known."""
-    if call.ended < harm.began:
+    killed = harm.fate is Fate.KILLED
+    if call.ended < harm.began or (killed and not call.error.startswith(_LOST)):
         return None
-    if harm.fate is Fate.KILLED:
-        return Excuse.KILLED if call.error.startswith(_LOST) and call.started <= harm.over else None
     if call.started <= harm.began:
         return _HARMED[harm.fate]
-    return Excuse.SILENT if call.started <= harm.began + SILENCE else None
+    return Excuse.SILENT if not killed and call.started <= harm.began + SILENCE else None
