@@ -220,7 +220,7 @@ async def reloaded(scene: Scene) -> None:
 
 
 _NOBODY_THERE = "a call waits until somebody is back, who is away for 2 s at most (`wait_for_instance`: 3 s)"
-_SILENT = "silence shows after 1 to 1.25 s (`stall_after`), then the GET goes elsewhere"
+_SILENT = "silence shows after 1 to 1.25 s (`stall_after`, and the next look), then a GET goes elsewhere"
 
 ROWS = (
     Row("graceful-3", "graceful rolling restart of 3", rolling),
