@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.tasks import spawn
 from tests.support.http_client import request
 from tests.support.plain_provider import plain_providers
 
@@ -20,7 +21,7 @@ async def test_calls_that_got_through_before_it_stops_are_finished(tmp_path: Pat
         app = [await asyncio.open_connection("127.0.0.1", provider.port) for _ in range(20)]
         for number, (_, writer) in enumerate(app):
             writer.write(_CALL % number)
-        stopping = asyncio.create_task(provider.stop())
+        stopping = spawn(provider.stop(), name="stop")
         await asyncio.sleep(0)
         provider.thaw()
         answers = await asyncio.gather(*(reader.read() for reader, _ in app), return_exceptions=True)
