@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tests.bench.compare import DIRECT
 from tests.bench.growth import LARGEST
 from tests.bench.results import OURS, Results, bars
+from tests.bench.ways import ratio
 
 _MIB, _KIB = 1 << 20, 1 << 10
 
@@ -22,6 +23,8 @@ def report(results: Results) -> str:
         parts.append(("During a push, a scrape, a reload", _during(results)))
     if results.sizes:
         parts.append(("Growth", _growth(results)))
+    if results.ways:
+        parts.append(("By address", _ways(results)))
     if results.fresh or results.starts:
         parts.append(("At idle", _idle(results)))
     if judged := bars(results):
@@ -105,6 +108,18 @@ def _growth(results: Results) -> Iterator[str]:
     instance = (by_size[1, LARGEST] - by_size[1, 1]) / (LARGEST - 1)
     service = (by_size[200, 1] - by_size[1, 1]) / 199
     yield f"An instance more takes {instance / _KIB:.1f} KiB, a service more {service / _KIB:.0f} KiB."
+
+
+def _ways(results: Results) -> Iterator[str]:
+    yield "The shared listener of a sidecar: calls that name the service, and calls to an instance as to the target of a proxy."
+    yield ""
+    rows = [
+        [way, f"{statistics.median(costs):.1f} ({min(costs):.1f}-{max(costs):.1f})"]
+        for way, costs in results.ways.items()
+    ]
+    yield from _table(["", "µs CPU a request"], rows)
+    yield ""
+    yield f"By address costs {ratio(results.ways):.2f} times as much (median of pairs of rounds in turns)."
 
 
 def _idle(results: Results) -> Iterator[str]:

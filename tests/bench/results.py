@@ -8,6 +8,7 @@ from tests.bench.compare import DIRECT
 from tests.bench.contender import Round
 from tests.bench.during import Disturbed
 from tests.bench.growth import Size
+from tests.bench.ways import Ways, ratio
 from tests.bench.work import WORK, Work
 
 ORDER = ("nginx", "haproxy", "envoy", "sidecar")
@@ -25,6 +26,7 @@ class Results:
     fixed: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     during: dict[str, Mapping[str, Disturbed]] = field(default_factory=dict)
     sizes: Sequence[Size] = ()
+    ways: Ways = field(default_factory=dict)
     starts: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
@@ -87,6 +89,8 @@ def bars(results: Results) -> list[Bar]:
             )
             for other in others
         ]
+    if results.ways:
+        found.append(Bar("CPU a request, by address to by Host", ratio(results.ways), 1.1))
     if results.starts:
         found.append(Bar("start to ready, s", statistics.median(results.starts[OURS]), 1.0))
     return found
