@@ -2,12 +2,14 @@
 PYTHON ?= python3
 CONFIG ?= config/sidecar.example.yaml
 ARGS ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format fixtures trial-restart registry-trial bench bench-quick weight baselines fuzz facade-matrix trial-apps scale clean
+# Every target with a help text; none of them is a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*## .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -19,7 +21,7 @@ run: $(READY) ## the sidecar in the foreground (CONFIG=FILE, ARGS=…)
 	$(BIN)/nacos-sidecar run --config $(CONFIG) $(ARGS)
 
 test: lint fixtures ## lint, then every test that this machine can run (ARGS=…)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(READY) ## ruff, mypy, import rules
 	$(BIN)/ruff check
@@ -34,8 +36,11 @@ format: $(READY) ## the formatter, and what ruff can mend by itself
 fixtures: $(READY) ## what the tests run beside the project; the first time Maven brings 300 MB
 	$(BIN)/python -m tests.support
 
-trial-restart: $(READY) fixtures ## providers and Nacos restart under load, real ones; 3 min (ARGS="--nacos 2.3.2 --rate 100")
+trial: $(READY) fixtures ## how many calls does an app lose, beside nginx, HAProxy and Envoy; 20 min (ARGS="--on 2.3.2 --only kill")
 	$(BIN)/python -m tests.trial $(ARGS)
+
+trial-quick: $(READY) ## the same in three rows, on the embedded registry; 2 min
+	$(BIN)/python -m tests.trial --quick $(ARGS)
 
 trial-apps: $(READY) fixtures ## unmodified Spring Cloud apps of four eras, ten rows, every way in; 25 min (ARGS="--stacks b --write")
 	$(BIN)/python -m tests.apps_trial $(ARGS)
@@ -60,6 +65,9 @@ facade-matrix: $(READY) fixtures ## every official client behind the façade, be
 
 scale: $(READY) fixtures ## 200 services and 10 000 instances, and what 1 000 sidecars cost a registry; 8 min (ARGS=…)
 	$(BIN)/python -m tests.scale $(ARGS)
+
+endurance: $(READY) ## floods, and 100 000 calls with faults, on a real process: what they leave; 8 min (ARGS="--write")
+	$(BIN)/python -m tests.endurance $(ARGS)
 
 fuzz: $(READY) ## odd messages for readers that must agree (ours, h11, nginx); 10 min (ARGS="--seconds 60 --seed 1")
 	$(BIN)/python -m tests.conformance.fuzz $(ARGS)

@@ -32,7 +32,8 @@ def registry(options: NacosOptions, rng: Rng) -> Registry:
     async def trust(node: Node) -> Trusted:
         return await tls.trust(wanted, node.host, ports[node.host, node.port])
 
-    spoken = Tls(trust, functools.partial(tls.context, wanted), wanted.server_name)
+    context = functools.partial(tls.context, wanted) if wanted.http else None
+    spoken = Tls(trust, context, wanted.server_name)
     return Registry(options.servers, spoken, rng=rng)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from sidecar.cluster.addresses import Claims
 from sidecar.cluster.allowance import Allowance
 from sidecar.cluster.backlog import SLICE
-from sidecar.cluster.choice import ONE_AT_A_TIME, Choice, tier_of
+from sidecar.cluster.choice import ONE_AT_A_TIME, Choice, Tier, tier_of
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State, state_of
 from sidecar.cluster.events import (
     EndpointEjected,
@@ -305,11 +305,14 @@ class Cluster:
 
     # Requests
 
-    def pick(self, now: float, excluded: Collection[Endpoint] = ()) -> Endpoint | None:
+    def pick(self, now: float, excluded: Collection[Endpoint] = (), *, wary: bool = False) -> Endpoint | None:
         """An endpoint for one attempt, counted in its `in_flight`; None when there is none.
 
-        `excluded` ones are never returned: None while `usable()` means that only they are left.
+        `excluded` ones are never returned: None while `usable()` means that only they are left. `wary`: the attempt must
+        not be lost, so it goes to one that stalled and was not heard since only where nobody else is left.
         """
+        if wary and self._stalls.unheard:
+            excluded = self._without_unheard(excluded, now)
         if now >= self._choose_by:
             self._sort(now)
         if self._at_rest:
@@ -325,10 +328,14 @@ class Cluster:
         endpoint.in_flight += 1
         return endpoint
 
-    def pick_dialled(self, address: str, now: float, excluded: Collection[Endpoint] = ()) -> Endpoint | None:
+    def pick_dialled(
+        self, address: str, now: float, excluded: Collection[Endpoint] = (), *, wary: bool = False
+    ) -> Endpoint | None:
         """As `pick`, the endpoint that the app chose itself; None unless it is available."""
         endpoint = self.endpoints.get(address)
         if endpoint is None or endpoint.state is not _AVAILABLE or endpoint in excluded:
+            return None
+        if wary and endpoint.unheard_until > now:
             return None
         if self._at_rest:
             self._stir(now)
@@ -523,6 +530,12 @@ class Cluster:
             self._choose_anew()
             self._settle(endpoint, now)
         return events
+
+    def _without_unheard(self, excluded: Collection[Endpoint], now: float) -> Collection[Endpoint]:
+        """Those too, as far as somebody better is left."""
+        more = {*excluded, *(endpoint for endpoint in self._stalls.unheard if endpoint.unheard_until > now)}
+        tiers = (tier_of(endpoint) for endpoint in self.endpoints.values() if endpoint not in more)
+        return more if any(tier is not None and tier < Tier.STALLED for tier in tiers) else excluded
 
     def _stir(self, now: float) -> None:
         self._at_rest = False

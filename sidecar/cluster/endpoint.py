@@ -104,6 +104,7 @@ class Endpoint:
         "state",
         "told",
         "trial",
+        "unheard_until",
         "weight",
     )
 
@@ -159,6 +160,8 @@ class Endpoint:
         self.heard_at = now
         self.owing_since: float | None = None
         self.given_up: deque[GivenUp] | None = None
+        self.unheard_until = -math.inf
+        """It was stalled, and nothing has shown that it no longer is."""
         self.told: str | None = None
         """The verdict that was told of and still stands."""
         self.weight = self.instance.weight
@@ -211,6 +214,7 @@ class Endpoint:
         self.forget_farewell()
         self.stalled = False
         self.given_up = None
+        self.unheard_until = -math.inf
 
     def forget_farewell(self) -> None:
         """It accepts again: whoever took leave has gone."""

@@ -12,6 +12,9 @@ callers, who take their evidence with them, do not hide it.
 Recovery: its next byte, on any connection; or it owes less than two answers again. That the others became slower, or
 silent too, acquits nobody; a configuration without `stall_after` acquits everybody. Connections lost while it is
 stalled count as a failed connect.
+
+*Unheard* is who was acquitted because nobody waits for it any more: that shows nothing of its life. Until its next byte,
+for a minute at most, requests that must not be sent twice go to others where there are any; those that may try it.
 """
 
 import math
@@ -29,6 +32,9 @@ PATIENCE = 4.0
 
 EVIDENCE = 10.0
 """Seconds for which an attempt that was given up counts as owed."""
+
+UNHEARD = 60.0
+"""Seconds after which one of them is trusted again: where every request must not be sent twice, nothing else tells."""
 
 LOOK_EVERY = 0.25
 """Seconds between two looks; a quarter of the default `stall_after`."""
@@ -83,7 +89,7 @@ class StallWatch:
     While nothing is in flight and nobody is suspected it rests: services without traffic cost nothing.
     """
 
-    __slots__ = ("_listened", "_p99", "found", "next_look")
+    __slots__ = ("_listened", "_p99", "found", "next_look", "unheard")
 
     def __init__(self, answer_time: Histogram, now: float) -> None:
         self._p99 = Percentile(answer_time, now)
@@ -92,6 +98,8 @@ class StallWatch:
         """Infinite while it rests."""
         self.found = False
         """Somebody was stalled at the last look."""
+        self.unheard: Collection[Endpoint] = ()
+        """Those with an `unheard_until` at the last look."""
 
     def stir(self, now: float) -> None:
         """A request goes out: there will be something to see."""
@@ -111,8 +119,11 @@ class StallWatch:
         if suspected:
             changed = self._judge(endpoints, max(stall_after, PATIENCE * self._p99.value(now)), now)
             self.found = any(endpoint.stalled for endpoint in endpoints)
+            self.unheard = [endpoint for endpoint in endpoints if endpoint.unheard_until > now]
             return changed
         self.found = False
+        if self.unheard:
+            self.unheard = [endpoint for endpoint in self.unheard if endpoint.unheard_until > now]
         if not any(endpoint.in_flight for endpoint in endpoints):
             self.next_look = math.inf
         return []
@@ -123,6 +134,7 @@ class StallWatch:
         stalled = [endpoint for endpoint in endpoints if endpoint.stalled]
         for endpoint in stalled:
             endpoint.stalled = False
+        self.unheard = ()
         return stalled
 
     @staticmethod
@@ -135,6 +147,8 @@ class StallWatch:
             if silent is not endpoint.stalled:
                 endpoint.stalled = silent
                 changed.append(endpoint)
+                if not silent and endpoint.heard_at < now:
+                    endpoint.unheard_until = now + UNHEARD
         return changed
 
 
@@ -154,6 +168,7 @@ def _listen(endpoint: Endpoint, now: float) -> None:
     if endpoint.heard:
         endpoint.heard, endpoint.heard_at = False, now
         endpoint.owing_since = endpoint.given_up = None
+        endpoint.unheard_until = -math.inf
     while endpoint.given_up and endpoint.given_up[0].until <= now:
         endpoint.given_up.popleft()
     if endpoint.owed < SUSPECTS:

@@ -54,6 +54,12 @@ class Facade(Section):
     )
 
 
+class NacosTls(Tls):
+    """TLS towards the registry's servers, which have it switched on for each of their ports apart."""
+
+    http: Boolean = Field(True, description="on the HTTP port as well; false = that one is plain")
+
+
 class Nacos(Section):
     """The registry."""
 
@@ -72,7 +78,7 @@ class Nacos(Section):
     access_key: Text | None = Field(None, description="key id that requests are signed with")
     secret_key: Secret | None = Field(None, description="signing key; better in secret_key_file or NACOS_SECRET_KEY")
     secret_key_file: File | None = Field(None, description="file with the signing key")
-    tls: Tls | None = Field(None, description="TLS towards the servers; null = plain")
+    tls: NacosTls | None = Field(None, description="TLS towards the servers; null = plain")
     app_name: Text = Field("nacos-sidecar", description="how we appear among a service's subscribers")
     open_timeout: Duration = Field(5.0, description="dialling a server until every service is subscribed")
     request_timeout: Duration = Field(1.0, description="one query or login")

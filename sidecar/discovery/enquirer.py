@@ -146,7 +146,7 @@ class Enquirer:
         self._woken.set()
 
     def _whom(self, question: Question, now: float) -> list[Server]:
-        others = [server for server in self._servers if server != self._home]
+        others = [server for server in self._servers if self._home is None or server != self._home.at(None)]
         if question.view is View.OFFERED:
             return others
         asked = [*([self._home] if self._home else []), *(others if question.enquiry.elsewhere else [])]

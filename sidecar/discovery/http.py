@@ -24,6 +24,11 @@ ABSENT = frozenset({404, 405, 410, 501})
 
 NOT_HTTP = 0
 
+PLAIN = "the HTTP port speaks no TLS: where that is meant to be so, set nacos.tls.http to false"
+
+_SAID_PLAINLY = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+"""What OpenSSL makes of an answer that is not TLS; the second from 3.2 on."""
+
 _PIECE = 64 * 1024
 """Bytes of one read."""
 
@@ -63,7 +68,7 @@ class Http:
     def __init__(self, server: Server, options: NacosOptions) -> None:
         self._server = server
         self._base = base_path(options.context_path)
-        self._tls = options.tls
+        self._tls = options.tls if options.tls is not None and options.tls.http else None
         self._timeout = options.request_timeout
         self._context: ssl.SSLContext | None = None
         self._idle: list[_Connection] = []
@@ -111,6 +116,9 @@ class Http:
             return Reply(NOT_HTTP, str(error))
         except TimeoutError as error:
             raise Unanswered(f"no answer in {self._timeout:g} s", timed_out=True) from error
+        except ssl.SSLError as error:
+            hint = PLAIN if error.reason in _SAID_PLAINLY else str(error)
+            raise Unanswered(hint) from error
         except (OSError, ValueError) as error:
             raise Unanswered(str(error) or type(error).__name__) from error
 
@@ -123,7 +131,10 @@ class Http:
         name = (self._tls and self._tls.server_name) or self._server.host
         connection = _Connection(
             *await asyncio.open_connection(
-                self._server.host, self._server.port, ssl=self._context, server_hostname=name if self._context else None
+                self._server.dialled,
+                self._server.port,
+                ssl=self._context,
+                server_hostname=name if self._context else None,
             )
         )
         self._open.add(connection)

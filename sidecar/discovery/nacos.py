@@ -230,11 +230,12 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
         if self._tls is None:
             return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         try:
-            found = await trust(self._tls, self._server.host, self._server.grpc_port)
+            found = await trust(self._tls, self._server.dialled, self._server.grpc_port)
         except RequestError as failure:
             raise _Failed(failure) from failure
         credentials = grpc.ssl_channel_credentials(found.roots, found.key, found.chain)
-        name = (("grpc.ssl_target_name_override", found.name),) if found.name else ()
+        checked = found.name or (self._server.host if self._server.address is not None else None)
+        name = (("grpc.ssl_target_name_override", checked),) if checked else ()
         return grpc.aio.secure_channel(target, credentials, options=(*CHANNEL_OPTIONS, *name))
 
     async def _server_check(self, server_ip: str, server_port: int, channel_stub: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.cluster.policy import Range
@@ -20,6 +20,8 @@ class Server:
     host: str
     port: int
     grpc_port: int
+    address: str | None = None
+    """One of those that `host` stands for, once it has been chosen: a node of its own."""
 
     @classmethod
     def parse(cls, text: str, *, grpc_port_offset: int) -> "Server":
@@ -31,16 +33,25 @@ class Server:
         return cls(found["bracketed"] or found["host"], port, port + grpc_port_offset)
 
     def __str__(self) -> str:
-        return f"{self._bracketed}:{self.port}"
+        return f"{_bracketed(self.host)}:{self.port}"
+
+    def at(self, address: str | None) -> "Server":
+        """The same name at this address, or at any."""
+        return replace(self, address=address)
+
+    @property
+    def dialled(self) -> str:
+        """What a connect goes to."""
+        return self.address or self.host
 
     @property
     def grpc_target(self) -> str:
         """`host:port` as gRPC wants it; a name is resolved there."""
-        return f"{self._bracketed}:{self.grpc_port}"
+        return f"{_bracketed(self.dialled)}:{self.grpc_port}"
 
-    @property
-    def _bracketed(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 class Transport(enum.Enum):
@@ -60,6 +71,8 @@ class Tls:
     key_file: Path | None = None
     server_name: str | None = None
     verify: bool = True
+    http: bool = True
+    """On the HTTP port as well: a server of 2.x or 3.x may have it on the gRPC port alone."""
 
 
 @dataclass(frozen=True, slots=True)

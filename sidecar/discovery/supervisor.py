@@ -36,7 +36,7 @@ from sidecar.discovery.session import (
 )
 from sidecar.discovery.source import EPOCHS, SEQUENCES, Connected, Disconnected, Identified, Malformed, Update
 from sidecar.discovery.version import Identity, complaint
-from sidecar.discovery.ways import Ways
+from sidecar.discovery.ways import Closed, Ways
 from sidecar.tasks import spawn
 
 CLOSE_TIMEOUT = 2.0
@@ -65,7 +65,7 @@ class NacosSource:
         self._stats = stats
         self._access = Access(options, rng=rng)
         self._factory = session
-        self._ways = Ways(options.servers, options.transport)
+        self._ways = Ways(options.servers, options.transport, rng=rng)
         self._approach = Approach(options.servers, backoff=options.reconnect_backoff, rng=rng)
         self._updates: asyncio.Queue[Update | None] = asyncio.Queue()
         self._doubted: frozenset[ServiceKey] = frozenset()
@@ -76,7 +76,7 @@ class NacosSource:
         self._told: set[str] = set()
         self._refused: dict[ServiceKey, str] = {}
         """Why the registry answers with errors instead of lists."""
-        self._warned: set[tuple[Server, str]] = set()
+        self._warned: set[tuple[str, str]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._supervising: asyncio.Task[Any] | None = None
 
@@ -154,7 +154,11 @@ class NacosSource:
             server, pause = self._approach.next()
             await asyncio.sleep(pause)
             way = await self._ways.to(server)
-            miss = way if isinstance(way, Miss) else await self._live(server, way)
+            if isinstance(way, Closed):
+                self._tell_once(server, way.why)
+                miss: Miss | None = way.miss
+            else:
+                miss = await self._live(way.server, way.transport)
             if miss is not None:
                 self._approach.missed(miss)
                 self._say_lost(0, server, Trouble.OPEN_FAILED)
@@ -180,7 +184,7 @@ class NacosSource:
             await life.begin()
             await self._serve(life, identity)
         except RequestError as failure:
-            self._tell_once(server, failure)
+            self._tell_once(server, str(failure))
             self._stats.reconnects[Trouble.OPEN_FAILED.value] += 1
             return Miss.STARTING if isinstance(failure, ErrorAnswer) and failure.code == STARTING else Miss.FAILED
         except Exception:  # noqa: BLE001 - whatever the client library did to itself: the next session is a new one
@@ -191,6 +195,7 @@ class NacosSource:
             identity.close()
             self._life = None
             self._enquirer.session_at(None)
+            self._ways.left(server)
             self._discard(life)
         return None
 
@@ -208,18 +213,18 @@ class NacosSource:
         self._stats.reconnects[trouble.value] += 1
         self._say_lost(life.epoch, life.server, trouble)
 
-    def _tell_once(self, server: Server, failure: RequestError) -> None:
+    def _tell_once(self, server: Server, why: str) -> None:
         """Why a session could not be opened: aloud the first time in an outage that it is this."""
-        why = f"registry {server}: {failure}"
-        _log.log(logging.DEBUG if why in self._told else logging.WARNING, "%s", why)
-        self._told.add(why)
+        told = f"registry {server}: {why}"
+        _log.log(logging.DEBUG if told in self._told else logging.WARNING, "%s", told)
+        self._told.add(told)
 
     def _identified(self, life: Life, version: str) -> None:
         if self._life is life:
             self._updates.put_nowait(Identified(life.epoch, version))
         why = complaint(version)
-        if why is not None and (life.server, version) not in self._warned:
-            self._warned.add((life.server, version))
+        if why is not None and (str(life.server), version) not in self._warned:
+            self._warned.add((str(life.server), version))
             _log.warning("registry %s runs Nacos %s: %s", life.server, version, why)
 
     def _say_lost(self, epoch: int, server: Server, trouble: Trouble) -> None:

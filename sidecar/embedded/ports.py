@@ -29,17 +29,30 @@ def _bound(host: str, *ports: int) -> tuple[socket.socket, socket.socket]:
     """Listening TCP sockets on two ports; none is left open when one is taken."""
     if max(ports) > 65_535:
         raise OSError(f"port {max(ports)} does not exist")
-    http = _listening(host, ports[0])
+    http = listening(host, ports[0])
     try:
-        return http, _listening(host, ports[1])
+        return http, listening(host, ports[1])
     except OSError:
         http.close()
         raise
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; raises OSError with the address and the reason."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), backlog=1024)
+        return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(error.errno, f"cannot bind {host}:{port}: {reason}") from error
+        raise OSError(error.errno, f"cannot bind {joined(host, port)}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """Without the address, which `create_server` adds; errors of a resolver are numbered below 0."""
+    if error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return (error.strerror or str(error)).partition(" (while ")[0]
+
+
+def joined(host: str, port: int) -> str:
+    """As one text, the way an address is written."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

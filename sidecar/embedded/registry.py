@@ -41,7 +41,7 @@ from sidecar.embedded.http_server import NacosApi
 from sidecar.embedded.in_force import CONDITIONS, Faults
 from sidecar.embedded.knobs_api import KnobsApi
 from sidecar.embedded.model import DEFAULT_CLUSTER, DEFAULT_GROUP, PUBLIC, Edit, Instance, Publications, ServiceName
-from sidecar.embedded.ports import bind_pair
+from sidecar.embedded.ports import bind_pair, joined, listening
 from sidecar.embedded.pushes import Pushes
 from sidecar.embedded.tls import ServerTls
 from sidecar.tasks import spawn
@@ -91,7 +91,7 @@ class EmbeddedRegistry:
     @property
     def address(self) -> str:
         """`ip:port` to configure in clients."""
-        return f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -227,12 +227,13 @@ class EmbeddedRegistry:
         """Ends the conditions of that name; raises `FaultError` where it is no condition."""
         if (kind := CONDITIONS.get(name)) is None:
             raise FaultError(f"no condition is called {name!r}; there are {', '.join(sorted(CONDITIONS))}")
+        was_closed = self.faults.find(GrpcClosed) is not None
         self.faults.clear(kind)
         if kind is BlackHole and self._grpc is not None:
             self._grpc.gate.thaw()
-        if kind is GrpcClosed and self._grpc is not None:
-            listening = socket.create_server((self.host, self.port + self.port_offset), backlog=1024)
-            spawn(self._grpc.gate.open(listening), name="registry-gate")
+        if kind is GrpcClosed and was_closed and self._grpc is not None:
+            listener = listening(self.host, self.port + self.port_offset)
+            spawn(self._grpc.gate.open(listener), name="registry-gate")
 
     async def restart(self, story: Restart) -> None:
         """Restarts as the story tells; returns as soon as clients can connect (they may be told 300 for a while)."""

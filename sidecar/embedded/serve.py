@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 
+from sidecar.embedded.ports import joined
 from sidecar.embedded.registry import PORT_OFFSET, EmbeddedRegistry
 
 
@@ -14,7 +15,9 @@ async def serve(host: str, port: int, port_offset: int = PORT_OFFSET) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     async with EmbeddedRegistry(host, port, port_offset=port_offset) as registry:
-        _tell(f"registry: HTTP on {registry.address}, gRPC on {host}:{registry.port + port_offset}, all in memory")
+        _tell(
+            f"registry: HTTP on {registry.address}, gRPC on {joined(host, registry.port + port_offset)}, all in memory"
+        )
         _tell(f"registry: faults at http://{registry.address}/faults; stop with Ctrl-C")
         await ended.wait()
         _tell(f"registry: stopping with {len(registry.connections)} clients connected")

@@ -1,4 +1,4 @@
-"""TLS of the embedded registry, for HTTP and gRPC alike."""
+"""TLS of the embedded registry, for HTTP and gRPC alike or for gRPC alone."""
 
 import ssl
 from dataclasses import dataclass
@@ -14,9 +14,13 @@ class ServerTls:
     cert_file: Path
     key_file: Path
     client_ca_file: Path | None = None
+    http: bool = True
+    """False: HTTP is plain, as with a Java server in whose configuration only `rpc.tls` is on."""
 
-    def context(self) -> ssl.SSLContext:
-        """For the HTTP side."""
+    def context(self) -> ssl.SSLContext | None:
+        """For the HTTP side; None: it is plain."""
+        if not self.http:
+            return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.client_ca_file)
         context.load_cert_chain(self.cert_file, self.key_file)
         if self.client_ca_file is not None:

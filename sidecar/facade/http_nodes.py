@@ -96,7 +96,7 @@ class HttpNodes:
 
     async def _connected(self, node: Node) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         tls = self.registry.tls
-        if tls is None:
+        if tls is None or tls.context is None:
             return await asyncio.open_connection(node.host, node.port)
         if self._context is None:
             try:

@@ -45,8 +45,8 @@ class Tls:
     """How servers are spoken to in TLS; both raise where files will not do, or a server cannot be asked."""
 
     trust: Callable[[Node], Awaitable[Trusted]]
-    context: Callable[[], ssl.SSLContext]
-    """Reads files: not on the event loop."""
+    context: Callable[[], ssl.SSLContext] | None
+    """For the HTTP port; None: that one is plain. Reads files: not on the event loop."""
     server_name: str | None = None
 
 

@@ -10,6 +10,7 @@ import socket
 
 from sidecar.cluster.policy import Protocol, ServicePolicy
 from sidecar.proxy.connect import reset_on_close, tune
+from sidecar.proxy.descriptors import full_for_apps, lowest_free
 from sidecar.proxy.http1.downstream import AppConnection
 from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
@@ -80,7 +81,7 @@ class SharedEntrance:
 class Listener:
     """One listening socket. A reload swaps `entrance`; requests in flight end under the old one."""
 
-    __slots__ = ("_runtime", "_sock", "configured", "entrance", "name")
+    __slots__ = ("_full", "_runtime", "_sock", "configured", "entrance", "name")
 
     def __init__(self, name: str, configured: str, entrance: OwnEntrance | SharedEntrance, runtime: Runtime) -> None:
         self.name = name
@@ -88,6 +89,8 @@ class Listener:
         self.entrance = entrance
         self._runtime = runtime
         self._sock: socket.socket | None = None
+        self._full = full_for_apps()
+        """The first number of a descriptor that is not for an app."""
 
     def __repr__(self) -> str:
         return f"<Listener {self.name} {self.bound or 'closed'}>"
@@ -140,6 +143,9 @@ class Listener:
                 return
             connection.setblocking(False)
             spawn(self._meet(connection), name="accept")
+            if connection.fileno() >= self._full:
+                self._pause(self._sock)
+                return
 
     async def _meet(self, sock: socket.socket) -> None:
         try:
@@ -158,5 +164,9 @@ class Listener:
         loop.call_later(_PAUSE, self._go_on, sock)
 
     def _go_on(self, sock: socket.socket) -> None:
-        if self._sock is sock:
+        if self._sock is not sock:
+            return
+        if lowest_free(sock) < self._full:
             self._runtime.loop.add_reader(sock.fileno(), self._accept)
+        else:
+            self._runtime.loop.call_later(_PAUSE, self._go_on, sock)

@@ -10,12 +10,16 @@ import asyncio
 from typing import NamedTuple
 
 from sidecar.cluster.endpoint import Endpoint
-from sidecar.errors import FAILURES, Failure
+from sidecar.errors import FAILURES, Blame, Failure
 from sidecar.proxy.connect import probe
 from sidecar.proxy.trust import Trust
 
 AT_ONCE = 64
 """Probes in flight in the whole process: with 1 s to a timeout still 64 unreachable endpoints a second."""
+
+
+_SHORTAGE_PAUSE = 0.1
+"""Seconds until a dial is tried again that our own lack of descriptors, ports or memory prevented."""
 
 
 class _Asked(NamedTuple):
@@ -47,10 +51,19 @@ class Prober:
         asked = self._asked[endpoint.address] = _Asked(asyncio.get_running_loop().create_future(), within, trust)
         try:
             async with self._turn:
-                wrap = None if trust is None else trust.towards(endpoint)
-                failure = await probe(endpoint.host, endpoint.port, within, wrap)
+                failure = await _answer(endpoint, within, trust)
             asked.answer.set_result(failure)
         finally:
             del self._asked[endpoint.address]
             asked.answer.cancel()
         return failure
+
+
+async def _answer(endpoint: Endpoint, within: float, trust: Trust | None) -> Failure | None:
+    """What the endpoint has to say: our own shortage says nothing about it, and must not cost it its place."""
+    wrap = None if trust is None else trust.towards(endpoint)
+    while True:
+        failure = await probe(endpoint.host, endpoint.port, within, wrap)
+        if failure is None or failure.blame is not Blame.SIDECAR:
+            return failure
+        await asyncio.sleep(_SHORTAGE_PAUSE)

@@ -31,6 +31,7 @@ from tests.apps_trial.rows import (
 from tests.apps_trial.stage import staged
 from tests.apps_trial.verdict import Score
 from tests.apps_trial.ways import DIRECT, FORWARD_PROXY, GUARDED, OF_ONE, TRANSPARENT, WAYS, Way
+from tests.support import own_network
 from tests.support.java import SERVERS, TOOLS, JavaProgram
 from tests.support.nacos_server import NacosServer, Version
 from tests.support.needs import lacking
@@ -186,5 +187,5 @@ if __name__ == "__main__":
         sys.exit(2)
     for program in _programs(_acts(_options(sys.argv[1:]))):
         program.build()  # where the trial goes next, nothing can be fetched
-    network.enter("tests.apps_trial", sys.argv[1:])
+    own_network.enter("tests.apps_trial", sys.argv[1:])
     sys.exit(main(sys.argv[1:]))

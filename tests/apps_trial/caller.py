@@ -18,8 +18,8 @@ from tests.apps.app import Consumer
 from tests.apps.stacks import Stack
 from tests.apps_trial import network
 from tests.apps_trial.ways import Doors, Way
-from tests.support.network import SIDECAR_USER, as_user
 from tests.support.sidecar_process import SidecarProcess, running
+from tests.support.two_hosts import SIDECAR_USER, as_user
 from tests.support.until import until
 from tests.trial.load import Call, Load
 

@@ -1,19 +1,18 @@
 """The trial's own network: a street, where the registry and the providers are, and pods beside it.
 
 An app whose connections are redirected has to live behind addresses that are not loopback, alone in a network whose
-rules are its own. The program starts itself once more in a network that it makes (`enter`); a pod is another one,
+rules are its own. The program starts itself once more in a network of its own; a pod is another one,
 connected to it by a pair of interfaces, and ends with the process that holds it.
 """
 
 import itertools
 import os
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
+from tests.support import own_network
 from tests.support.needs import find
 from tests.support.process import Child, run
 from tests.support.until import settled
@@ -27,18 +26,10 @@ HOST = "10.77.0.1"
 _numbers = itertools.count(1)
 """Of pods: the third byte of their addresses."""
 
-_MARK = "APPS_TRIAL_NETWORK"
-
-
-def enter(module: str, arguments: Sequence[str]) -> None:
-    """Does not return outside: `python -m MODULE ARGUMENTS` takes the place of this process."""
-    if _MARK not in os.environ:
-        _become([find("unshare") or "", "--net", sys.executable, "-m", module, *arguments])
-
 
 def set_up() -> None:
     """To be called first inside."""
-    _ip("link", "set", "lo", "up")
+    own_network.set_up()
     _ip("addr", "add", f"{HOST}/32", "dev", "lo")
 
 
@@ -88,8 +79,3 @@ def _connected(number: int, pid: int) -> Pod:
 
 def _ip(*words: str) -> None:
     run(find("ip") or "", *words)
-
-
-def _become(command: list[str]) -> NoReturn:
-    os.environ[_MARK] = "own"
-    os.execv(command[0], command)

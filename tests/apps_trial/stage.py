@@ -14,8 +14,8 @@ from tests.apps.app import SERVICE, Provider
 from tests.apps.stacks import B, Balancer, Stack
 from tests.apps_trial import network
 from tests.apps_trial.caller import Caller
-from tests.registry_trial.relay import Relay, relayed
 from tests.support.nacos_server import NacosServer
+from tests.support.relay import Relay, relayed
 from tests.support.until import until
 
 PROVIDERS = 3

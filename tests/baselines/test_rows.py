@@ -26,13 +26,10 @@ async def test_an_empty_list_costs_calls_only_where_it_is_believed(tmp_path: Pat
     assert theirs.failed == 20
 
 
-@pytest.mark.needs("nginx")
 async def test_an_instance_that_answers_500_is_left(tmp_path: Path) -> None:
-    """After five answers at most; nginx goes on giving it every third call."""
-    play = partial(rows.failing, folder=tmp_path, calls=60)
-    ours, theirs = await asyncio.gather(play("sidecar"), play("nginx"))
-    assert ours.failed <= 5, ours.answers
-    assert theirs.failed >= 15
+    """After five answers at most, of the twenty that are its share; they are passed on as they are."""
+    outcome = await rows.failing("sidecar", tmp_path, calls=60)
+    assert 1 <= outcome.failed <= 5, outcome.answers
 
 
 @pytest.mark.needs("nginx")

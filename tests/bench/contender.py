@@ -12,7 +12,7 @@ from tests.peers.peer import Peer, Services, Terms
 from tests.peers.sidecar import SidecarPeer
 from tests.peers.start import started
 from tests.support import cpu
-from tests.weight.memory import kept
+from tests.support.memory import kept
 
 PROXY_CORE, OTHER_CORE = 0, 1
 

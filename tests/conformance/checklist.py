@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tests.conformance import marks
-from tests.conformance.without_rule import OMISSIONS
+from tests.conformance import evidence, marks
 
 FOLDERS = ("tests/conformance", "tests/integration/proxy")
 
@@ -101,17 +100,6 @@ both ends. Made from `tests/conformance/checklist.py` by `python -m tests.confor
 |---|---|---|---|
 """
 
-_WITHOUT = """
-## That a test would notice
-
-A test that passes proves little until it has failed. Each row is a rule taken out of the running product: the words on
-the left become those on the right, and a test of that rule in the table above must fail then.
-`tests/conformance/test_without_rule.py` does it in every run.
-
-| id | where | with the rule | without |
-|---|---|---|---|
-"""
-
 
 def shown_by() -> dict[str, list[str]]:
     """Rule → the tests that carry its mark."""
@@ -125,14 +113,7 @@ def page() -> str:
         f"| {name} | {rule.section} | {rule.behaviour} | {'<br>'.join(f'`{test}`' for test in shown.get(name, ()))} |\n"
         for name, rule in RULES.items()
     )
-    omitted = (f"| {it.rule} | `{it.place}` | {_code(it.words)} | {_code(it.instead)} |\n" for it in OMISSIONS)
-    return _HEAD + "".join(rows) + _WITHOUT + "".join(omitted)
-
-
-def _code(words: str) -> str:
-    """A few words of a program, in a cell of a table."""
-    line = " ".join(words.split()).replace("|", "\\|")
-    return f"`{line}`" if line else "nothing"
+    return _HEAD + "".join(rows) + evidence.page()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from tests.e2e.test_forward_proxy import answered, by, executed, failures, liste
 from tests.support.java_caller import TOOLS as JAVA
 from tests.support.java_caller import JavaCaller
 from tests.support.needs import find
-from tests.support.network import FAR, FAR6, NEAR, SIDECAR_USER, TOOLS, Network, as_user, two_hosts
 from tests.support.plain_provider import PlainProvider
 from tests.support.ports import free_port
 from tests.support.process import Child, run
@@ -25,6 +24,7 @@ from tests.support.registry_acts import join, leave
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk, connected
 from tests.support.sidecar_process import SidecarProcess, running
 from tests.support.stack import ask
+from tests.support.two_hosts import FAR, FAR6, NEAR, SIDECAR_USER, TOOLS, Network, as_user, two_hosts
 from tests.support.until import until
 
 pytestmark = [pytest.mark.needs(*TOOLS), pytest.mark.own_process]

@@ -65,7 +65,7 @@ _PROXY = """
             proxy_set_header Host $http_host;
             proxy_connect_timeout {connect:.0f}s;
             proxy_read_timeout {answer:.0f}s;
-            proxy_next_upstream error timeout http_502 http_503 http_504;
+            proxy_next_upstream error timeout http_500 http_502 http_503 http_504;
         }}
     }}
 """
@@ -219,7 +219,7 @@ class NginxPeer:
 
 
 def _servers(instances: Sequence[str]) -> str:
-    return " ".join(f"server {instance} max_fails=1 fail_timeout=10s;" for instance in instances)
+    return " ".join(f"server {instance} max_fails=1 fail_timeout=2s;" for instance in instances)
 
 
 def _accepts_no_more(worker: int) -> bool:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import uvloop
 
-from tests.registry_trial import freshness, guard, network
+from tests.registry_trial import freshness, guard
 from tests.registry_trial.cast import Cast
 from tests.registry_trial.conduct import Act, Conductor
 from tests.registry_trial.report import report
 from tests.registry_trial.row import Ground, Row
+from tests.support import own_network
 from tests.support.java import TOOLS, build_all
 from tests.support.needs import lacking
 
@@ -38,8 +39,8 @@ def main(argv: Sequence[str]) -> int:
     if any(row.ground.is_real for row in _rows(acts)) and (missing := lacking(*TOOLS)):
         _say(f"this machine lacks {missing}")
         return 2
-    if network.is_own():
-        network.set_up()
+    if own_network.is_own():
+        own_network.set_up()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         page, kept = runner.run(_trial(acts, options.folder))
     sys.stdout.write(page)
@@ -106,5 +107,5 @@ def _say(text: str) -> None:
 if __name__ == "__main__":
     if not lacking(*TOOLS):
         build_all()  # where the trial goes next, nothing can be fetched
-    network.enter("tests.registry_trial", sys.argv[1:])
+    own_network.enter("tests.registry_trial", sys.argv[1:])
     sys.exit(main(sys.argv[1:]))

@@ -5,8 +5,9 @@ Where the fault can be brought about on a real server it is; the rest is played 
 
 from functools import partial
 
-from tests.registry_trial import logins, network, pushes, sessions
+from tests.registry_trial import logins, pushes, sessions
 from tests.registry_trial.row import Bar, Ground, Row, Section
+from tests.support import own_network
 
 _F = Section.FRESHNESS
 _NACOS_3, _NACOS_2, _EMBEDDED = Ground.NACOS_3, Ground.NACOS_2, Ground.EMBEDDED
@@ -26,7 +27,7 @@ REAL = (
     Row(_F, "Nacos process restarted", _NACOS_2, _RESTART, partial(sessions.restarted, version="2.3.2")),
     (
         Row(_F, "server black-holed, another configured", _NACOS_3, _TEN, sessions.black_holed)
-        if network.is_own()
+        if own_network.can_drop()
         else Row(_F, "server black-holed, another configured", _EMBEDDED, _TEN, sessions.mute)
     ),
     Row(_F, "ConnectReset", _NACOS_3, _TEN, partial(sessions.sent_away, version="3.1.0")),

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from tests.registry_trial.cast import Scene
 from tests.registry_trial.registering import Book, RegistryRefused, ask, enrolled, send_away
-from tests.registry_trial.relay import Relay, relayed
 from tests.registry_trial.row import Measured
 from tests.registry_trial.stage import Stage, silent_stage, staged
 from tests.support.nacos_server import NacosServer
 from tests.support.providers import Provider, providers
+from tests.support.relay import Relay, relayed
 from tests.support.until import until
 
 TTL = 6

@@ -8,11 +8,11 @@ from sidecar.embedded.faults import RefTime, SuppressPushes
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.registry_trial.cast import Scene
 from tests.registry_trial.registering import enrolled
-from tests.registry_trial.relay import relayed
 from tests.registry_trial.row import Measured
 from tests.registry_trial.stage import Stage, staged
 from tests.support.nacos_server import Version
 from tests.support.providers import Provider, providers
+from tests.support.relay import relayed
 from tests.support.until import until
 
 PUSHES = 15

@@ -20,12 +20,12 @@ from sidecar.embedded.faults import (
 )
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.registry_trial.cast import Scene
-from tests.registry_trial.network import black_hole
 from tests.registry_trial.registering import enrolled, listed, send_away, without_sidecars
 from tests.registry_trial.row import Measured
 from tests.registry_trial.stage import Stage, configuration, silent_stage, staged
 from tests.support.java_provider import JavaProvider
 from tests.support.nacos_server import NacosServer, Version
+from tests.support.own_network import black_hole
 from tests.support.providers import providers
 
 
@@ -121,7 +121,7 @@ async def black_holed(scene: Scene) -> Measured:
             silent = books[await stage.connected_to()]
             (speaking,) = (book for book in books.values() if book is not silent)
             known.append(newcomer.address)
-            async with black_hole(silent.server.http_port) as hole:
+            async with black_hole(silent.server.http_port, silent.server.grpc_port) as hole:
                 began = stage.now()
                 await speaking.enrol(newcomer.port)
                 took.append(await stage.settled(known) - began)

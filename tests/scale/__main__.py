@@ -21,8 +21,8 @@ from tests.scale.stage import Ground, Sidecar, ground, listed, sidecar
 from tests.scale.turns import Turns, held, settled, watch_turns
 from tests.support.cpu import used
 from tests.support.java import TOOLS
+from tests.support.memory import kept
 from tests.support.needs import lacking
-from tests.weight.memory import kept
 
 
 def main(argv: Sequence[str] | None = None, size: Size | None = None) -> int:

@@ -11,9 +11,9 @@ from sidecar import clock
 from tests.registry_trial import freshness, pushes, sessions
 from tests.registry_trial.cast import Cast, Scene
 from tests.registry_trial.conduct import Conductor
-from tests.registry_trial.relay import relayed
 from tests.registry_trial.report import report
 from tests.registry_trial.row import Bar, Ground, Measured, Result, Row, Section
+from tests.support.relay import relayed
 from tests.support.until import PATIENCE
 from tests.trial.load import Call
 

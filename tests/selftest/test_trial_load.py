@@ -1,15 +1,17 @@
 """The app of the trial: what it sends, and what it calls a failure."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 
 import pytest
 
 from tests.support.until import until
-from tests.trial.load import Call, loaded
+from tests.trial.load import Call, Load, loaded, orders
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nX-Sidecar-Error: UH no_instance attempts=0\r\nContent-Length: 0\r\n\r\n"
@@ -112,4 +114,46 @@ async def test_nobody_there_is_a_failure_of_every_call() -> None:
     """The app goes on calling, and counts."""
     async with await asyncio.start_server(Script(OK).serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-    assert all(call.error.startswith("cannot be reached") for call in await twenty(port))
+    assert all(call.error == "not connected: ConnectionRefusedError" for call in await twenty(port))
+
+
+async def test_a_burst_has_all_calls_of_its_time_at_once() -> None:
+    """The rate is that of any other load."""
+    script = Script(OK)
+    async with await asyncio.start_server(script.serve, "127.0.0.1", 0) as server:
+        load = Load(server.sockets[0].getsockname()[1], rate=100.0)
+        load.start(burst=0.1)
+
+        async def enough() -> bool:
+            return len(load.calls) >= 25
+
+        await until(enough, pause=0.01)
+        await load.stop()
+        await until(script.closed, pause=0.01)
+    moments = Counter(call.due for call in load.calls)
+    assert len(moments) == 3
+    assert set(moments.values()) == {10}
+
+
+async def test_each_call_is_given_its_destination() -> None:
+    """Connections are kept for each; a call that has nowhere to go has failed."""
+    script = Script(OK)
+    async with (
+        await asyncio.start_server(script.serve, "127.0.0.1", 0) as one,
+        await asyncio.start_server(script.serve, "127.0.0.1", 0) as other,
+    ):
+        ports = [server.sockets[0].getsockname()[1] for server in (one, other)]
+        turn = cycle([*ports, None])
+        load = Load(lambda: next(turn), rate=200.0, make=orders("x"))
+        load.start()
+
+        async def enough() -> bool:
+            return len(load.calls) >= 30
+
+        await until(enough, pause=0.01)
+        await load.stop()
+        await until(script.closed, pause=0.01)
+    errors = Counter(call.error for call in load.calls)
+    assert set(errors) == {"", "nobody is known"}
+    assert errors["nobody is known"] in {len(load.calls) // 3, len(load.calls) // 3 + 1}
+    assert all(call.id.startswith("x") for call in load.calls)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import trustme
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 
 @dataclass(frozen=True)
@@ -30,5 +31,8 @@ class Authority:
         stem = f"{self._name}-{names[0].replace('*', 'any')}{'-expired' * expired}"
         found = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
         found.cert_file.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-        issued.private_key_pem.write_to_path(str(found.key_file))
+        key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+        found.key_file.write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )  # Java's only form
         return found

@@ -142,6 +142,15 @@ class Stage:
         """Whom so many calls went to, all answered well."""
         return {letter for _ in range(count) if (letter := self.call()) is not None}
 
+    def chosen_warily(self, count: int) -> set[str]:
+        """The same of calls that must not be lost."""
+        letters = set()
+        for _ in range(count):
+            if (endpoint := self.cluster.pick(self.now, wary=True)) is not None:
+                letters.add(letter_of(endpoint.address))
+                self._said(self.cluster.report_answer(endpoint, 200, self.now))
+        return letters
+
     def kinds(self) -> list[str]:
         """The kinds of all events so far, in order."""
         return [event.kind for event in self.events]

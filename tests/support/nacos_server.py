@@ -14,7 +14,9 @@ import asyncio
 import http.client
 import json
 import shutil
+import ssl
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -26,6 +28,8 @@ from typing import Literal, Self, get_args
 import grpc
 import pytest
 
+from sidecar.clock import monotonic
+from sidecar.embedded.tls import ServerTls
 from sidecar.wire import Payload, decode, encode
 from tests.support.java import SERVERS, TOOLS
 from tests.support.needs import require
@@ -39,6 +43,8 @@ _RAFT, _GRPC, _CLUSTER_GRPC = -1000, 1000, 1001  # distances from the HTTP port
 START_ATTEMPTS = 3
 _START_LIMIT = 240.0  # for a very busy machine; 8 to 12 s is usual
 _ANSWER_LIMIT = 20.0
+_NO_LEADER = b"did not find the Leader node"
+_ELECTION_PAUSE = 0.5
 _JVM = ("-Xmx256m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _ALONE = ("-Dnacos.standalone=true",)
 _TOGETHER = ("-DembeddedStorage=true", "-Dnacos.server.ip=127.0.0.1")
@@ -71,6 +77,7 @@ _WITH_USERS = {
     "nacos.core.auth.caching.enabled": "true",
     "nacos.security.ignore.urls": "",
 }
+_RPC_TLS = "nacos.remote.server.rpc.tls"
 _ADMIN_PATH: dict[Version, str] = {"3.1.0": "/v3/auth/user/admin", "2.3.2": "/v1/auth/users/admin"}
 _LOGIN_PATH: dict[Version, str] = {"3.1.0": "/v3/auth/user/login", "2.3.2": "/v1/auth/users/login"}
 _READINESS: dict[Version, str] = {
@@ -82,12 +89,24 @@ _READINESS: dict[Version, str] = {
 class NacosServer:
     """One node; `start`, `stop` and `kill` as often as a test likes, always on the ports it was born with."""
 
-    def __init__(self, version: Version = "3.1.0", *, token_ttl: int | None = None) -> None:
-        """`token_ttl` seconds: with users, of whom there is one, `nacos`, once `create_admin` was called."""
+    def __init__(
+        self,
+        version: Version = "3.1.0",
+        *,
+        token_ttl: int | None = None,
+        tls: ServerTls | None = None,
+        niceness: int = 0,
+    ) -> None:
+        """`token_ttl` seconds: with users, of whom there is one, `nacos`, once `create_admin` was called.
+
+        `tls`: on the gRPC port, which takes plain clients as well; on HTTP, where it is on, nobody's certificate is asked.
+        """
         self.version = version
         self.members: tuple[str, ...] = ()
         """Addresses of all nodes of its cluster, its own among them; none = it is alone."""
         self._token_ttl = token_ttl
+        self._tls = tls
+        self._niceness = niceness
         self.http_port = free_port((0, _RAFT, _GRPC, _CLUSTER_GRPC))
         self._home = Path(tempfile.mkdtemp(prefix=f"nacos-{version}-"))
         self._child: Child | None = None
@@ -161,11 +180,19 @@ class NacosServer:
         return tokens[0]
 
     def call(self, method: str, path: str, form: Mapping[str, str], token: str = "") -> tuple[int, bytes]:
-        """(status, body) of one request; status 0 where the answer is not HTTP."""
-        try:
-            return self._send(method, path, urllib.parse.urlencode(form).encode(), {"accessToken": token})
-        except http.client.BadStatusLine:
-            return 0, b""
+        """(status, body) of one request; status 0 where the answer is not HTTP.
+
+        Asked again while the nodes have not elected one of them to write: they serve readers before.
+        """
+        patience = monotonic() + _START_LIMIT
+        while True:
+            try:
+                status, body = self._send(method, path, urllib.parse.urlencode(form).encode(), {"accessToken": token})
+            except http.client.BadStatusLine:
+                return 0, b""
+            if _NO_LEADER not in body or monotonic() > patience:
+                return status, body
+            time.sleep(_ELECTION_PAUSE)
 
     def close(self) -> None:
         """Ends it at once and removes its folder."""
@@ -191,6 +218,8 @@ class NacosServer:
         properties = {**_COMMON, **_PROPERTIES[self.version], _PORT_KEY[self.version]: str(self.http_port)}
         if self._token_ttl is not None:
             properties |= _WITH_USERS | {"nacos.core.auth.plugin.nacos.token.expire.seconds": str(self._token_ttl)}
+        if self._tls is not None:
+            properties |= _tls_properties(self._tls)
         if self.members and self.version == "3.1.0":
             properties["nacos.config.namespace.compatible.mode"] = "false"
         (folder / "application.properties").write_text("".join(f"{k}={v}\n" for k, v in properties.items()))
@@ -203,7 +232,7 @@ class NacosServer:
             "-Dnacos.deployment.type=server",
             f"-Dspring.config.additional-location=file:{folder}/",
         )
-        return Child(command, log=self._home / "console.log", folder=self._home)
+        return Child(command, log=self._home / "console.log", folder=self._home, niceness=self._niceness)
 
     async def _comes_up(self, child: Child) -> bool:
         """False when the process ended instead."""
@@ -229,9 +258,11 @@ class NacosServer:
         return self._send("GET", path, None, {})
 
     def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
-        request = urllib.request.Request(f"http://{self.address}/nacos{path}", body, headers, method=method)
+        secure = self._tls is not None and self._tls.http
+        scheme, unchecked = ("https", ssl._create_unverified_context()) if secure else ("http", None)
+        request = urllib.request.Request(f"{scheme}://{self.address}/nacos{path}", body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=_ANSWER_LIMIT) as answer:
+            with urllib.request.urlopen(request, timeout=_ANSWER_LIMIT, context=unchecked) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as refusal:
             with refusal:
@@ -242,6 +273,23 @@ class NacosServer:
             ask = channel.unary_unary("/Request/request", request_serializer=encode, response_deserializer=decode)
             answer: Payload = ask(Payload("ServerCheckRequest", b'{"module":"internal"}'), timeout=_ANSWER_LIMIT)
         return answer.type == "ServerCheckResponse"
+
+
+def _tls_properties(tls: ServerTls) -> dict[str, str]:
+    """Each port has its own."""
+    found = {
+        f"{_RPC_TLS}.enableTls": "true",
+        f"{_RPC_TLS}.certChainFile": f"file:{tls.cert_file}",
+        f"{_RPC_TLS}.certPrivateKey": f"file:{tls.key_file}",
+    }
+    if tls.client_ca_file is not None:
+        found[f"{_RPC_TLS}.mutualAuthEnable"] = "true"
+        found[f"{_RPC_TLS}.trustCollectionCertFile"] = f"file:{tls.client_ca_file}"
+    if tls.http:
+        found["server.ssl.enabled"] = "true"
+        found["server.ssl.certificate"] = f"file:{tls.cert_file}"
+        found["server.ssl.certificate-private-key"] = f"file:{tls.key_file}"
+    return found
 
 
 @pytest.fixture(scope="session", params=get_args(Version))

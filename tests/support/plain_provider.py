@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from tests.support.ports import free_port
 from tests.support.process import Child
@@ -18,6 +19,15 @@ LINGER = 0.5
 """Seconds at least from `stop` to its end, during which it refuses."""
 
 
+class Habits(TypedDict, total=False):
+    """What the program's head says of them."""
+
+    delay: float
+    idle: float
+    status: float
+    warm_up: float
+
+
 class PlainProvider:
     """One instance on one port; `start` again after `stop` or `kill`."""
 
@@ -27,19 +37,20 @@ class PlainProvider:
         *,
         name: str = "orders",
         port: int | None = None,
-        delay: float = 0.0,
         host: str = "127.0.0.1",
         inside: Sequence[str] = (),
+        **habits: Unpack[Habits],
     ) -> None:
-        """`name`: what it calls itself in its answers; `delay`: seconds that it thinks before each.
+        """`name`: what it calls itself in its answers.
 
         `inside`: what its command line begins with, where it is to run in another network.
         """
         self.name = name
         self.port = port or free_port()
         self.host = host
+        self.habits = habits
+        """Of its next life."""
         self._inside = inside
-        self._delay = delay
         self._ids = folder / f"{name}-{self.port}.ids"
         self._log = folder / f"{name}-{self.port}.log"
         self._child: Child | None = None
@@ -53,9 +64,9 @@ class PlainProvider:
 
     async def start(self) -> None:
         """Returns when it listens."""
-        program = [sys.executable, "-I", "-S", _PROGRAM, self.port, self._ids, self.name, self._delay, self.host]
-        command = [*self._inside, *program]
-        child = self._child = Child([str(word) for word in command], log=self._log)
+        program = [sys.executable, "-I", "-S", str(_PROGRAM), str(self.port), str(self._ids), self.name, self.host]
+        habits = [f"{name}={value}" for name, value in self.habits.items()]
+        child = self._child = Child([*self._inside, *program, *habits], log=self._log)
 
         async def decided() -> bool:
             return child.exit_code is not None or child.output() == "ready\n"
@@ -97,10 +108,10 @@ class PlainProvider:
 
 @asynccontextmanager
 async def plain_providers(
-    folder: Path, count: int, *, name: str = "orders", delay: float = 0.0
+    folder: Path, count: int, *, name: str = "orders", **habits: Unpack[Habits]
 ) -> AsyncIterator[list[PlainProvider]]:
     """So many of them, listening; ended with the block."""
-    made = [PlainProvider(folder, name=name, delay=delay) for _ in range(count)]
+    made = [PlainProvider(folder, name=name, **habits) for _ in range(count)]
     try:
         await asyncio.gather(*(provider.start() for provider in made))
         yield made

@@ -36,13 +36,17 @@ class Child:
         log: Path,
         folder: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        niceness: int = 0,
     ) -> None:
-        """Starts it; stdout and stderr are appended to `log`. It is killed when the test run dies without a word."""
+        """Starts it; stdout and stderr are appended to `log`. It is killed when the test run dies without a word.
+
+        `niceness` is for what would have a machine of its own, and here must not take the time of what is measured.
+        """
         self._log = log
         with log.open("ab") as output:
             self._start = output.tell()
             self._process = subprocess.Popen(
-                [*_leash(), *command],
+                [*_leash(), *_manners(niceness), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -104,3 +108,7 @@ def _leash() -> list[str]:
     """A prefix that makes the kernel kill the child together with its parent."""
     setpriv = find("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+
+
+def _manners(niceness: int) -> list[str]:
+    return ["nice", "-n", str(niceness)] if niceness else []

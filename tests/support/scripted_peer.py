@@ -46,7 +46,7 @@ class Talk:
             return b""
         taken = b""
         while True:
-            line = await self.reader.readline()
+            line = await self.reader.readuntil(b"\n")
             size = int(line, 16)
             if not size:
                 return taken + line + await self._trailers()

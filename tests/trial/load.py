@@ -2,10 +2,11 @@
 
 Every other call is a POST; each has an id of its own, which the providers write down. Connections are kept alive and
 taken youngest first; a call that finds none free opens one, as the pool of an HTTP client does. At 300 calls a
-second this costs some 5 % of a core, so that the rate holds on a machine where everything else runs too.
+second this costs some 3 % of a core, so that the rate holds on a machine where everything else runs too.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,8 +17,14 @@ from sidecar.tasks import spawn
 PATIENCE = 10.0
 """Seconds until the app gives a call up, unless it is said otherwise."""
 
+CONNECT_PATIENCE = 5.0
+"""Seconds until it gives a connection up that is not made."""
+
 IDLE = 5.0
-"""Seconds after which the app closes a connection that it does not use; servers do so after 15 and more."""
+"""Seconds after which it closes a connection that it does not use; servers do so after 15 and more."""
+
+Destination = Callable[[], int | None]
+"""The port that the next call goes to; None: the app knows nobody."""
 
 _TICK = 0.005
 """Seconds between looks for calls that are due; their moment is the schedule's, not the look's."""
@@ -53,9 +60,13 @@ class Call:
         return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
-def order(number: int, due: float, started: float) -> Call:
-    """What the app of the trial asks the order service for."""
-    return Call(("GET", "POST")[number % 2], f"c{number}", due, started)
+Make = Callable[[int, float, float], Call]
+"""The call of this number, from the moment it is due and the one at which it starts."""
+
+
+def orders(prefix: str) -> Make:
+    """What the app of the trial asks the order service for; `prefix` begins the ids."""
+    return lambda number, due, started: Call(("GET", "POST")[number % 2], f"{prefix}{number}", due, started)
 
 
 class Load:
@@ -63,21 +74,22 @@ class Load:
 
     def __init__(
         self,
-        port: int,
+        to: int | Destination,
         *,
         rate: float,
         host: str = "127.0.0.1",
         patience: float = PATIENCE,
-        make: Callable[[int, float, float], Call] = order,
+        make: Make | None = None,
     ) -> None:
-        """`make`: the call of this number, from the moment it was due and the one at which it starts."""
+        """`to`: a port of the host, or who chooses one for each call."""
         self.rate = rate
         self.patience = patience
         self.calls: list[Call] = []
-        self._address = host, port
-        self._make = make
+        self._to: Destination = to if callable(to) else lambda: to
+        self._host = host
+        self._make = make or orders("c")
         self._loop = asyncio.get_running_loop()
-        self._idle: list[_Connection] = []
+        self._idle: defaultdict[int, list[_Connection]] = defaultdict(list)
         self._open: set[_Connection] = set()
         self._pending = 0
         self._sent = 0
@@ -85,9 +97,12 @@ class Load:
         self.seconds = 0.0
         """From the first call to the stop."""
         self._began = 0.0
+        self._burst = 0.0
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def start(self, *, burst: float = 0.0) -> None:
+        """Calls leave evenly, or those of `burst` seconds all at once."""
+        self._burst = burst
         self._began = self._loop.time()
         self._task = spawn(self._offer(), name="load")
 
@@ -104,32 +119,41 @@ class Load:
 
     async def _offer(self) -> None:
         while not self._stopping:
-            due = int((self._loop.time() - self._began) * self.rate)
-            while self._sent < due:
-                self._send(self._began + self._sent / self.rate)
+            while (due := self._due(self._sent)) <= self._loop.time():
+                self._send(due)
             await asyncio.sleep(_TICK)
+
+    def _due(self, number: int) -> float:
+        """The moment of a call."""
+        if self._burst:
+            return self._began + number // round(self.rate * self._burst) * self._burst
+        return self._began + number / self.rate
 
     def _send(self, due: float) -> None:
         call = self._make(self._sent, due, self._loop.time())
         self._sent += 1
         self._pending += 1
-        if (connection := self._free_one(call.started)) is not None:
+        port = self._to()
+        if port is None:
+            self.ended(call, 0, "nobody is known")
+        elif (connection := self._free_one(port, call.started)) is not None:
             connection.carry(call)
         else:
-            spawn(self._send_on_new(call), name="load connection")
+            spawn(self._send_on_new(call, port), name="load connection")
 
-    def _free_one(self, now: float) -> "_Connection | None":
+    def _free_one(self, port: int, now: float) -> "_Connection | None":
         """The youngest; one that has been idle for long is closed, lest a call meet the other side's own idle close."""
-        while self._idle and now - self._idle[0].free_since > IDLE:
-            self._idle.pop(0).close()
-        return self._idle.pop() if self._idle else None
+        idle = self._idle[port]
+        while idle and now - idle[0].free_since > IDLE:
+            idle.pop(0).close()
+        return idle.pop() if idle else None
 
-    async def _send_on_new(self, call: Call) -> None:
+    async def _send_on_new(self, call: Call, port: int) -> None:
         try:
-            async with asyncio.timeout(self.patience):
-                _, connection = await self._loop.create_connection(lambda: _Connection(self), *self._address)
+            async with asyncio.timeout(min(CONNECT_PATIENCE, self.patience)):
+                _, connection = await self._loop.create_connection(lambda: _Connection(self, port), self._host, port)
         except OSError as error:
-            self.ended(call, 0, f"cannot be reached: {error}")
+            self.ended(call, 0, f"not connected: {type(error).__name__}")
         else:
             connection.carry(call)
 
@@ -138,12 +162,12 @@ class Load:
 
     def lost(self, connection: "_Connection") -> None:
         self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        if connection in (idle := self._idle[connection.port]):
+            idle.remove(connection)
 
     def free(self, connection: "_Connection") -> None:
         connection.free_since = self._loop.time()
-        self._idle.append(connection)
+        self._idle[connection.port].append(connection)
 
     def ended(self, call: Call, status: int, error: str) -> None:
         self._pending -= 1
@@ -165,7 +189,8 @@ async def loaded(port: int, *, rate: float, patience: float = PATIENCE) -> Async
 class _Connection(asyncio.Protocol):
     """One call at a time."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, port: int) -> None:
+        self.port = port
         self._load = load
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None

@@ -1,86 +1,168 @@
-"""The closing table of a trial, and what stands below it."""
+"""The page of a trial, in Markdown."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
 
-from tests.trial.load import Call
-from tests.trial.verdict import Phase, Verdict
+from sidecar import __version__
+from tests.trial.conduct import RATE
+from tests.trial.counts import Count
+from tests.trial.load import CONNECT_PATIENCE, PATIENCE
+from tests.trial.row import Played, Result
+from tests.trial.scene import THINKING
+from tests.trial.verdict import Excused
+
+_INTRODUCTION = f"""\
+# How many calls does an app lose?
+
+Each row is something that happens to providers or to Nacos while five callers call the same providers in the same
+seconds. Each of them sends {RATE:.0f} calls a second at a fixed rate, whatever became of the calls before, half of them
+POSTs with ids of their own, over keep-alive connections; it gives a connection up after {CONNECT_PATIENCE:.0f} s and an
+answer after {PATIENCE:.0f} s. Providers are processes that take {1000 * THINKING:.0f} ms for an answer and write each id
+that they carry out into a file, so calls are counted from both ends. A call has failed unless it was answered 200.
+
+| caller | what it is | where it has its list from |
+|---|---|---|
+| direct | an app with a pool for each address, taken in turn, nothing tried again | the registry, asked every 30 s, as Ribbon does |
+| nginx, HAProxy, Envoy | set up as a competent operator would: another instance after a failed connect, and for GETs after a lost answer or a 503; ejection; keep-alive (`tests/peers`) | told at once of each change that the registry has made, and the plain truth while the registry is away or lies: no controller is that good |
+| sidecar | `nacos-sidecar run`, at its defaults | Nacos |
+
+A graceful stop deregisters, refuses, finishes what it began, and closes. Where nobody else is there, providers are away
+for two seconds at most. Where the registry's list lies, or stands still, only the sidecar is told so. "Rescued" are calls
+that would have failed without the sidecar, by what it did for them.
+
+Excused is a POST that had already been sent to a process which was then killed, frozen or cut off, or that was sent to
+it in the second before its silence could show; and a 5xx of the provider's own, which is passed on (of a GET only 503 is
+asked of another instance), so many as make an ejection; and a POST lost on an idle connection before its endpoint was
+known to close them. None is executed twice.
+
+On the registry that comes with the project the same rows are played by `make trial ARGS="--on embedded"`; three of them are
+among the tests. So are restarts of providers that register with the official Java client (`tests/e2e/test_restarts.py`).
+"""
+
+_HEAD_OF_DETAILS = (
+    "row",
+    "caller",
+    "calls",
+    "GET failed",
+    "POST failed",
+    "of these executed",
+    "POST twice",
+    "GET twice",
+    "p50",
+    "p99",
+    "max",
+)
+
 
 _COMPLAINTS = 20
-"""Calls and errors that are shown one by one: after so many the next says no more."""
+"""Calls without excuse that are shown one by one: after so many the next says no more."""
 
 
-def report(verdict: Verdict, phases: Sequence[Phase], healed: Sequence[float]) -> str:
-    """`healed`: seconds that each step took from the registry listing everything to the sidecar using it."""
-    late = sorted(call.started - call.due for call in verdict.calls)
-    excused, executed, books = verdict.excused, set(verdict.executed), verdict.books
-    posts, gets = (len(verdict.repeated(method)) for method in ("POST", "GET"))
-    below = {
-        "rate": f"{verdict.reached:.1f} calls/s of {verdict.rate:.0f}; "
-        f"calls left {_ms(_at(late, 0.5))} (p50), {_ms(_at(late, 0.99))} (p99) after their moment",
-        "failed": f"{len(verdict.failed)}: {_listed(_kinds(verdict.failed))}",
-        "excused": f"{len(excused)} POSTs in flight on a killed process, "
-        f"{sum(f'POST {call.id}' in executed for call in excused)} of them executed",
-        "twice": f"{posts} POSTs, {gets} GETs (those may be repeated)",
-        "rescued": f"{sum(books.rescued.values())}: {_listed(books.rescued)}",
-        "events": _listed(books.events),
-        "books": f"{len(verdict.calls)} calls here, {books.counted} counted and {books.logged} logged by the sidecar",
-        "healed": f"{', '.join(f'{seconds:.1f}' for seconds in healed)} s after Nacos listed everything again",
-    }
+def report(results: Sequence[Result], *, date: str, took: float, pictures: Mapping[str, str]) -> str:
+    """`took`: seconds; `pictures`: the file of each ground."""
     return "\n".join([
-        _table(verdict, phases),
-        "",
-        *(f"{name:<9}{text}" for name, text in below.items()),
-        *(f"not proven: {objection}" for objection in verdict.objections),
-        *_complaints(verdict),
+        _INTRODUCTION,
+        f"`make trial`, {date}: {_versions(results)}; {took / 60:.0f} minutes.",
+        *itertools.chain.from_iterable(
+            _section(ground, list(group), pictures.get(ground))
+            for ground, group in itertools.groupby(results, lambda result: result.ground)
+        ),
         "",
     ])  # fmt: skip
 
 
-def _complaints(verdict: Verdict) -> list[str]:
-    calls = (
-        f"{call.method} {call.id}: {call.status} {call.error} after {call.ended - call.started:.3f} s"
-        for call in verdict.inexcusable
+def summary(results: Sequence[Result]) -> list[str]:
+    """What is wrong, a line each, and what the sidecar's failures are."""
+    bad = [result for result in results if result.misses or result.doubts]
+    return [
+        f"{len(results)} rows, {f'{len(bad)} not' if bad else 'all'} as promised.",
+        *(f"- {one.row.title} ({one.ground}): {'; '.join([*one.misses, *one.doubts])}" for one in bad),
+    ]
+
+
+def _versions(results: Sequence[Result]) -> str:
+    titles = next((list(result.played.counts)[1:-1] for result in results if result.played), [])
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores shared by all of them"
+    return ", ".join([f"nacos-sidecar {__version__}", *titles, machine])
+
+
+def _section(ground: str, results: Sequence[Result], picture: str | None) -> Iterator[str]:
+    yield from ("", f"## {ground}", "", "Share of calls that failed:", "")
+    callers = next((list(result.played.counts) for result in results if result.played), [])
+    yield from table([("row", *callers, "rescued"), *(_overview(result, len(callers)) for result in results)])
+    if picture:
+        yield from ("", f"![errors per second of each caller in each row]({picture})")
+    yield from ("", *summary(results))
+    played = [(result, result.played) for result in results if result.played]
+    yield from ("", "The sidecar's failed calls, each:", "")
+    yield from [line for one in played for line in _failures(*one)] or ["- none"]
+    yield from ("", f"<details><summary>Every caller on {ground}</summary>", "")
+    yield from table([_HEAD_OF_DETAILS, *(cells for one in played for cells in _details(*one))])
+    yield from ("", "</details>")
+
+
+def _overview(result: Result, callers: int) -> tuple[str, ...]:
+    if result.played is None:
+        return (result.row.title, *["-"] * callers, result.why_not)
+    *others, _ = result.played.counts.values()
+    verdict = result.played.verdict
+    failed, excused = len(verdict.inexcusable), len(verdict.excused)
+    sidecar = ", ".join([f"**{failed} failed**"] * bool(failed) + [f"{excused} excused"] * bool(excused)) or "0"
+    return (result.row.title, *map(_share, others), sidecar, _listed(verdict.books.rescued))
+
+
+def _failures(result: Result, played: Played) -> Iterator[str]:
+    for excused in played.verdict.excused:
+        yield f"- {result.row.title}: {_excuse(excused)}"
+    inexcusable = played.verdict.inexcusable
+    for call in inexcusable[:_COMPLAINTS]:
+        yield f"- **{result.row.title}: {call.method} {call.id}, {call.status} {call.error}**"
+    if more := inexcusable[_COMPLAINTS:]:
+        yield f"- **{result.row.title}: and {len(more)} more**"
+
+
+def _excuse(excused: Excused) -> str:
+    call = excused.call
+    answer = f"{call.status}" if call.status else "no answer"
+    return f"{call.method} {call.id} ({answer}): {excused.why.value}, {excused.address}"
+
+
+def _details(result: Result, played: Played) -> Iterator[tuple[str, ...]]:
+    for number, (title, count) in enumerate(played.counts.items()):
+        yield ("" if number else result.row.title, title, *_figures(count))
+
+
+def _figures(count: Count) -> tuple[str, ...]:
+    methods = [call.method for call in count.failed]
+    numbers = (
+        len(count.calls),
+        methods.count("GET"),
+        methods.count("POST"),
+        len(count.failed_but_executed),
+        len(count.duplicated),
+        len(count.repeated),
     )
-    return [*calls, *verdict.books.errors][:_COMPLAINTS]
+    return (*map(str, numbers), *(_ms(count.took(share)) for share in (0.5, 0.99, 1.0)))
 
 
-def _table(verdict: Verdict, phases: Sequence[Phase]) -> str:
-    """A row a phase; a call belongs to the one in which it ended."""
-    excused = {call.id for call in verdict.excused}
-    ends = [*(phase.began for phase in phases[1:]), float("inf")]
-    rows: list[tuple[str, ...]] = [("while", "calls", "failed", "excused", "p50", "p99", "max")]
-    for phase, end in zip(phases, ends, strict=True):
-        rows.append(_row(phase.name, [call for call in verdict.calls if phase.began <= call.ended < end], excused))
-    rows.append(_row("all", verdict.calls, excused))
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The first one is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if cell is row[0] else cell.rjust(width) for cell, width in zip(row, widths, strict=True)
-        )
-        for row in rows
-    )
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
-def _row(name: str, calls: Sequence[Call], excused: set[str]) -> tuple[str, ...]:
-    took = sorted(call.ended - call.started for call in calls if call.answered)
-    failed = [call.id for call in calls if not call.answered]
-    lost = sum(one in excused for one in failed)
-    return (name, str(len(calls)), str(len(failed)), str(lost), *(_ms(_at(took, share)) for share in (0.5, 0.99, 1.0)))
-
-
-def _kinds(calls: Iterable[Call]) -> Counter[str]:
-    """`POST 502 UC closed`, and how often."""
-    return Counter(f"{call.method} {call.status} {' '.join(call.error.split(' ')[:2])}" for call in calls)
+def _share(count: Count) -> str:
+    share = 100 * count.failed_share
+    return "0" if not share else f"{share:.1f} %" if share >= 0.1 else f"{share:.2f} %"
 
 
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "-"
-
-
-def _at(ordered: Sequence[float], share: float) -> float | None:
-    """The value with that share of all at or below it."""
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
 
 
 def _ms(seconds: float | None) -> str:

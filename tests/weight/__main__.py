@@ -23,12 +23,12 @@ from pathlib import Path
 from tests.peers import envoy
 from tests.peers.peer import Terms
 from tests.support.http_client import request
+from tests.support.memory import Kept, by_mapping, kept, read_anew, threads
 from tests.support.ports import free_port
 from tests.support.process import Child
 from tests.support.until import until
 from tests.weight.ground import Service, registry, services
 from tests.weight.libraries import grown
-from tests.weight.memory import Kept, by_mapping, kept, read_anew, threads
 
 _SIDECAR = Path(sys.executable).with_name("nacos-sidecar")
 _REQUESTS = 10

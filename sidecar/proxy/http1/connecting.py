@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.errors import FAILURES, Blame, Failure
 from sidecar.proxy.connect import DialError
-from sidecar.proxy.http1 import race, recovery
+from sidecar.proxy.http1 import patience, race, recovery
 from sidecar.proxy.http1.attempt import Attempt
 from sidecar.proxy.http1.phase import Phase
 from sidecar.tasks import spawn
@@ -45,7 +45,7 @@ async def _dial(exchange: "Exchange", attempt: Attempt) -> None:
 
 def _not_connected(exchange: "Exchange", attempt: Attempt, failure: Failure) -> None:
     if failure.reason == "too_many_connections":
-        _no_room(exchange, attempt, failure, exchange.upstream.runtime.now())
+        _no_descriptor(exchange, attempt, failure, exchange.upstream.runtime.now())
     elif failure.blame is Blame.SIDECAR:
         now = exchange.upstream.runtime.now()
         attempt.never_made(now)
@@ -56,11 +56,20 @@ def _not_connected(exchange: "Exchange", attempt: Attempt, failure: Failure) -> 
 
 
 def _no_room(exchange: "Exchange", attempt: Attempt, failure: Failure, now: float) -> None:
-    """Our own shortage, by limit or of descriptors: no endpoint is to blame, and the next dial would fail as well."""
+    """Our own limit: no endpoint is to blame, and the next dial would fail as well."""
+    attempt.never_made(now)
+    if race.is_on(exchange):
+        race.back_to_witness(exchange)
+    else:
+        exchange.fail(failure, now)
+
+
+def _no_descriptor(exchange: "Exchange", attempt: Attempt, failure: Failure, now: float) -> None:
+    """Ours have run out: something idle gives way, or another request will give its own back."""
     attempt.never_made(now)
     if race.is_on(exchange):
         race.back_to_witness(exchange)
     elif exchange.upstream.pool.make_room():
         exchange.choose(now)
     else:
-        exchange.fail(failure, now)
+        patience.pause(exchange, failure, now)

@@ -229,11 +229,12 @@ class Exchange:
         """Picks an endpoint for the next attempt, and a connection to it."""
         upstream, trouble = self.upstream, self.trouble
         excluded = trouble.excluded if trouble is not None else ()
+        wary = not self.request.idempotent
         endpoint = None
         if self.dialled is not None:
-            endpoint = upstream.cluster.pick_dialled(self.dialled, now, excluded)
+            endpoint = upstream.cluster.pick_dialled(self.dialled, now, excluded, wary=wary)
         if endpoint is None:
-            endpoint = upstream.cluster.pick(now, excluded)
+            endpoint = upstream.cluster.pick(now, excluded, wary=wary)
             if endpoint is None:
                 patience.nobody(self, now)
                 return

@@ -5,7 +5,7 @@ Both end: what is waited comes out of `wait_for_instance.timeout`, and so do the
 
 from typing import TYPE_CHECKING
 
-from sidecar.errors import FAILURES, Sent
+from sidecar.errors import FAILURES, Failure, Sent
 from sidecar.proxy.http1 import race
 from sidecar.proxy.http1.phase import Phase
 from sidecar.proxy.http1.trouble import Trouble
@@ -44,14 +44,26 @@ def _ask_again(exchange: "Exchange", trouble: Trouble, now: float) -> None:
     if trouble.fresh_only and len(trouble.tries) == 1:
         exchange.choose(now)
         return
-    delay = trouble.next_delay()
     last = trouble.last
     if last is not None and last.sent is Sent.NOTHING:
         # Without quarantine a refusing endpoint stays usable: the round counts as waiting, or it never ended.
-        trouble.wait -= delay
-        if trouble.wait < 0:
-            exchange.fail(last, now)
-            return
+        pause(exchange, last, now)
+    else:
+        _pause(exchange, trouble, trouble.next_delay())
+
+
+def pause(exchange: "Exchange", failure: Failure, now: float) -> None:
+    """Another attempt in a while, which counts as waiting; with no time left for that, it is `failure`."""
+    trouble = exchange.ensure_trouble()
+    delay = trouble.next_delay()
+    trouble.wait -= delay
+    if trouble.wait < 0:
+        exchange.fail(failure, now)
+    else:
+        _pause(exchange, trouble, delay)
+
+
+def _pause(exchange: "Exchange", trouble: Trouble, delay: float) -> None:
     exchange.phase = Phase.PAUSING
     exchange.hold_body()
     trouble.pause = exchange.upstream.runtime.loop.call_later(delay, _pause_over, exchange)

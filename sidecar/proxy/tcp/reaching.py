@@ -76,16 +76,21 @@ async def _try(relay: "Relay", endpoint: Endpoint, now: float) -> Failure | None
         upstream.stats.retries[journey.why_again] += 1
         journey.why_again = None
     if not upstream.has_room():
-        return _own_shortage(upstream, endpoint, FAILURES["too_many_connections"])
+        _never_made(upstream, endpoint)
+        return FAILURES["too_many_connections"]
     try:
         bare = relay.dialled is not None
         instance = await upstream.connect(endpoint, lambda sock: InstanceEnd(relay, endpoint, sock), bare=bare)
     except DialError as error:
+        if error.failure.reason == "too_many_connections":
+            _never_made(upstream, endpoint)
+            return await _pause(journey, error.failure)
         if error.failure.blame is Blame.SIDECAR:
-            return _own_shortage(upstream, endpoint, error.failure)
+            _never_made(upstream, endpoint)
+            return error.failure
         return _failed(journey, upstream, endpoint, error.failure)
     except BaseException:
-        upstream.tell(upstream.cluster.report_failure(endpoint, _APP_LEFT, upstream.runtime.now()))
+        _never_made(upstream, endpoint)
         raise
     instance.count()
     if instance.gone:
@@ -101,10 +106,9 @@ def hung_up(relay: "Relay", endpoint: Endpoint) -> Failure | None:
     return _failed(relay.journey, relay.upstream, endpoint, FAILURES["refused"])
 
 
-def _own_shortage(upstream: "Upstream", endpoint: Endpoint, failure: Failure) -> Failure:
-    """By limit or of descriptors: no endpoint is to blame, and the next dial would fail as well."""
+def _never_made(upstream: "Upstream", endpoint: Endpoint) -> None:
+    """Our own limit, our own lack of descriptors, or the app left: no endpoint is to blame."""
     upstream.tell(upstream.cluster.report_failure(endpoint, _APP_LEFT, upstream.runtime.now()))
-    return failure
 
 
 def _failed(journey: Journey, upstream: "Upstream", endpoint: Endpoint, failure: Failure) -> Failure | None:
@@ -125,17 +129,18 @@ def _failed(journey: Journey, upstream: "Upstream", endpoint: Endpoint, failure:
 async def _nobody(journey: Journey, upstream: "Upstream", now: float) -> Failure | None:
     """The cluster has nobody to offer to this connection."""
     if journey.excluded and upstream.cluster.usable(now):
-        return await _ask_again(journey)
+        # Everybody usable has refused once: the same ones again.
+        journey.excluded.clear()
+        return await _pause(journey, why_nobody(journey.last))
     return await _wait(journey, upstream, now)
 
 
-async def _ask_again(journey: Journey) -> Failure | None:
-    """Everybody usable has refused once: the same ones again, after a pause that counts as waiting."""
-    journey.excluded.clear()
+async def _pause(journey: Journey, failure: Failure) -> Failure | None:
+    """Another dial in a while, which counts as waiting; with no time left for that, it is `failure`."""
     delay, journey.delay = journey.delay, min(journey.delay * 2, AGAIN_MOST)
     journey.wait -= delay
     if journey.wait < 0:
-        return why_nobody(journey.last)
+        return failure
     await asyncio.sleep(delay)
     return None
 

@@ -130,12 +130,14 @@ async def test_a_drain_waits_for_the_apps_connections(tmp_path: Path) -> None:
         await until(ended)
 
 
-async def test_servers_are_spoken_to_in_tls_and_the_app_plainly(tmp_path: Path) -> None:
-    """As the registry's section says: over gRPC and over HTTP, with a certificate of ours."""
+@pytest.mark.parametrize("http", [True, False], ids=["both ports", "gRPC alone"])
+async def test_servers_are_spoken_to_in_tls_and_the_app_plainly(tmp_path: Path, http: bool) -> None:  # noqa: FBT001 - a switch of the file
+    """As the registry's section says: over gRPC, and over HTTP where that has it, with a certificate of ours."""
     authority = Authority(tmp_path)
     theirs, ours = authority.issue("127.0.0.1"), authority.issue("sidecar")
-    tls = f"{{ca_file: {authority.file}, cert_file: {ours.cert_file}, key_file: {ours.key_file}}}"
-    async with EmbeddedRegistry(tls=ServerTls(theirs.cert_file, theirs.key_file, authority.file)) as registry:
+    tls = f"{{ca_file: {authority.file}, cert_file: {ours.cert_file}, key_file: {ours.key_file}, http: {str(http).lower()}}}"
+    own = ServerTls(theirs.cert_file, theirs.key_file, authority.file, http=http)
+    async with EmbeddedRegistry(tls=own) as registry:
         wanted = text(registry.address, "{listen: '127.0.0.1:0'}", free_port())
         wanted = wanted.replace(f"'{registry.address}'", f"'{registry.address}', tls: {tls}")
         async with running(tmp_path, wanted) as process:

@@ -15,6 +15,7 @@ import pytest
 from sidecar.cluster.instance import Push, Via
 from sidecar.cluster.policy import Discovery
 from sidecar.cluster.stats import ProcessStats
+from sidecar.discovery import ways
 from sidecar.discovery.credentials import AccessKey, Secret, User
 from sidecar.discovery.options import NacosOptions
 from sidecar.discovery.source import Connected, Disconnected, Identified
@@ -86,8 +87,10 @@ def versions(source: WatchedSource) -> list[str]:
 
 
 @pytest.mark.scenario("S-19")
-async def test_started_before_the_registry_it_connects_when_it_comes(registry: EmbeddedRegistry) -> None:
-    """Nothing fails, and once the port opens the list is there."""
+async def test_started_before_the_registry_it_connects_when_it_comes(
+    registry: EmbeddedRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing fails, and once the port opens the list is there; why it was not before is told once."""
     await registry.stop()
     async with reading(registry) as source:
         await source.next(Disconnected)
@@ -95,6 +98,8 @@ async def test_started_before_the_registry_it_connects_when_it_comes(registry: E
         await source.until(lambda: bool(source.ports()))
         assert last(source) == [1, 2]
         assert [update.reason for update in source.all(Disconnected)] == ["open_failed"]
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warned == [f"registry {registry.address}: port {registry.port + 1000} is closed"]
 
 
 @pytest.mark.scenario("S-19")
@@ -107,6 +112,16 @@ async def test_a_starting_registry_is_waited_for(registry: EmbeddedRegistry) -> 
         assert source.ports() == []
         registry.lift("starting")
         await source.until(lambda: source.ports()[:1] == [[1, 2]])
+
+
+async def test_a_registry_and_its_instances_may_have_ipv6_addresses() -> None:
+    """Lists come over gRPC, the version over HTTP, and an instance is told as its address is written."""
+    async with EmbeddedRegistry("::1", push_delay_s=0.0) as registry, reading(registry) as source:
+        await source.next(Push)
+        registry.register("orders", "2001:db8::1", 1)
+        await source.until(lambda: last(source) == [1])
+        assert source.all(Push)[-1].instances[0].address == "[2001:db8::1]:1"
+        await source.until(lambda: versions(source) == ["3.1.0"])
 
 
 async def test_a_push_is_told_without_a_question(registry: EmbeddedRegistry) -> None:
@@ -151,6 +166,41 @@ async def test_a_black_hole_is_left_for_the_next_server(registry: EmbeddedRegist
             await source.until(lambda: last(source) == rescue)
             assert source.all(Disconnected)[-1].reason == "query_failed"
             hole.lift("black_hole")
+
+
+@pytest.mark.scenario("S-18")
+@pytest.mark.one_loop
+async def test_a_black_hole_is_left_for_another_node_of_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One name for all nodes, as in Kubernetes: lists and logins alike go on at another address, here and back."""
+
+    async def resolve(_host: str) -> list[str]:
+        return ["127.0.0.1", "127.0.0.2"]
+
+    monkeypatch.setattr(ways, "resolve", resolve)
+    async with (
+        EmbeddedRegistry("127.0.0.1", push_delay_s=0.0) as one,
+        EmbeddedRegistry("127.0.0.2", one.port, push_delay_s=0.0) as other,
+    ):
+        nodes = {1: one, 2: other}
+        for port, node in nodes.items():
+            node.register("orders", HOST, port)
+            await node.apply(Auth())
+        monkeypatch.setattr(one, "host", "nacos-headless.invalid")
+        user = User("nacos", Secret("nacos"))
+        async with reading(one, user=user, request_timeout=1.0) as source:
+            await source.next(Push)
+            for _ in range(2):
+                (home,) = last(source)
+                hole, away = nodes[home], 3 - home
+                await hole.apply(BlackHole())
+                source.source.doubt(["orders"])
+                await source.until(functools.partial(_is_last, source, [away]))
+                hole.lift("black_hole")
+        assert {update.reason for update in source.all(Disconnected)} == {"query_failed"}
+
+
+def _is_last(source: WatchedSource, ports: list[int]) -> bool:
+    return last(source) == ports
 
 
 @pytest.mark.scenario("S-22")
@@ -252,7 +302,7 @@ async def test_a_wrong_password_is_mended_in_place(
 async def test_a_registry_that_wants_signatures_gets_them(
     registry: EmbeddedRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Subscriptions and queries alike; with another secret there is no list and no reconnecting."""
+    """Subscriptions and queries alike; with another secret there is no list and no reconnecting, and that is told once."""
     await registry.apply(Auth(login=LoginPath.NONE, access_key="key", secret_key="hush"))
     for secret, outcome, found in (("hush", "ok", [[1, 2]]), ("other", "error", [])):
         stats = ProcessStats()
@@ -263,7 +313,10 @@ async def test_a_registry_that_wants_signatures_gets_them(
             assert set(stats.queries) == {outcome}
             assert source.ports()[:1] == found
             assert source.all(Disconnected) == []
-    assert caplog.records == []
+    (told, *repeated) = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert told[0] == "WARNING"
+    assert "gives no list of orders in group DEFAULT_GROUP: error 403" in told[1]
+    assert {level for level, _ in repeated} <= {"DEBUG"}
 
 
 def _asked_twice(stats: ProcessStats) -> bool:

@@ -38,11 +38,11 @@ def authority(folder: Path) -> Authority:
 
 @asynccontextmanager
 async def behind(
-    authority: Authority, *names: str, clients: Authority | None = None
+    authority: Authority, *names: str, clients: Authority | None = None, http: bool = True
 ) -> AsyncIterator[EmbeddedRegistry]:
     """A registry with a certificate for these names; with `clients` it lets in only theirs."""
     own = authority.issue(*names)
-    tls = ServerTls(own.cert_file, own.key_file, clients.file if clients else None)
+    tls = ServerTls(own.cert_file, own.key_file, clients.file if clients else None, http=http)
     async with EmbeddedRegistry(push_delay_s=0.0, tls=tls) as registry:
         registry.register("orders", "10.0.0.1", 80)
         yield registry
@@ -81,10 +81,32 @@ async def test_a_client_certificate_is_shown_where_it_is_wanted(authority: Autho
             assert source.ports() == []
 
 
+async def test_a_server_may_speak_tls_on_the_grpc_port_alone(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As `rpc.tls` of a real one does it: with `http: false` we log in plainly; without, the log names that key."""
+    async with behind(authority, "127.0.0.1", http=False) as registry:
+        assert await served(registry, Tls(ca_file=authority.file, http=False))
+        assert caplog.messages == []
+        async with reading(registry, Tls(ca_file=authority.file)) as source:
+            await source.next(Connected)
+            assert source.ports() == []
+        (why,) = [line for line in caplog.messages if "not logged in" in line]
+        assert "set nacos.tls.http to false" in why
+
+
 async def test_another_name_is_checked_in_place_of_the_host(authority: Authority) -> None:
     """A certificate of names that is dialled by its address."""
     async with behind(authority, "nacos.internal") as registry:
         assert await served(registry, Tls(ca_file=authority.file, server_name="nacos.internal"))
+
+
+async def test_a_name_is_checked_whose_address_was_dialled(authority: Authority) -> None:
+    """The address that stands for it is on no certificate."""
+    async with behind(authority, "localhost") as registry:
+        registry.host = "localhost"
+        assert await served(registry, Tls(ca_file=authority.file))
+        assert await served(registry, Tls(verify=False))
 
 
 @pytest.mark.parametrize("names", [["127.0.0.1"], ["nacos.internal"], ["*.nacos.internal", "x.org"]])

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from sidecar.embedded.faults import Answer
+from sidecar.embedded.in_force import CONDITIONS
 from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support.until import until
 from tests.support.wire_client import WireClient
@@ -51,6 +52,17 @@ async def test_an_action_cannot_be_lifted(session: aiohttp.ClientSession) -> Non
     """DELETE of what is no condition is 404."""
     async with session.delete("/faults/push_now") as answer:
         assert answer.status == 404
+
+
+@pytest.mark.parametrize("name", sorted(CONDITIONS))
+async def test_lifting_what_is_not_in_force_changes_nothing(
+    registry: EmbeddedRegistry, session: aiohttp.ClientSession, name: str
+) -> None:
+    """Whoever clears up need not know what there is to clear up."""
+    async with session.delete(f"/faults/{name}") as answer:
+        assert (answer.status, name in await answer.json()) == (200, False)
+    async with WireClient(registry.port) as client:
+        await client.set_up()
 
 
 async def test_a_restart_asked_for_over_http_comes_about(

@@ -7,10 +7,11 @@ import socket
 import pytest
 
 from sidecar.cluster.policy import ServicePolicy
+from sidecar.proxy.descriptors import lowest_free
 from sidecar.proxy.listener import Listener, SharedEntrance
 from sidecar.proxy.routing import Router
 from tests.support.scripted_peer import ScriptedPeer, connected
-from tests.support.stack import GET, MakeStack, ask, call
+from tests.support.stack import GET, MakeStack, ask, begin, call, until
 
 
 async def test_port_0_is_shown_as_bound(stack: MakeStack) -> None:
@@ -113,3 +114,23 @@ async def test_accepting_pauses_when_descriptors_run_out_and_recovers(stack: Mak
         proxy.listener._sock = short  # type: ignore[assignment]
         assert (await call(proxy)).status == 200
         assert short.failures == 1
+
+
+async def test_the_last_descriptors_are_not_for_apps(stack: MakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who came before the mark is served, who comes then when somebody has left."""
+    async with ScriptedPeer() as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        assert proxy.listener._sock is not None
+        async with proxy.app() as first, proxy.app() as second:
+            await until(lambda: len(proxy.runtime.connections) == 2)
+            monkeypatch.setattr(proxy.listener, "_full", lowest_free(proxy.listener._sock) + 1)
+            async with proxy.app() as third, proxy.app() as late:
+                await until(lambda: len(proxy.runtime.connections) == 3)
+                assert [(await ask(app)).status for app in (first, second, third)] == [200] * 3
+                asked = begin(ask(late))
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(asked), 0.3)
+                for app in (first, second):
+                    app.close()
+                assert (await asked).status == 200

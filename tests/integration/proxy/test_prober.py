@@ -13,6 +13,7 @@ from sidecar.errors import FAILURES
 from sidecar.proxy.prober import Prober
 from sidecar.proxy.trust import Trust
 from tests.support.certificates import Authority
+from tests.support.descriptors import none_left
 from tests.support.ports import free_port
 from tests.support.scripted_peer import ScriptedPeer, full_backlog, hanging
 from tests.support.until import until
@@ -91,3 +92,12 @@ async def test_a_cancelled_probe_leaves_nothing_behind() -> None:
                 await prober.probe(one, 5.0)
         assert repr(prober) == "<Prober 0 asked>"
         assert await prober.probe(one, 0.05) is FAILURES["connect_timeout"]
+
+
+async def test_our_own_shortage_says_nothing_about_an_endpoint() -> None:
+    """Without a descriptor the probe is made later: its failure would put out a healthy endpoint, and end a hold."""
+    async with ScriptedPeer() as peer:
+        with none_left():
+            asked = asyncio.ensure_future(Prober().probe(endpoint(peer.port), 1.0))  # noqa: TID251
+            await asyncio.sleep(0.01)
+        assert await asked is None

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from sidecar.proxy.redirected import Place, original_destination, owner
-from tests.support.network import FAR, FAR6, TOOLS, two_hosts
 from tests.support.process import run
+from tests.support.two_hosts import FAR, FAR6, TOOLS, two_hosts
 
 
 @contextmanager

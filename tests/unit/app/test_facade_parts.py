@@ -63,4 +63,8 @@ async def test_tls_is_that_of_the_registry(tmp_path: Path) -> None:
     assert trust.roots is not None
     assert trust.roots.startswith(b"-----BEGIN CERTIFICATE-----")
     assert made.tls.server_name == "nacos"
+    assert made.tls.context is not None
     assert made.tls.context().check_hostname
+    made = registry(nacos_options(config(tmp_path, text.replace("nacos}}", "nacos, http: false}}"))), Random(1))
+    assert made.tls is not None
+    assert made.tls.context is None

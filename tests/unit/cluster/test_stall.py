@@ -202,6 +202,57 @@ def test_given_up_calls_are_evidence_for_ten_seconds(orders: Stage) -> None:
     assert orders.state("a") is State.AVAILABLE
 
 
+@pytest.fixture
+def unheard(orders: Stage) -> Stage:
+    """The first endpoint stalled, and the evidence has grown old."""
+    for _ in range(2):
+        orders.call("app_left", on="a", silent=1.5)
+    talk(orders, "bc", 11)
+    assert orders.kinds() == ["endpoint_stalled", "endpoint_recovered"]
+    assert orders.state("a") is State.AVAILABLE
+    return orders
+
+
+def test_what_must_not_be_lost_does_not_find_out_whether_it_lives(unheard: Stage) -> None:
+    """Requests that may be repeated do, and no answer of others makes a difference; its next byte does."""
+    assert unheard.chosen_warily(30) == {"b", "c"}
+    assert "a" in unheard.chosen(30)
+    talk(unheard, "bc", 20)
+    assert unheard.chosen_warily(30) == {"b", "c"}
+    talk(unheard, "abc", 1.5)
+    assert "a" in unheard.chosen_warily(30)
+
+
+def test_it_is_trusted_again_after_a_minute(unheard: Stage) -> None:
+    """Where nothing may be repeated nobody ever finds out."""
+    talk(unheard, "bc", 58)
+    assert "a" not in unheard.chosen_warily(30)
+    talk(unheard, "bc", 4)
+    assert "a" in unheard.chosen_warily(30)
+
+
+def test_it_is_better_than_nobody(unheard: Stage) -> None:
+    """The others are gone, or ejected: then it is asked all the same."""
+    unheard.lists("a")
+    assert unheard.chosen_warily(1) == {"a"}
+
+
+def test_another_process_at_its_address_is_not_blamed(unheard: Stage) -> None:
+    """It refused meanwhile, and accepts again."""
+    unheard.call("refused", on="a")
+    unheard.wait(1, alive="a")
+    talk(unheard, "bc", 6)  # its failure counts for five seconds
+    assert unheard.state("a") is State.AVAILABLE
+    assert "a" in unheard.chosen_warily(60)
+
+
+def test_a_rule_taken_back_leaves_no_doubt_behind(unheard: Stage) -> None:
+    """Nobody would look any more."""
+    without = replace(unheard.cluster.policy, outlier_detection=OutlierDetection(stall_after=None))
+    unheard.cluster.update_policy(without, unheard.now)
+    assert "a" in unheard.chosen_warily(60)
+
+
 def test_a_call_given_up_early_is_no_evidence(orders: Stage) -> None:
     """The app that leaves after 0.9 s has not waited long enough to tell."""
     for _ in range(5):

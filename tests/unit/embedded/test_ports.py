@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from sidecar.embedded.ports import bind_pair
+from sidecar.embedded.ports import bind_pair, joined
 
 
 def _close(*sockets: socket.socket) -> None:
@@ -45,3 +45,21 @@ def test_a_port_beyond_the_last_one_is_an_error() -> None:
     """65 000 has no gRPC counterpart at an offset of 1000."""
     with pytest.raises(OSError, match="does not exist"):
         bind_pair("127.0.0.1", 65_000, 1000)
+
+
+@pytest.mark.parametrize(("host", "told"), [("127.0.0.1", "127.0.0.1:1"), ("::1", "[::1]:1")])
+def test_an_address_of_either_kind_is_bound_and_told(host: str, told: str) -> None:
+    """What is taken is told as an address is written."""
+    port, *pair = bind_pair(host, 0, 1000)
+    assert [sock.getsockname()[0] for sock in pair] == [host, host]
+    with pytest.raises(OSError, match="in use") as refused:
+        bind_pair(host, port, 1000)
+    assert f"cannot bind {joined(host, port)}:" in str(refused.value)
+    assert joined(host, 1) == told
+    _close(*pair)
+
+
+def test_a_name_that_is_unknown_is_told_in_words() -> None:
+    """The error of a resolver has a number that means nothing elsewhere."""
+    with pytest.raises(OSError, match=r"cannot bind nobody\.invalid:1: [A-Z][a-z ]+$"):
+        bind_pair("nobody.invalid", 1, 1000)

@@ -7,9 +7,7 @@ from random import Random
 import pytest
 
 from sidecar.cluster.policy import Retry, RetryOn, Timeouts, WaitForInstance
-from sidecar.errors import FAILURES
-from sidecar.proxy.http1.body import ChunkedBody
-from tests.support.bad_instances import UNAVAILABLE
+from tests.support.chaos import Chaos, ask_anything
 from tests.support.scripted_peer import (
     ScriptedPeer,
     Talk,
@@ -17,7 +15,7 @@ from tests.support.scripted_peer import (
     hanging,
     serving,
 )
-from tests.support.stack import GET, POST, Answer, MakeStack, Stack, ask, begin, call, read, until
+from tests.support.stack import GET, POST, MakeStack, ask, begin, call, read, until
 
 
 @pytest.mark.virtual_time
@@ -92,85 +90,6 @@ async def test_an_answer_until_close_is_complete_with_a_fin(stack: MakeStack) ->
         assert proxy.cluster.stats.bytes_to_app == 18
 
 
-class Chaos:
-    """Instances that misbehave by the throw of a die, and remember every id they executed."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = Random(seed)
-        self.executed: Counter[bytes] = Counter()
-
-    async def __call__(self, talk: Talk) -> None:
-        while True:
-            dice = self.random.random()
-            if dice < 0.03:
-                return
-            head = await talk.head()
-            if dice < 0.06 or not head:
-                talk.reset()
-                return
-            body = await talk.body(head)
-            self.executed[head.split(b" ")[1]] += 1
-            if dice < 0.09:
-                talk.reset()
-                return
-            if dice < 0.12:
-                await talk.send(UNAVAILABLE)
-                continue
-            await self._answer(talk, body, dice)
-            if dice < 0.2:
-                return
-
-    async def _answer(self, talk: Talk, body: bytes, dice: float) -> None:
-        """The body comes back, whole or dripped, counted, chunked or until the end."""
-        if dice < 0.2:
-            await talk.send(b"HTTP/1.1 200 OK\r\n\r\n", body)
-        elif dice < 0.5 and body:
-            await talk.send(
-                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body), body, b"\r\n0\r\n\r\n"
-            )
-        elif dice < 0.6:
-            await talk.send(b"HTTP/1.1 200 OK\r\nContent-Le")
-            await asyncio.sleep(0)
-            await talk.send(b"ngth: %d\r\n\r\n" % len(body), body[:10], body[10:])
-        else:
-            await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-
-
-async def ask_anything(proxy: Stack, random: Random, name: str, calls: int) -> Counter[int]:
-    """One app: calls in a row, over a connection for as long as it lasts; each is answered, or its connection ends."""
-    seen: Counter[int] = Counter()
-    left = calls
-    while left:
-        async with proxy.app() as app:
-            while left:
-                left -= 1
-                method = random.choice([b"GET", b"POST", b"PUT"])
-                body = random.randbytes(random.choice([0, 1, 100, 70_000])) if method != b"GET" else b""
-                head = b"%b /%b-%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (
-                    method,
-                    name.encode(),
-                    left,
-                    len(body),
-                )
-                try:
-                    answer = await ask(app, head + body)
-                except (ConnectionError, asyncio.IncompleteReadError):
-                    seen[-1] += 1
-                    break
-                seen[answer.status] += 1
-                if answer.status == 200:
-                    assert unchunked(answer) == body
-                if b"\r\nconnection: close\r\n" in answer.head.lower() or not answer.status:
-                    break
-    return seen
-
-
-def unchunked(answer: Answer) -> bytes:
-    if b"\r\nTransfer-Encoding: chunked\r\n" not in answer.head:
-        return answer.body
-    return ChunkedBody(FAILURES["protocol"], padded=False, chunks=False).feed(answer.body)
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_whatever_instances_do_each_request_ends_once_and_no_post_is_executed_twice(
     stack: MakeStack, seed: int
@@ -180,7 +99,7 @@ async def test_whatever_instances_do_each_request_ends_once_and_no_post_is_execu
     async with ScriptedPeer(chaos) as one, ScriptedPeer(chaos) as two, ScriptedPeer(chaos) as three:
         proxy = stack(wait_for_instance=WaitForInstance(timeout=2.0))
         await proxy.open(one.port, two.port, three.port)
-        apps = [begin(ask_anything(proxy, Random(seed * 100 + n), f"app{n}", 40)) for n in range(12)]
+        apps = [begin(ask_anything(proxy.port, Random(seed * 100 + n), f"app{n}", 40)) for n in range(12)]
         await until(lambda: len(proxy.records) > 100)
         await three.close()
         await until(lambda: len(proxy.records) > 200)

@@ -9,7 +9,7 @@ from sidecar.cluster.policy import CircuitBreakers, OutlierDetection
 from sidecar.errors import FAILURES
 from sidecar.proxy.http1.downstream import AppConnection
 from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, hanging
-from tests.support.stack import GET, Answer, MakeStack, Stack, ask, begin, call, read, until
+from tests.support.stack import GET, POST, Answer, MakeStack, Stack, ask, begin, call, read, until
 from tests.support.until import PATIENCE
 
 
@@ -40,6 +40,36 @@ def settled(proxy: Stack) -> bool:
 
 
 @pytest.mark.virtual_time
+async def test_no_post_finds_out_whether_a_frozen_endpoint_lives(stack: MakeStack) -> None:
+    """When nobody waits for it any more it is tried again, but not by what would be lost if it is frozen still."""
+
+    async def frozen(talk: Talk) -> None:
+        await talk.request()
+        await hanging(talk)
+
+    async with ScriptedPeer(frozen) as bad, ScriptedPeer() as good:
+        proxy = stack(outlier_detection=OutlierDetection(stall_after=0.3))
+        await proxy.open(bad.port, good.port)
+        await found_frozen(proxy, bad)
+        await until(lambda: proxy.cluster.endpoints[bad.address].state is State.AVAILABLE)
+        before = len(bad.requests)
+        assert [(await call(proxy, POST)).status for _ in range(20)] == [200] * 20
+        assert len(bad.requests) == before
+        await found_frozen(proxy, bad)
+        assert len(bad.requests) > before
+
+
+async def found_frozen(proxy: Stack, bad: ScriptedPeer) -> None:
+    """GETs until the silence of that peer shows; all are answered."""
+    asked: list[asyncio.Task[Answer]] = []
+    while proxy.cluster.endpoints[bad.address].state is not State.STALLED:
+        assert len(asked) < 200
+        asked.append(begin(call(proxy)))
+        await asyncio.sleep(0.02)
+    assert {(await asyncio.wait_for(one, PATIENCE)).status for one in asked} == {200}
+
+
+@pytest.mark.virtual_time
 async def test_a_request_that_waits_on_a_frozen_endpoint_is_answered_by_another(stack: MakeStack) -> None:
     """`stall`: a second attempt elsewhere, the first stays as witness until the other's head comes."""
 
@@ -53,15 +83,9 @@ async def test_a_request_that_waits_on_a_frozen_endpoint_is_answered_by_another(
         await proxy.open(bad.port, good.port)
         for _ in range(2):
             assert (await call(proxy)).status == 200
-        bad_one = proxy.cluster.endpoints[bad.address]
-        asked: list[asyncio.Task[Answer]] = []
-        while bad_one.state is not State.STALLED:
-            assert len(asked) < 200
-            asked.append(begin(call(proxy)))
-            await asyncio.sleep(0.02)
-        assert {(await asyncio.wait_for(one, PATIENCE)).status for one in asked} == {200}
+        await found_frozen(proxy, bad)
         assert proxy.cluster.stats.retries["stall"] >= 1
-        assert bad_one.owed == 0
+        assert proxy.cluster.endpoints[bad.address].owed == 0
         assert {record.rescued_by for record in proxy.records if len(record.tries) > 1} == {"retry"}
 
 

@@ -8,6 +8,7 @@ from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.policy import CircuitBreakers, OutlierDetection, Retry, Timeouts, WaitForInstance
 from sidecar.proxy.upstream import Upstream
 from tests.integration.proxy.tcp.conftest import echo
+from tests.support.descriptors import none_left
 from tests.support.ports import free_port
 from tests.support.scripted_peer import ScriptedPeer, Talk, full_backlog
 from tests.support.stack import MakeStack, Stack
@@ -158,6 +159,23 @@ async def test_more_connections_than_allowed_are_reset(tcp: MakeStack) -> None:
             assert [record.details for record in proxy.records] == ["too_many_connections"]
         await settled(lambda: proxy.upstream.stats.instance_connections == 0)
         assert await hello(proxy) == b"hello"
+
+
+async def test_a_dial_without_a_descriptor_is_made_when_there_is_one(tcp: MakeStack) -> None:
+    """The app's connection waits, and nobody is blamed."""
+    async with ScriptedPeer(says_hello) as peer:
+        proxy = tcp()
+        await proxy.open()
+        async with proxy.app() as app:
+            await settled(lambda: proxy.cluster.waiting == 1)
+            with none_left():
+                proxy.list(peer.port)
+                (endpoint,) = proxy.cluster.endpoints.values()
+                await settled(lambda: endpoint.requests == 1 and endpoint.in_flight == 0)
+                assert not peer.talks
+            assert await app.reader.readexactly(5) == b"hello"
+        await settled(lambda: bool(proxy.records))
+        assert [(record.flags, record.attempts) for record in proxy.records] == [("-", 1)]
 
 
 async def test_an_instance_that_resets_at_once_is_a_refusal(tcp: MakeStack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,13 +78,24 @@ async def test_nothing_is_used_beyond_the_ceiling() -> None:
 
 
 async def test_a_dead_one_is_closed_and_the_next_is_tried() -> None:
-    """The peek right before reuse costs no request."""
+    """The peek right before reuse costs no request; one that idled for a moment only tells nothing of the others."""
     shelf = Shelf(Keepalive())
     _, second, third = shelf.fill("abc")
-    third.is_alive = second.is_alive = False
-    assert shelf.take(3.0) == "a"
-    assert third.closed
-    assert second.closed
+    third.is_alive = False
+    assert shelf.take(2.2) == "b"
+    assert (second.closed, third.closed) == (False, True)
+
+
+async def test_a_dead_one_tells_how_long_others_may_be_used() -> None:
+    """Its end was seen only now, by the peek: one that idled nearly as long is not tried, nor is one that idles so later."""
+    shelf = Shelf(Keepalive())
+    oldest, second = shelf.fill("ab")
+    second.is_alive = False
+    assert shelf.take(3.0) is None
+    assert (second.closed, oldest.closed) == (True, False)
+    assert shelf.endpoint.idle_ceiling == 1.6
+    shelf.pool.put(shelf.endpoint, oldest, 3.0)
+    assert shelf.take(4.7) is None
 
 
 async def test_what_must_not_be_sent_twice_takes_only_a_young_one() -> None:

@@ -5,7 +5,7 @@ text on the wire: one is recognised by the name of its message and by something 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -22,9 +22,11 @@ _PUSH = b"NotifySubscriberRequest"
 class Relay:
     """Listens on `address` for as long as the block of `relayed` lasts, but for the time that it is cut."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, ports: Sequence[int] = (0, _GRPC)) -> None:
+        """`ports`: which of the two, by their distance from the first."""
         self.port = free_port((0, _GRPC))
         self._server_port = server_port
+        self._ports = ports
         self._passed: list[tuple[float, bytes]] = []
         self._open: set[asyncio.Transport] = set()
         self._servers: list[asyncio.Server] = []
@@ -67,8 +69,8 @@ class Relay:
         self._passed.append((clock.wall(), data))
 
     async def mend(self) -> None:
-        """Both ports listen again."""
-        self._servers = [await self._listen(offset) for offset in (0, _GRPC)]
+        """Listens, again."""
+        self._servers = [await self._listen(offset) for offset in self._ports]
 
     def cut(self) -> None:
         """Connections are closed, and new ones refused."""
