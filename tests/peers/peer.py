@@ -23,6 +23,8 @@ class Terms:
     """That a connection to an instance is kept without use."""
     relay: bool = False
     """Connections are carried, not requests: of the first service, whatever protocol it speaks."""
+    by_host: bool = False
+    """Requests come where those for several services do, even where there is one."""
 
 
 class Peer(Protocol):
