@@ -313,6 +313,7 @@ class AppConnection(asyncio.Protocol):
         try:
             request = read_request(data, entrance.policy.limits)
         except BadMessage as error:
+            self._held = data
             self._refuse(error.failure, entrance.service)
             return
         if request is None:
@@ -414,7 +415,8 @@ class AppConnection(asyncio.Protocol):
     def _refuse(self, failure: Failure, service: "Upstream | None", request: RequestHead | None = None) -> None:
         """Answers a request that does not reach any service, and closes."""
         name = service.cluster.name if service is not None else "-"
-        answer = LocalAnswer(failure, service=name).to_app(request, keep_alive=False, date=self._runtime.date())
+        local = LocalAnswer(failure, service=name)
+        answer = local.to_app(request, keep_alive=False, date=self._runtime.date(), begun=self._held)
         sent = body_size(answer)
         self.write(answer)
         stats = service.stats if service is not None else self._runtime.stats.unrouted
