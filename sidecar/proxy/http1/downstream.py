@@ -247,7 +247,7 @@ class AppConnection(asyncio.Protocol):
             self._finish(now, unread=unread or bool(self._held))
             return
         if self._hold:
-            self._resume(self._hold)
+            self._resume(_UNCONNECTED | _INSTANCE_BLOCKED if self._held else self._hold)
         if self._held:
             # Not at once: a run of answers that need no instance would become a recursion.
             self._follows = True
@@ -298,9 +298,10 @@ class AppConnection(asyncio.Protocol):
             self.arm(self._runtime.now() + self._idle_limit)
             return
         held, self._held = self._held, b""
-        self._resume(_PIPELINE)
         if held:
             self._read(held)
+        if len(self._held) <= MAX_PIPELINED or not (self.busy or self._follows):
+            self._resume(_PIPELINE)  # not for each request: what one read brings may hold thousands of them
         self._let_go()
 
     def _let_go(self) -> None:
