@@ -1,8 +1,10 @@
 """The sidecar beside the others: `nacos-sidecar run`, fed by the project's embedded registry."""
 
+import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import sidecar
 from sidecar.embedded.faults import PushTiming
@@ -24,6 +26,7 @@ _SERVICE = """\
   - name: {service}
     listen: {listen}
     timeouts: {{connect: {connect}s, response: {answer}s}}
+    retry: {retry}
     keepalive: {{idle_timeout: {idle}s}}
 """
 
@@ -36,8 +39,16 @@ _RELAY = """\
 
 _ANY_PORT = "127.0.0.1:0"
 
+_RETRY_ON = ("connect-failure", "reset-before-response", "retriable-5xx", "stall")
+"""Its default."""
+
 _MERGED = PushTiming(delay_s=0.05)
 """How long the registry waits for more changes before it tells of one."""
+
+
+def retry(terms: Terms) -> dict[str, Any]:
+    """What a service says under that key."""
+    return {"retry_on": [*_RETRY_ON, "any-5xx"]} if terms.repeat_500 else {}
 
 
 class SidecarPeer:
@@ -55,6 +66,7 @@ class SidecarPeer:
         self.scrape = (0, "/metrics")
         self._folder, self._terms = folder, terms
         self._services = services
+        self._shared = terms.by_host or len(services) > 1
         self._listed: dict[str, set[str]] = {service: set() for service in services}
         self._stack = AsyncExitStack()
 
@@ -69,20 +81,21 @@ class SidecarPeer:
             await self._register(service, instances)
         self.process = await self._stack.enter_async_context(running(self._folder, self.configuration()))
         await self.process.ready()
-        self.port = await self.process.bound("shared" if len(self._services) > 1 else next(iter(self._services)))
+        self.port = await self.process.bound("shared" if self._shared else next(iter(self._services)))
         self.scrape = (await self.process.bound("admin"), "/metrics")
 
     def configuration(self) -> str:
         """The YAML. One service has a listener of its own, several have one together."""
-        terms, several = self._terms, len(self._services) > 1
-        text = _CONFIG.format(shared=_ANY_PORT if several else "null", registry=self.registry.address)
+        terms, shared = self._terms, self._shared
+        text = _CONFIG.format(shared=_ANY_PORT if shared else "null", registry=self.registry.address)
         for service in self._services:
             text += (_RELAY if terms.relay else _SERVICE).format(
                 service=service,
-                listen="null" if several else _ANY_PORT,
+                listen="null" if shared else _ANY_PORT,
                 connect=terms.connect,
                 answer=terms.answer,
                 idle=terms.idle,
+                retry=json.dumps(retry(terms)),
             )
         return text
 

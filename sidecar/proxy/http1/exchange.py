@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Upstream
 
 _APP_LEFT, _TIMEOUT = FAILURES["app_left"], FAILURES["response_timeout"]
-_GATEWAY = frozenset({502, 503, 504})
 _NONE = Framing.NONE
 _JOINED = 16 * 1024
 """Bytes of a body up to which copying them behind their head costs less than handing them on in a second piece."""
@@ -337,7 +336,7 @@ class Exchange:
         self.head_at = now
         if not self.uploaded and attempt.connection is not None:
             attempt.connection.spent = True
-        if answer.status in _GATEWAY and recovery.another_for(attempt, answer, now, done=done):
+        if answer.status >= 500 and recovery.another_for(attempt, answer, now, done=done):
             return
         app = self.app
         self.keep_app = keep = self.uploaded and answer.keeps_app(self.request)
