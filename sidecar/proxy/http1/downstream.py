@@ -300,9 +300,14 @@ class AppConnection(asyncio.Protocol):
         held, self._held = self._held, b""
         if held:
             self._read(held)
-        if len(self._held) <= MAX_PIPELINED or not (self.busy or self._follows):
+        if len(self._held) <= MAX_PIPELINED or not self._has_later:
             self._resume(_PIPELINE)  # not for each request: what one read brings may hold thousands of them
         self._let_go()
+
+    @property
+    def _has_later(self) -> bool:
+        """What is held is of requests whose turn has not come, and not the beginning of one."""
+        return self.exchange is not None or self._follows
 
     def _let_go(self) -> None:
         """FIN has come and nothing is asked any more."""
