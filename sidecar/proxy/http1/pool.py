@@ -114,19 +114,20 @@ class Pool(Generic[PooledT]):
         if shelf is None or not shelf.idle:
             return None
         idle = shelf.idle
-        most = shelf.ceiling
-        if not idempotent:
-            most = min(most / 2, self._keepalive.non_idempotent_max_idle)
-        connection = idle[-1]
-        age = now - connection.idle_since
-        if age > most:
-            return None
-        idle.pop()
-        if (idempotent and age < self._trust) or connection.alive():
-            return connection
-        connection.close()
-        self.closed_at(endpoint, age, now)
-        return self.take(endpoint, now, idempotent)  # the next one, unless it is too old for what is known now
+        while idle:
+            most = shelf.ceiling
+            if not idempotent:
+                most = min(most / 2, self._keepalive.non_idempotent_max_idle)
+            connection = idle[-1]
+            age = now - connection.idle_since
+            if age > most:
+                return None
+            idle.pop()
+            if (idempotent and age < self._trust) or connection.alive():
+                return connection
+            connection.close()
+            self.closed_at(endpoint, age, now)  # the next one may be too old for what is known now
+        return None
 
     def put(self, endpoint: Endpoint, connection: PooledT, now: float) -> None:
         """Keeps a connection for the next request, or closes it where it must not be kept."""
