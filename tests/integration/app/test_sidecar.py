@@ -16,7 +16,7 @@ from tests.support.ports import free_port
 from tests.support.providers import Provider, providers
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk, connected
 from tests.support.sidecar_process import SidecarProcess, running
-from tests.support.stack import ask
+from tests.support.stack import ask, begin
 from tests.support.until import until
 
 pytestmark = pytest.mark.own_process
@@ -169,6 +169,25 @@ async def test_registry_lists_are_followed(tmp_path: Path) -> None:
             await first.stop()
             await _until_endpoints(process, [second])
             assert await answered_by(process) == str(second.port)
+
+
+async def test_a_call_that_waits_for_the_first_instance_is_carried_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    """It is the first one ever, so nothing else than the list tells of it."""
+    async with (
+        EmbeddedRegistry(port=0) as registry,
+        providers(1) as (provider,),
+        running(tmp_path, registered(registry.address, PATIENT)) as process,
+    ):
+        await process.event("registry_connected")
+        waiting = begin(answered_by(process))
+
+        async def is_waiting() -> bool:
+            return await process.metric('sidecar_waiting_requests{service="orders"}') == 1
+
+        await until(is_waiting)
+        await asyncio.sleep(0.2)  # the beat that looks for whom somebody waits is over
+        registry.register("orders", "127.0.0.1", provider.port)
+        assert await waiting == str(provider.port)
 
 
 @pytest.mark.scenario("S-05")
