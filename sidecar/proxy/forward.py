@@ -104,6 +104,7 @@ class Elsewhere(Upstream):
 
     def __init__(self, cluster: Cluster, runtime: Runtime, ourselves: Ourselves) -> None:
         super().__init__(cluster, runtime)
+        self.pool.close()  # nothing idles here, and counters that are everybody's must not keep a pool for each host
         self._ourselves = ourselves
         self._address: str | None = None
         self._asked_at = 0.0
