@@ -156,7 +156,7 @@ class AppConnection(asyncio.Protocol):
         if exchange is None:
             if self._closing:
                 self._discard(data)
-            elif self.blocked or self._learn_until:
+            elif self.blocked or self._follows:
                 # An app that asks without reading what it gets is not answered into our memory.
                 self._hold_back(data)
             else:
@@ -301,6 +301,8 @@ class AppConnection(asyncio.Protocol):
         self._resume(_PIPELINE)
         if held:
             self._read(held)
+        if not self._follows:
+            self._learn_until = 0.0
         self._let_go()
 
     def _let_go(self) -> None:
@@ -345,7 +347,6 @@ class AppConnection(asyncio.Protocol):
         unnamed, authority = entrance.unnamed, request.authority
         if unnamed is not None and authority is not None:
             if (found := unnamed.by_address(authority, now)) is not None:
-                self._learn_until = 0.0
                 return found
             if unnamed.may_learn(authority, now) and self._may_wait(entrance, now):
                 self._held = b""
@@ -353,10 +354,8 @@ class AppConnection(asyncio.Protocol):
                 self._follows = True
                 self._runtime.loop.call_later(LEARNING_PAUSE, self._go_on)
                 return None
-            self._learn_until = 0.0
             if (host := unnamed.beyond(request, self._sock)) is not None:
                 return host, None
-        self._held = data
         self._refuse(FAILURES["no_service"], None, request)
         return None
 
