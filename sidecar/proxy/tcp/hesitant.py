@@ -75,6 +75,10 @@ class Hesitant(Relay):
         else:
             self.begin()
 
+    def has_no_use_for(self, instance: InstanceEnd) -> bool:
+        """Nor for one that has ended without a word, if the app has not spoken."""
+        return super().has_no_use_for(instance) or (instance.ended and not instance.received and not self.decided)
+
     def joined(self, instance: InstanceEnd, now: float) -> None:
         """An instance is connected, and may have spoken already."""
         self._joined_at = now

@@ -81,6 +81,10 @@ class Relay:
         else:
             self._seek()
 
+    def has_no_use_for(self, instance: InstanceEnd) -> bool:
+        """Asked before it is joined: whether it is over with this one already."""
+        return instance.gone
+
     def joined(self, instance: InstanceEnd, now: float) -> None:
         """An instance is connected: bytes flow from now on."""
         self.instance, self.last_byte = instance, now
