@@ -67,13 +67,13 @@ class Relay:
         """The app is connected. An instance is dialled at once: the server may be the one to speak first."""
         self.runtime.connections.add(self.app)
         self.upstream.stats.app_connections += 1
+        self.upstream.stats.by_address += self.dialled is not None
         self.begin()
 
     def begin(self) -> None:
         """Seeks an instance."""
         self.begun = True
         stats = self.upstream.stats
-        stats.by_address += self.dialled is not None
         at_instances = stats.requests_in_flight - stats.waiting
         stats.requests_in_flight += 1
         if at_instances >= self.upstream.max_requests:

@@ -42,6 +42,7 @@ async def test_an_app_that_is_slow_to_speak_is_served_as_http_all_the_same(stack
         async with proxy.app() as app:
             await until(lambda: len(peer.talks) == 1)
             await until(lambda: proxy.cluster.stats.requests_in_flight == 1)
+            assert proxy.cluster.stats.by_address == 0, "a counter never falls"
             assert (await ask(app, GET)).status == 200
             await until(peer.talks[0].reader.at_eof)
         assert proxy.codes == [(200, "-")]
@@ -151,6 +152,7 @@ async def test_another_protocol_is_relayed_to_whom_it_was_meant_for(stack: MakeS
             await app.send(b"GE", b"T\x00\x01")
             assert await app.reader.readexactly(5) == b"GET\x00\x01"
         await until(lambda: proxy.cluster.stats.tcp_connections == {"-": 1})
+        assert proxy.cluster.stats.by_address == 1
         assert len(peer.talks) == 1
 
 
@@ -229,7 +231,9 @@ async def test_drain_cuts_one_that_has_not_spoken(stack: MakeStack, kernel: Kern
         kernel.to(peer.port)
         async with proxy.app() as app:
             await until(lambda: len(proxy.runtime.connections) == 1)
+            await until(lambda: len(peer.talks) == 1)
             assert proxy.runtime.connections.abort_active(FAILURES["cut_by_drain"]) == 1
+            assert proxy.cluster.stats.tcp_connections == {"LR": proxy.cluster.stats.by_address} == {"LR": 1}
             with pytest.raises(ConnectionResetError):
                 await app.reader.read()
 
