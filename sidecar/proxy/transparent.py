@@ -97,10 +97,10 @@ class TransparentEntrance(SharedEntrance):
         return Hesitant(runtime, upstream, sock, dialled, lambda own: AppConnection(runtime, way_in, own)).app
 
     def _objection(self, sock: socket.socket, meant: Place | None) -> str | None:
-        if meant is None or (self._ourselves.is_at(*meant) and sock.getsockname()[1] == meant.port):
+        if meant is None:
             return "not_redirected"
         if self._ourselves.is_at(*meant):
-            return "own_address"
+            return "not_redirected" if sock.getsockname()[1] == meant.port else "own_address"
         return "own_traffic" if owner(sock, meant) == self._uid else None
 
     def _refuse(self, why: str, meant: Place | None) -> None:
