@@ -81,7 +81,6 @@ class Forward:
 
     def towards(self, authority: bytes) -> Upstream | None:
         """The host of an absolute-form target; None when it cannot be one."""
-        now = self._runtime.now()
         host = self._hosts.get(authority)
         if host is None:
             instance = _instance(authority.decode("latin-1"))
@@ -89,11 +88,10 @@ class Forward:
                 return None
             if len(self._hosts) >= _HOSTS:
                 self._hosts.clear()
+            now = self._runtime.now()
             cluster = Cluster(self._policy, rng=self._rng, now=now, stats=self._runtime.stats.unrouted)
             cluster.apply(Push(self._policy.name, (instance,), Origin.STATIC), now)
             host = self._hosts[authority] = Elsewhere(cluster, self._runtime, self._ourselves)
-        elif host.cluster.next_due <= now:
-            host.cluster.tick(now)  # nobody else drives it
         return host
 
 
@@ -112,6 +110,8 @@ class Elsewhere(Upstream):
     async def open(self, endpoint: Endpoint, factory: Callable[[socket.socket], ProtocolT], *, bare: bool) -> ProtocolT:
         """Asks for the name, if it is one, and dials what is found first; raises DialError."""
         del bare  # there is no other way
+        if self.cluster.next_due <= self.runtime.now():
+            self.cluster.tick(self.runtime.now())  # nobody else drives it
         loop, within = asyncio.get_running_loop(), self.policy.timeouts.connect
         until = loop.time() + within
         try:
