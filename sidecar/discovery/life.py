@@ -236,7 +236,7 @@ class Life:
             listing = await request(key)
         except Unanswered as failure:
             self._stats.queries["timeout" if failure.timed_out else "error"] += 1
-            self._silent(asked_at)
+            self._silent(key, asked_at)
         except (ErrorAnswer, Unreadable) as failure:
             self._stats.queries["error"] += 1
             self._stale(key, failure)
@@ -267,9 +267,11 @@ class Life:
         else:
             self._planner.again(key, self._judge.look_again_at(key, now, grace=grace))
 
-    def _silent(self, asked_at: float) -> None:
+    def _silent(self, key: ServiceKey, asked_at: float) -> None:
         now = self._loop.time()
         self._planner.hurry(now)
+        if key not in self._heard:
+            self._planner.again(key, now + self._options.liveness_interval)
         if (trouble := self._judge.unanswered(asked_at=asked_at, now=now)) is not None:
             self.troubled(trouble)
 
