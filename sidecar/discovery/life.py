@@ -39,7 +39,7 @@ class Sink(Protocol):
         ...
 
     def refused(self, server: Server, key: ServiceKey, error: str) -> None:
-        """An answered error instead of a list."""
+        """An answered error instead of a list, or no answer to a subscription."""
         ...
 
 
@@ -108,6 +108,7 @@ class Life:
             raise Unanswered(f"lost while opening: {self._trouble.value}")
         for key in self._keys:
             if key not in self._answered:
+                self._sink.refused(self.server, key, "no answer in time")
                 self._planner.again(key, self._loop.time())
 
     def announce(self) -> None:

@@ -181,6 +181,7 @@ async def test_one_service_that_is_answered_late_does_not_keep_the_others_from_o
         await served.fine_for(10)
         assert {name for name, *_ in served.heard.all} == {key.name for key in others}
         assert registry.live.subscribed.count(ORDERS) == 5
+        assert served.heard.errors == [("orders", "no answer in time")]
         del registry.fails[ORDERS]
         await served.fine_for(3.1)
         assert ("orders", [1, 2], Via.PUSH) in served.heard.all
