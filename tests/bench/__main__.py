@@ -17,17 +17,18 @@ from tests.bench.compare import DIRECT, at_a_fixed_rate, compare
 from tests.bench.contender import contenders, own_core
 from tests.bench.during import disturb
 from tests.bench.ground import ECHO_MODULE, Ground, ground
-from tests.bench.growth import grow
+from tests.bench.growth import grow, largest
 from tests.bench.page import write
 from tests.bench.report import report
-from tests.bench.results import ORDER, Results, bars
+from tests.bench.results import ORDER, OURS, Results, bars
 from tests.bench.start import starts
+from tests.bench.ways import ways
 from tests.bench.work import MAIN, PLACES, WORK
 from tests.peers.nginx import RELAY_MODULE
 from tests.support import cpu
 from tests.support.needs import find
 
-_PARTS = ("rows", "rate", "during", "growth", "start")
+_PARTS = ("rows", "rate", "during", "growth", "address", "start")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,8 +81,15 @@ async def _run(options: argparse.Namespace) -> Results:
                     _say(f"push, scrape, reload: {one}")
                     results.during[one] = await disturb(one, around, options.repeats, folder / f"during-{one}")
             if "growth" in options.only:
-                _say("growth")
-                results.sizes = await grow(around, options.rounds, options.seconds, folder)
+                for one in ORDER:
+                    _say(f"growth: {one}")
+                    results.sizes[one] = await grow(
+                        one, around, options.rounds, options.seconds, folder / f"growth-{one}"
+                    )
+                results.sizes[OURS].append(await largest(around, folder / "largest"))
+            if "address" in options.only:
+                _say("by address")
+                results.ways = await ways(around, 2 * options.rounds, options.seconds, folder / "ways")
             if "start" in options.only:
                 _say("starts")
                 results.starts = await starts(around, 5, folder / "starts")
@@ -108,7 +116,7 @@ async def _rows(options: argparse.Namespace, around: Ground, folder: Path, resul
             if rate:
                 _say("fixed rate")
                 ports = {DIRECT: around.port, **{one.name: one.peer.port for one in running}}
-                results.fixed = await at_a_fixed_rate(ports, options.rounds, 10.0)
+                results.fixed = await at_a_fixed_rate(ports, 5 * options.rounds, 2.0)
 
 
 def _say(what: str) -> None:

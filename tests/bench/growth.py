@@ -1,62 +1,85 @@
-"""Whether a request costs more among many: instances, services; and what each of them takes of memory."""
+"""Whether a request costs more among many: instances, services; and what each of them takes of memory.
+
+The peers go through the same with as many instances. Hundreds of instances are hundreds of connections, whoever holds
+them, and what the kernel keeps for those is more than a processor's caches: what that costs is seen beside each other.
+"""
 
 import statistics
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.compare import measure
-from tests.bench.contender import Contender, contender
+from tests.bench.contender import Contender, Round, contender
 from tests.bench.ground import Ground
 from tests.bench.load import wrk
 from tests.bench.work import Work, hosts
-from tests.peers.peer import SERVICE, Services
+from tests.peers.peer import Services, Terms
 
 LARGEST = 5000
 """Instances of the service whose memory is compared."""
 
+SIZES: Mapping[str, Sequence[tuple[int, int]]] = {
+    "nginx": [(1, 1), (1, 500)],
+    "haproxy": [(1, 1), (1, 500)],
+    "envoy": [(1, 1), (1, 500)],
+    "sidecar": [(1, 1), (1, 50), (1, 500), (200, 1)],
+}
+"""Services, and instances of each, by the name of the proxy."""
+
 
 @dataclass(slots=True)
 class Size:
-    """A sidecar with so much behind it, in microseconds a request and bytes."""
+    """A proxy with so much behind it."""
 
     services: int
     instances: int
-    costs: list[float] = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
     resident: int = 0
-    """Before the first request."""
+    """Bytes before the first request."""
 
     @property
     def cost(self) -> float:
-        return statistics.median(self.costs)
+        """Microseconds a request."""
+        return statistics.median(one.cost for one in self.rounds)
+
+    @property
+    def kernel(self) -> float:
+        """What of it is spent in the kernel."""
+        return statistics.median(one.system for one in self.rounds)
 
     def behind(self, ground: Ground) -> Services:
-        if self.services == 1:
-            return {SERVICE: ground.instances(self.instances)}
         return {f"service-{n}": ground.instances(self.instances, first=1 + n) for n in range(self.services)}
 
     def work(self) -> Work:
-        script = hosts(self.services) if self.services > 1 else ""
-        return Work(f"size-{self.services}-{self.instances}", "60 B answer", script=script)
+        """In turns by name, be it the only one: making requests costs the load the same then."""
+        return Work(f"size-{self.services}-{self.instances}", "60 B answer", script=hosts(self.services))
 
 
-async def grow(ground: Ground, rounds: int, seconds: int, folder: Path) -> list[Size]:
-    """All that are called run at once and have their rounds in turns; the largest one is only weighed."""
-    sizes = [Size(1, 1), Size(1, 50), Size(1, 500), Size(200, 1)]
+async def grow(name: str, ground: Ground, rounds: int, seconds: int, folder: Path) -> list[Size]:
+    """All sizes of a proxy run at once and have their rounds in turns."""
+    sizes = [Size(*each) for each in SIZES[name]]
+    folder.mkdir()  # noqa: ASYNC240 - nothing else runs yet
     async with AsyncExitStack() as stack:
         running: list[tuple[Size, Contender]] = []
         for size in sizes:
-            place = folder / f"size-{size.services}-{size.instances}"
-            one = await stack.enter_async_context(contender("sidecar", size.behind(ground), place))
+            place = folder / f"{size.services}-{size.instances}"
+            one = await stack.enter_async_context(contender(name, size.behind(ground), place, Terms(by_host=True)))
             size.resident = one.resident()
             running.append((size, one))
         for number in range(rounds + 1):
             for size, one in running:
                 if number:
-                    size.costs.append(measure(one, size.work(), seconds, folder).cost)
+                    size.rounds.append(measure(one, size.work(), seconds, folder))
                 else:
                     wrk(one.peer.port, size.work(), 1, folder)
-    largest = Size(1, LARGEST)
-    async with contender("sidecar", largest.behind(ground), folder / "largest") as one:
-        largest.resident = one.resident()
-    return [*sizes, largest]
+    return sizes
+
+
+async def largest(ground: Ground, folder: Path) -> Size:
+    """A sidecar that is only weighed."""
+    size = Size(1, LARGEST)
+    async with contender("sidecar", size.behind(ground), folder) as one:
+        size.resident = one.resident()
+    return size

@@ -4,8 +4,9 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
 from tests.bench.compare import DIRECT
-from tests.bench.growth import LARGEST
+from tests.bench.growth import LARGEST, Size
 from tests.bench.results import OURS, Results, bars
+from tests.bench.ways import ratio
 
 _MIB, _KIB = 1 << 20, 1 << 10
 
@@ -22,6 +23,8 @@ def report(results: Results) -> str:
         parts.append(("During a push, a scrape, a reload", _during(results)))
     if results.sizes:
         parts.append(("Growth", _growth(results)))
+    if results.ways:
+        parts.append(("By address", _ways(results)))
     if results.fresh or results.starts:
         parts.append(("At idle", _idle(results)))
     if judged := bars(results):
@@ -85,26 +88,53 @@ def _during(results: Results) -> Iterator[str]:
     yield "Milliseconds, open loop: the p99 of the quiet seconds before, and what the event added to the p99 of its second (median, and its quartiles)."
     yield ""
     rows = []
-    for name in results.names():
-        for kind, one in results.during.get(name, {}).items():
+    for name, events in results.during.items():
+        for kind, one in events.items():
             low, middle, high = (each * 1e3 for each in statistics.quantiles(one.added, n=4))
             rows.append(
-                [results.titles[name], kind, f"{one.quiet * 1e3:.2f}", f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"]
+                [results.title(name), kind, f"{one.quiet * 1e3:.2f}", f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"]
             )
     yield from _table(["", "event", "p99 before", "added"], rows)
 
 
 def _growth(results: Results) -> Iterator[str]:
-    rows = []
-    for size in results.sizes:
-        cost = f"{size.cost:.1f} ({min(size.costs):.1f}-{max(size.costs):.1f})" if size.costs else "not called"
-        rows.append([str(size.services), str(size.instances), cost, f"{size.resident / _MIB:.1f}"])
-    yield from _table(["services", "instances of each", "µs CPU a request", "MiB resident before the first"], rows)
+    yield "Microseconds of CPU a request, one service by name or all in turns; and MiB resident before the first request."
     yield ""
-    by_size = {(size.services, size.instances): size.resident for size in results.sizes}
+    rows = []
+    for name, sizes in results.sizes.items():
+        least = sizes[0]
+        for size in sizes:
+            called = ["not called", "", "", ""]
+            if size.rounds:
+                own, cost = size.cost - size.kernel, f"{size.cost:.1f} ({_span(size)})"
+                called = [cost, f"{own:.1f}", f"{size.kernel:.1f}", f"{size.cost / least.cost:.2f}"]
+            rows.append(
+                [results.title(name), str(size.services), str(size.instances), *called, f"{size.resident / _MIB:.1f}"]
+            )
+    head = ["", "services", "instances of each", "µs", "own code", "kernel", "to the least", "MiB"]
+    yield from _table(head, rows)
+    yield ""
+    by_size = {(size.services, size.instances): size.resident for size in results.sizes[OURS]}
     instance = (by_size[1, LARGEST] - by_size[1, 1]) / (LARGEST - 1)
     service = (by_size[200, 1] - by_size[1, 1]) / 199
     yield f"An instance more takes {instance / _KIB:.1f} KiB, a service more {service / _KIB:.0f} KiB."
+
+
+def _span(size: Size) -> str:
+    costs = [one.cost for one in size.rounds]
+    return f"{min(costs):.1f}-{max(costs):.1f}"
+
+
+def _ways(results: Results) -> Iterator[str]:
+    yield "The shared listener of a sidecar: calls that name the service, and calls to an instance as to the target of a proxy."
+    yield ""
+    rows = [
+        [way, f"{statistics.median(costs):.1f} ({min(costs):.1f}-{max(costs):.1f})"]
+        for way, costs in results.ways.items()
+    ]
+    yield from _table(["", "µs CPU a request"], rows)
+    yield ""
+    yield f"By address costs {ratio(results.ways):.2f} times as much (median of pairs of rounds in turns)."
 
 
 def _idle(results: Results) -> Iterator[str]:

@@ -8,6 +8,7 @@ from tests.bench.compare import DIRECT
 from tests.bench.contender import Round
 from tests.bench.during import Disturbed
 from tests.bench.growth import Size
+from tests.bench.ways import Ways, ratio
 from tests.bench.work import WORK, Work
 
 ORDER = ("nginx", "haproxy", "envoy", "sidecar")
@@ -24,12 +25,17 @@ class Results:
     """Bytes before the first request."""
     fixed: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     during: dict[str, Mapping[str, Disturbed]] = field(default_factory=dict)
-    sizes: Sequence[Size] = ()
+    sizes: dict[str, list[Size]] = field(default_factory=dict)
+    ways: Ways = field(default_factory=dict)
     starts: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """Those that took part."""
+        """Those that took part in the comparison by rows."""
         return [name for name in ORDER if name in self.titles]
+
+    def title(self, name: str) -> str:
+        """With its version, where that is known."""
+        return self.titles.get(name, name)
 
     def works(self) -> list[Work]:
         """The rows that were measured."""
@@ -78,7 +84,7 @@ def bars(results: Results) -> list[Bar]:
     for kind, one in results.during.get(OURS, {}).items():
         found.append(Bar(f"a {kind} adds to the p99 of its second, ms", statistics.median(one.added) * 1e3, 5.0))
     if results.sizes:
-        small, *others = [size for size in results.sizes if size.costs]
+        small, *others = [size for size in results.sizes[OURS] if size.rounds]
         found += [
             Bar(
                 f"CPU a request, {other.services} times {other.instances} instances to {small.services} times {small.instances}",
@@ -87,6 +93,8 @@ def bars(results: Results) -> list[Bar]:
             )
             for other in others
         ]
+    if results.ways:
+        found.append(Bar("CPU a request, by address to by Host", ratio(results.ways), 1.1))
     if results.starts:
         found.append(Bar("start to ready, s", statistics.median(results.starts[OURS]), 1.0))
     return found

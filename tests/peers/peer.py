@@ -25,6 +25,8 @@ class Terms:
     """Connections are carried, not requests: of the first service, whatever protocol it speaks."""
     repeat_500: bool = False
     """An idempotent request that was answered 500 is asked of another instance, as one answered 503 always is."""
+    by_host: bool = False
+    """Requests come where those for several services do, even where there is one."""
 
 
 class Peer(Protocol):

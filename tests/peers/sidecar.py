@@ -66,6 +66,7 @@ class SidecarPeer:
         self.scrape = (0, "/metrics")
         self._folder, self._terms = folder, terms
         self._services = services
+        self._shared = terms.by_host or len(services) > 1
         self._listed: dict[str, set[str]] = {service: set() for service in services}
         self._stack = AsyncExitStack()
 
@@ -80,17 +81,17 @@ class SidecarPeer:
             await self._register(service, instances)
         self.process = await self._stack.enter_async_context(running(self._folder, self.configuration()))
         await self.process.ready()
-        self.port = await self.process.bound("shared" if len(self._services) > 1 else next(iter(self._services)))
+        self.port = await self.process.bound("shared" if self._shared else next(iter(self._services)))
         self.scrape = (await self.process.bound("admin"), "/metrics")
 
     def configuration(self) -> str:
         """The YAML. One service has a listener of its own, several have one together."""
-        terms, several = self._terms, len(self._services) > 1
-        text = _CONFIG.format(shared=_ANY_PORT if several else "null", registry=self.registry.address)
+        terms, shared = self._terms, self._shared
+        text = _CONFIG.format(shared=_ANY_PORT if shared else "null", registry=self.registry.address)
         for service in self._services:
             text += (_RELAY if terms.relay else _SERVICE).format(
                 service=service,
-                listen="null" if several else _ANY_PORT,
+                listen="null" if shared else _ANY_PORT,
                 connect=terms.connect,
                 answer=terms.answer,
                 idle=terms.idle,

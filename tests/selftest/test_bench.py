@@ -7,11 +7,13 @@ import pytest
 from tests.bench import plot
 from tests.bench.compare import DIRECT
 from tests.bench.contender import Round
+from tests.bench.growth import LARGEST, Size
 from tests.bench.load import LoadError, read
 from tests.bench.open_loop import at
 from tests.bench.page import BEGIN, END, placed
 from tests.bench.report import report
-from tests.bench.results import ORDER, Results, bars
+from tests.bench.results import ORDER, OURS, Results, bars
+from tests.bench.ways import ADDRESS, HOST
 from tests.bench.work import WORK
 
 _TOLD = """\
@@ -73,6 +75,34 @@ def test_the_tables_and_pictures_show_every_row_and_proxy() -> None:
     for work in WORK:
         assert f"| {work.title} |" in text
         assert work.title in plot.costs(measured)
+
+
+def test_growth_is_set_against_the_least_of_the_same_proxy() -> None:
+    """What is only weighed has no cost; memory is told as what one more takes."""
+    measured = Results()
+    for name in ("envoy", OURS):
+        sizes = [Size(1, 1, [_round(20.0)], 1 << 20), Size(1, 50, [_round(21.0)]), Size(200, 1, [_round(30.0)])]
+        sizes[-1].resident = (1 << 20) + 199 * 2048
+        measured.sizes[name] = sizes
+    measured.sizes[OURS].append(Size(1, LARGEST, [], (1 << 20) + 1024 * (LARGEST - 1)))
+    text = report(measured)
+    assert "| sidecar | 1 | 50 | 21.0 (21.0-21.0) | 14.0 | 7.0 | 1.05 | 0.0 |" in text
+    assert "An instance more takes 1.0 KiB, a service more 2 KiB." in text
+    assert [(one.seen, one.met) for one in bars(measured)] == [(1.05, True), (1.5, False)]
+
+
+def test_by_address_is_set_against_by_host_in_pairs_of_rounds() -> None:
+    """The median of the ratios; a tenth more is allowed."""
+    measured = Results(ways={HOST: [20.0, 40.0, 20.0], ADDRESS: [21.0, 42.0, 40.0]})
+    assert "costs 1.05 times as much" in report(measured)
+    (one,) = bars(measured)
+    assert one.met
+    assert one.seen == pytest.approx(1.05)
+
+
+def _round(cost: float) -> Round:
+    """A third of it in the kernel."""
+    return Round(user=cost * 2 / 3, system=cost / 3, busy=0.99, rate=1000.0, p50=0.001, p99=0.01, resident=1 << 20)
 
 
 def test_percentiles_are_values_that_were_seen() -> None:
