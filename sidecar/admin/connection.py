@@ -126,7 +126,8 @@ async def _gathered(pieces: Iterable[str | bytes]) -> list[bytes]:
     parts: list[bytes] = []
     size = 0
     for piece in pieces:
-        part = piece.encode() if isinstance(piece, str) else piece
+        # Texts of a registry may hold half a character (`\ud800`), which has no UTF-8; in JSON this is how it is written.
+        part = piece.encode(errors="backslashreplace") if isinstance(piece, str) else piece
         parts.append(part)
         size += len(part)
         if size >= _BREATH:

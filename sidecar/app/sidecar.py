@@ -14,7 +14,7 @@ from sidecar.app.facades import Facades
 from sidecar.app.feeds import Feeds
 from sidecar.app.heartbeat import Heartbeat
 from sidecar.app.journal import Journal
-from sidecar.app.listeners import ADMIN, SHARED, TRANSPARENT, CannotBindError, Listeners, Wanted
+from sidecar.app.listeners import ADMIN, SHARED, TRANSPARENT, CannotBindError, Entrances, Listeners, Wanted
 from sidecar.app.logs import Logs
 from sidecar.app.memory import Memory
 from sidecar.app.reloading import Reloader
@@ -195,7 +195,8 @@ class Sidecar:
         policies = await asyncio.to_thread(_policies, config)  # ten milliseconds for two hundred services
         await self.trusts.prepare(policies)
         built = self.services.build(policies, own_addresses=own_addresses(config))
-        wanted = self._wanted(config, built)
+        entrances = self._entrances(config, built)
+        wanted = _wanted(config, entrances)
         opened = await self.listeners.prepare(wanted)
         facade = None
         try:
@@ -207,7 +208,7 @@ class Sidecar:
             if facade is not None:
                 await facade.close()
             raise
-        self.listeners.commit(wanted, opened)
+        self.listeners.commit(wanted, opened, entrances)
         self.services.put_in_force(built, policies, self.loop.time())
         bound = {listener.name: listener.bound or "" for listener in self.listeners}
         heard = self.facades.commit(config, facade, self.services, bound)
@@ -233,18 +234,13 @@ class Sidecar:
         self._admin, self.admin_bound = server, bound
         self.emit([Listening(name=ADMIN, address=bound)])
 
-    def _wanted(self, config: Config, services: Mapping[str, Service]) -> list[Wanted]:
-        """The listeners of a configuration; the services are those that it asks for."""
+    def _entrances(self, config: Config, services: Mapping[str, Service]) -> Entrances:
         upstreams = [service.upstream for service in services.values()]
-        wanted = []
-        if config.listen is not None:
-            wanted.append(Wanted(SHARED, str(config.listen), self._shared_entrance(config, upstreams)))
-        if config.transparent is not None:
-            entrance = self._transparent_entrance(upstreams)
-            wanted += [Wanted(TRANSPARENT, address, entrance) for address in transparent_addresses(config)]
-        return wanted + [
-            Wanted(one.policy.name, one.policy.listen, OwnEntrance(one)) for one in upstreams if one.policy.listen
-        ]
+        return Entrances(
+            services={one.policy.name: OwnEntrance(one) for one in upstreams},
+            shared=self._shared_entrance(config, upstreams),
+            transparent=self._transparent_entrance(upstreams),
+        )
 
     def _shared_entrance(self, config: Config, upstreams: Sequence[Upstream]) -> SharedEntrance:
         http = {one.policy.name: one for one in upstreams if one.policy.protocol is Protocol.HTTP1}
@@ -283,8 +279,26 @@ class Sidecar:
         if not self.ready.is_set() and is_ready(self.latches()):
             self.ready.set()
             self.emit([Ready(took=f"{self.uptime:.1f}s")])
-        if self._drain is not None and self._drain.over(now, len(self.runtime.connections) + self.facades.connections):
-            self.drained.set()
+        if self._drain is not None and self._nobody_comes(self._drain, now):
+            if any(self.listeners):
+                self.listeners.close()  # who came in this very moment is served first: look again
+            else:
+                self.drained.set()
+
+    def _nobody_comes(self, drain: Drain, now: float) -> bool:
+        apps = self.runtime.connections
+        return drain.over(now, len(apps) + self.facades.connections, apps.met)
+
+
+def _wanted(config: Config, entrances: Entrances) -> list[Wanted]:
+    """The listeners of a configuration."""
+    wanted = []
+    if config.listen is not None:
+        wanted.append(Wanted(SHARED, str(config.listen), entrances.shared))
+    wanted += [Wanted(TRANSPARENT, address, entrances.transparent) for address in transparent_addresses(config)]
+    return wanted + [
+        Wanted(name, one.policy.listen, one) for name, one in entrances.services.items() if one.policy.listen
+    ]
 
 
 def _policies(config: Config) -> list[ServicePolicy]:

@@ -51,8 +51,11 @@ class Event:
     def text(self) -> str:
         """One sentence: whom it concerns, what happened, the facts."""
         subject = " ".join(part for part in (self.service, self.endpoint) if part)
-        facts = " ".join(f"{name}={value}" for name, value in self.brief.items() if value is not None)
-        return f"{subject + ': ' if subject else ''}{self.kind.replace('_', ' ')}{' ' + facts if facts else ''}"
+        return f"{subject + ': ' if subject else ''}{self._sentence()}"
+
+    def _sentence(self) -> str:
+        facts = [f"{name}={words}" for name, value in self.brief.items() if (words := _in_words(value)) is not None]
+        return " ".join([self.kind.replace("_", " "), *facts])
 
     def _fields(self, form: str) -> dict[str, Any]:
         own = (f for f in fields(self) if f.name not in {"service", "endpoint"})
@@ -65,6 +68,21 @@ _WHOLE, _BRIEF = "whole", "brief"
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _in_words(value: Any) -> str | None:
+    """A fact for people; None where it is not known, or nothing that fits in a sentence."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case float():
+            return str(round(value, 3)).removesuffix(".0")
+        case tuple():
+            return ", ".join(map(str, value)) or None
+        case None | dict():
+            return None
+        case _:
+            return str(value)
 
 
 def _listed(limit: int | None) -> Callable[[tuple[Instance, ...] | None], tuple[str, ...] | None]:
@@ -112,10 +130,13 @@ class PushRefused(Event):
     """A list was doubted; what it misses is held."""
 
     kind: ClassVar[str] = "push_refused"
-    level: ClassVar[Level] = Level.WARNING
     why: str
     kept: int
     offered: int
+
+    def _sentence(self) -> str:
+        what = f"list of {self.offered}" if self.offered else "empty list"
+        return f"{what} refused, {self.kept} instance{'' if self.kept == 1 else 's'} held"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,7 @@ class RetryOn(enum.Enum):
     RETRIABLE_5XX = "retriable-5xx"
     STALL = "stall"
     GATEWAY_ERROR = "gateway-error"
+    ANY_5XX = "any-5xx"
     RESPONSE_TIMEOUT = "response-timeout"
 
 

@@ -74,6 +74,7 @@ class Kind(enum.Enum):
     LOST_FRESH = "lost before an answer, on a new connection"
     UNAVAILABLE = "answered 503"
     BAD_GATEWAY = "answered 502 or 504"
+    SERVER_ERROR = "answered any other 5xx"
     STALLED = "its endpoint is silent while others answer"
     NO_HEAD = "no answer within its share of the time"
     UNREADABLE = "the answer is not HTTP"
@@ -126,7 +127,7 @@ def _rule(otherwise: Action, *words: RetryOn, retry: Action | None = None, reaso
 
 _FREE, _COUNTED = Action.RETRY_FREE, Action.RETRY_COUNTED
 _CONNECT, _RESET, _STALL = RetryOn.CONNECT_FAILURE, RetryOn.RESET_BEFORE_RESPONSE, RetryOn.STALL
-_503, _GATEWAY, _TIMEOUT = RetryOn.RETRIABLE_5XX, RetryOn.GATEWAY_ERROR, RetryOn.RESPONSE_TIMEOUT
+_503, _GATEWAY, _5XX, _TIMEOUT = RetryOn.RETRIABLE_5XX, RetryOn.GATEWAY_ERROR, RetryOn.ANY_5XX, RetryOn.RESPONSE_TIMEOUT
 _SAFE, _UNSAFE = True, False
 
 RULES: Mapping[tuple[Kind, bool], Rule] = MappingProxyType(
@@ -139,10 +140,12 @@ RULES: Mapping[tuple[Kind, bool], Rule] = MappingProxyType(
         (Kind.LOST_UNDELIVERED, _UNSAFE): _rule(Action.AMBIGUOUS, _RESET, retry=_FREE, reason="proof"),
         (Kind.LOST_FRESH, _SAFE): _rule(Action.AMBIGUOUS, _RESET, retry=_COUNTED, reason="reset"),
         (Kind.LOST_FRESH, _UNSAFE): _rule(Action.AMBIGUOUS, _RESET),
-        (Kind.UNAVAILABLE, _SAFE): _rule(Action.PASS_ON, _503, _GATEWAY, retry=_COUNTED, reason="status"),
-        (Kind.UNAVAILABLE, _UNSAFE): _rule(Action.PASS_ON, _503, _GATEWAY),
-        (Kind.BAD_GATEWAY, _SAFE): _rule(Action.PASS_ON, _GATEWAY, retry=_COUNTED, reason="status"),
-        (Kind.BAD_GATEWAY, _UNSAFE): _rule(Action.PASS_ON, _GATEWAY),
+        (Kind.UNAVAILABLE, _SAFE): _rule(Action.PASS_ON, _503, _GATEWAY, _5XX, retry=_COUNTED, reason="status"),
+        (Kind.UNAVAILABLE, _UNSAFE): _rule(Action.PASS_ON, _503, _GATEWAY, _5XX),
+        (Kind.BAD_GATEWAY, _SAFE): _rule(Action.PASS_ON, _GATEWAY, _5XX, retry=_COUNTED, reason="status"),
+        (Kind.BAD_GATEWAY, _UNSAFE): _rule(Action.PASS_ON, _GATEWAY, _5XX),
+        (Kind.SERVER_ERROR, _SAFE): _rule(Action.PASS_ON, _5XX, retry=_COUNTED, reason="status"),
+        (Kind.SERVER_ERROR, _UNSAFE): _rule(Action.PASS_ON, _5XX),
         (Kind.STALLED, _SAFE): _rule(Action.KEEP_WAITING, _STALL, retry=_COUNTED, reason="stall"),
         (Kind.STALLED, _UNSAFE): _rule(Action.KEEP_WAITING, _STALL),
         (Kind.NO_HEAD, _SAFE): _rule(Action.FAIL, _TIMEOUT, retry=_COUNTED, reason="timeout"),
@@ -179,7 +182,9 @@ def _answered_kind(attempt: Attempt) -> Kind:
         return Kind.STALLED
     if attempt.status == 503:
         return Kind.UNAVAILABLE
-    return Kind.BAD_GATEWAY if attempt.status in {502, 504} else Kind.ANSWERED
+    if attempt.status in {502, 504}:
+        return Kind.BAD_GATEWAY
+    return Kind.SERVER_ERROR if attempt.status >= 500 else Kind.ANSWERED
 
 
 def decide(attempt: Attempt, policy: Retry, budget: RetryBudget, now: float) -> Decision:

@@ -20,6 +20,7 @@ from sidecar.config.facade_rules import (
 )
 from sidecar.config.locate import Locator
 from sidecar.config.model import Config
+from sidecar.config.registry_rules import a_group_has_a_key_of_its_own, a_server_has_two_ports
 from sidecar.config.report import Finding, Level, Loc, path_text
 from sidecar.config.section import Section, leaves
 from sidecar.config.service import Tls
@@ -260,6 +261,8 @@ RULES: Final[tuple[Rule, ...]] = (
     every_service_has_a_way_in,
     tcp_knows_no_requests,
     static_stands_alone,
+    a_group_has_a_key_of_its_own,
+    a_server_has_two_ports,
     one_source_a_secret,
     shorter_fits_into_longer,
     listeners_stay_on_loopback,

@@ -139,7 +139,7 @@ class Retry(Section):
             RetryOn.RETRIABLE_5XX,
             RetryOn.STALL,
         ),
-        description="failures worth another attempt; also gateway-error and response-timeout; [] = none",
+        description="failures worth another attempt; also gateway-error, any-5xx, response-timeout; [] = none",
     )
     non_idempotent: Annotated[NonIdempotent, members(NonIdempotent)] = Field(
         NonIdempotent.PROVEN_UNDELIVERED, description="when a POST may follow a lost connection"

@@ -1,6 +1,7 @@
 """What shows the registry who we are: a password, a signing key. No secret ever stands in a repr or a message.
 
-A secret in a file is read each time it is asked for: whoever rotates it writes the file and tells nobody.
+A secret in a file is read each time it is asked for: whoever rotates it writes the file and tells nobody. One that is
+empty is about to be written, or was mounted wrong; nobody is to be asked whether it is right.
 """
 
 from dataclasses import dataclass, field
@@ -23,11 +24,14 @@ class Secret:
         if self.file is None:
             return self.text or ""
         try:
-            return self.file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+            secret = self.file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
         except OSError as error:
             raise SecretError(f"{self.file}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise SecretError(f"{self.file}: not UTF-8") from error
+        if not secret:
+            raise SecretError(f"{self.file}: is empty")
+        return secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ A_TURN = 100
 T = TypeVar("T")
 
 _decode = json.JSONDecoder().raw_decode
+_TOO_DEEP = "nested too deeply"
 _BLANK = r"[ \t\n\r]*"
 _OPENS = re.compile(rf"{_BLANK}:{_BLANK}\[{_BLANK}")
 _NEXT = re.compile(rf"{_BLANK},{_BLANK}")
@@ -31,6 +32,14 @@ class Rest:
     document: Any
     start: int = 0
     end: int = 0
+
+
+def decoded(text: str | bytes) -> Any:
+    """Any document. Raises ValueError where it is none, or is nested as deeply as nobody means it."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
 
 
 def begin(text: str, name: str) -> int | None:
@@ -48,12 +57,12 @@ def pieces(text: str, name: str, take: Callable[[Any], None]) -> Generator[None,
     """
     start = at = begin(text, name)
     if start is None or at is None:
-        return Rest(json.loads(text))
+        return Rest(decoded(text))
     taken, more = 0, not text.startswith("]", at)
     while more:
         if taken and not taken % A_TURN:
             yield
-        element, at = _decode(text, at)
+        element, at = _element(text, at)
         take(element)
         taken += 1
         if more := (comma := _NEXT.match(text, at)) is not None:
@@ -65,7 +74,15 @@ def pieces(text: str, name: str, take: Callable[[Any], None]) -> Generator[None,
 
 def without(text: str, start: int, end: int) -> Rest:
     """The document without the elements that stand there. Raises ValueError where that leaves no JSON."""
-    return Rest(json.loads(text[:start] + text[end:]), start, end)
+    return Rest(decoded(text[:start] + text[end:]), start, end)
+
+
+def _element(text: str, at: int) -> tuple[Any, int]:
+    """What stands there, and where it ends."""
+    try:
+        return _decode(text, at)
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
 
 
 async def gradually(steps: Generator[None, None, T]) -> T:

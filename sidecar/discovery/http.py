@@ -5,7 +5,6 @@ cannot be read is a reply of status 0 with the raw text.
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
+from sidecar.discovery.gradual import decoded
 from sidecar.discovery.http1 import AnswerReader, NotHttpError, request_bytes
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import Unanswered
@@ -47,7 +47,7 @@ class Reply:
     def body(self) -> Any:
         """Whatever JSON it is; None where it is none."""
         with suppress(ValueError):
-            return json.loads(self.text)
+            return decoded(self.text)
         return None
 
     def json(self) -> dict[str, Any]:

@@ -137,8 +137,7 @@ async def _listing(reply: Reply, page: Page) -> Listing:
     if reply.status == NOT_HTTP:
         raise Unreadable(str(reply))
     if reply.status != 200:
-        starting = reply.status == 503 and "STARTING" in reply.text
-        raise ErrorAnswer(STARTING if starting else reply.status, str(reply))
+        raise ErrorAnswer(_code(reply), str(reply))
     hosts = Hosts()
     array = next((name for name in page.arrays if begin(reply.text, name) is not None), page.arrays[0])
     try:
@@ -148,13 +147,20 @@ async def _listing(reply: Reply, page: Page) -> Listing:
     body = rest.document
     if not isinstance(body, dict):
         raise Unreadable(f"no list: {reply}")
-    if (code := body.get("code", 0)) not in {0, 200}:
+    if (code := body.get("code", 0)) not in (0, 200):  # no set: it may be anything
         raise ErrorAnswer(code if isinstance(code, int) else 500, str(reply))
     try:
         hosts.take_all(page.hosts(body), taken=bool(rest.end))
         return Listing(hosts.instances(), protect=body.get("reachProtectionThreshold") is True)
     except ValueError as error:
-        raise Unreadable(f"no list: {error!r}") from error
+        raise Unreadable(f"no list: {error}") from error
+
+
+def _code(reply: Reply) -> int:
+    """Of an answer that is no list. A redirection has a number that means something else in a message of Nacos."""
+    if reply.status == 503 and "STARTING" in reply.text:
+        return STARTING
+    return reply.status if reply.status >= 400 else 500
 
 
 def _merged(listings: list[Listing]) -> Listing:

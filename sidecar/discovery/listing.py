@@ -8,6 +8,7 @@ Instances of one list have mostly the same metadata, and a newer list mostly the
 one object here: that halves the memory and makes comparing cheap.
 """
 
+import json
 import math
 import re
 import sys
@@ -60,7 +61,7 @@ class Hosts:
         if self._error is None:
             try:
                 self._take(host)
-            except (TypeError, ValueError, KeyError, AttributeError) as error:
+            except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
                 self._error = error
 
     def take_all(self, rest: Any, *, taken: bool) -> None:
@@ -69,7 +70,7 @@ class Hosts:
         Raises ValueError where that is no list; if what was taken stood elsewhere, it was none either.
         """
         if not isinstance(rest, list) or (taken and rest):
-            raise ValueError(f"no hosts, but {type(rest).__name__}")
+            raise ValueError(f"no hosts, but {_kind(rest)}")
         for host in rest:
             self.take(host)
 
@@ -112,7 +113,25 @@ def key(name: str, group: str) -> ServiceKey:
 
 
 def _texts(metadata: Mapping[Any, Any]) -> dict[str, str]:
-    return {str(name): str(value) for name, value in metadata.items()}
+    """JSON of what is no text: `true`, not a word of Python's. Null stands for nothing."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in metadata.items()
+        if value is not None
+    }
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls it."""
+    match value:
+        case None:
+            return "null"
+        case dict():
+            return "an object"
+        case list():
+            return "an array elsewhere"
+        case _:
+            return json.dumps(value)[:50]
 
 
 def _weight(weight: float) -> float:

@@ -24,6 +24,9 @@ PATHS = ("/v3/auth/user/login", "/v1/auth/users/login", "/v1/auth/login")
 DEFAULT_TTL = 18_000.0
 """What servers give unless told otherwise."""
 
+LONGEST_TTL = 366 * 86_400.0
+"""Whatever number comes, a float holds this."""
+
 _VARYING = re.compile(r"[0-9]+")
 """Servers put the time into what they say."""
 
@@ -45,7 +48,7 @@ async def log_in(http: Http, name: str, password: str) -> tuple[str, float]:
     token, ttl = answer.get("accessToken"), answer.get("tokenTtl")
     if not isinstance(token, str) or not token:
         raise NotLoggedInError(str(reply).replace(password, "***") if password else str(reply))
-    return token, float(ttl) if isinstance(ttl, int | float) and ttl > 0 else DEFAULT_TTL
+    return token, min(ttl, LONGEST_TTL) if isinstance(ttl, int | float) and ttl > 0 else DEFAULT_TTL
 
 
 class Login:

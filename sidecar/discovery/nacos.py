@@ -10,7 +10,6 @@ These are inner objects, so the version is pinned exactly and the integration te
 
 import asyncio
 import functools
-import json
 import logging
 import os
 import socket
@@ -22,6 +21,7 @@ from typing import Any
 
 from sidecar.discovery.absent import absent
 from sidecar.discovery.access import Access
+from sidecar.discovery.gradual import decoded
 from sidecar.discovery.message import Message, MessageReader
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.discovery.session import (
@@ -159,6 +159,7 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
         self._owner = owner
         self._access = access
         self._messages = MessageReader()
+        self._complained = False
         self._channels: list[grpc.aio.Channel] = []
         self.readers: set[asyncio.Task[Any] | None] = set()
 
@@ -275,14 +276,16 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
                 await self._acknowledge(ConnectResetResponse(), _body(payload), connection)
                 self._owner.troubled(Trouble.RESET_REQUEST)
             case _:
-                with suppress(NacosException, ValueError):  # a type or a body that the library does not know
+                # A type or a body that the library does not know.
+                with suppress(NacosException, ValueError, RecursionError):
                     await self._handle_server_request(GrpcUtils.parse(payload), connection)
 
     async def _take_list(self, payload: Any, connection: Any) -> None:
         """Acknowledged whatever it holds: an unread list would only come again, once a second."""
         try:
             message = await self._messages.read(payload.body.value)
-        except ValueError:
+        except ValueError as error:
+            self._complain_of_push(error)
             await self._acknowledge(NotifySubscriberResponse(), {}, connection)
             return
         await self._acknowledge(NotifySubscriberResponse(), message.fields, connection)
@@ -290,6 +293,11 @@ class _Client(GrpcClient):  # type: ignore[misc]  # the library is untyped
             self._owner.unreadable(message.key, str(message.found))
         else:
             self._owner.pushed(message.key, message.found)
+
+    def _complain_of_push(self, error: ValueError) -> None:
+        """Once a session: whom it was about is not known, and without a name to it the server sends it again."""
+        level, self._complained = logging.DEBUG if self._complained else logging.WARNING, True
+        _log.log(level, "registry %s pushes what is no message: %s", self._server, _short(error))
 
     @staticmethod
     async def _acknowledge(response: Any, body: dict[str, Any], connection: Any) -> None:
@@ -313,7 +321,7 @@ async def _decided(channel: grpc.aio.Channel) -> None:
 
 def _body(payload: Any) -> dict[str, Any]:
     with suppress(ValueError):
-        body = json.loads(payload.body.value)
+        body = decoded(payload.body.value)
         if isinstance(body, dict):
             return body
     return {}

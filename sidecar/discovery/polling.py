@@ -67,7 +67,7 @@ class PollingSession:
 
     async def _look_for_grpc(self) -> None:
         await grpc_opens(self._server)
-        self._owner.troubled(Trouble.MAX_AGE)
+        self._owner.troubled(Trouble.CONNECTION_CHANGED)
 
     async def _ask(self, key: ServiceKey) -> Listing:
         async def send(shown: Mapping[str, str]) -> Listing:

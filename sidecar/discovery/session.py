@@ -25,6 +25,8 @@ class Trouble(enum.Enum):
     OPEN_FAILED = "open_failed"
     QUERY_FAILED = "query_failed"
     UNHEALTHY = "unhealthy"
+    CONNECTION_CHANGED = "connection_changed"
+    """There is a better way to the registry than this one."""
     STREAM_END = "stream_end"
     LIST_MISMATCH = "list_mismatch"
     RESET_REQUEST = "reset_request"

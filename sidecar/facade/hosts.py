@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from sidecar.cluster.instance import Instance
+from sidecar.cluster.policy import NO_METADATA
 from sidecar.facade.names import Named
 
 DEFAULT_CLUSTER = "DEFAULT"
@@ -31,17 +32,23 @@ def host_text(instance: Instance, named: Named) -> str:
 
 
 def sidecar_text(
-    named: Named, addresses: Sequence[tuple[str, int]], instances: Iterable[Instance], clusters: Iterable[str]
+    named: Named,
+    address: tuple[str, int],
+    instances: Iterable[Instance],
+    clusters: Iterable[str],
+    certain: Mapping[str, str] = NO_METADATA,
 ) -> str:
-    """The sidecar's listeners as hosts of a service: each once in every one of the clusters, or in DEFAULT.
+    """One listener of the sidecar as a host of a service: once in each of the clusters, or in DEFAULT.
 
-    Metadata is what all instances agree on, as far as it may hold of the sidecar, too.
+    Its metadata is what all instances behind it agree on, as far as it may hold of the sidecar, too; `certain` is what
+    every instance has that may ever stand there.
     """
-    metadata = _common(instances)
+    ip, port = address
+    common = _common(instances, certain)
+    metadata = {key: value for key, value in common.items() if not _ABOUT_THE_INSTANCE.fullmatch(key)}
     return ",".join(
         _text(named, ip=ip, port=port, weight=1.0, healthy=True, cluster=cluster, metadata=metadata)
         for cluster in sorted(clusters) or (DEFAULT_CLUSTER,)
-        for ip, port in addresses
     )
 
 
@@ -57,15 +64,15 @@ def _different(instances: Iterable[Instance]) -> Iterable[Mapping[str, str]]:
     return {id(one.metadata): one.metadata for one in instances}.values()
 
 
-def _common(instances: Iterable[Instance]) -> dict[str, str]:
-    """The entries that all have with the same value."""
-    found: dict[str, str] | None = None
+def _common(instances: Iterable[Instance], certain: Mapping[str, str]) -> Mapping[str, str]:
+    """The entries that all have with the same value; the certain ones where there is nobody."""
+    found: Mapping[str, str] | None = None
     for metadata in _different(instances):
         if found is None:
-            found = {key: value for key, value in metadata.items() if not _ABOUT_THE_INSTANCE.fullmatch(key)}
+            found = metadata
         else:
             found = {key: value for key, value in found.items() if metadata.get(key) == value}
-    return found or {}
+    return certain if found is None else found
 
 
 def _text(

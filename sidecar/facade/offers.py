@@ -44,6 +44,15 @@ class Ours:
     cluster: Cluster
     address: tuple[str, int] | None = None
 
+    def text(self, named: Named, clusters: frozenset[str]) -> str:
+        """The listener as a host in those of the clusters that may have instances of ours; empty where it has none."""
+        if self.address is None:
+            return ""
+        discovery = self.cluster.policy.discovery
+        ours = frozenset(discovery.clusters)
+        within = (clusters & ours) or clusters or ours
+        return sidecar_text(named, self.address, self.cluster.in_force(), within, discovery.metadata)
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -115,7 +124,7 @@ class Offer:
         return (
             self._lists is Lists.SIDECAR
             and not self.provided
-            and bool(self._addresses())
+            and any(one.address is not None for one in self.members)
             and not speaks_dubbo(self.named, self._in_force())
         )
 
@@ -164,15 +173,11 @@ class Offer:
         return held
 
     def _sidecar(self, wanted: Wanted) -> Told:
-        instances = self._in_force()
         if len(self._clusters) < MOST_CLUSTERS:
-            self._clusters |= {one.cluster for one in instances}
-        clusters = wanted.clusters or self._clusters
-        hosts = sidecar_text(self.named, self._addresses(), instances, clusters)
+            self._clusters |= {one.cluster for one in self._in_force()}
+        clusters = wanted.clusters or frozenset(self._clusters)
+        hosts = joined(*(one.text(self.named, clusters) for one in self.members))
         return Told(hosts, frozenset(), hosts)
-
-    def _addresses(self) -> list[tuple[str, int]]:
-        return [one.address for one in self.members if one.address is not None]
 
     def _in_force(self) -> Iterable[Instance]:
         if len(self.members) == 1:

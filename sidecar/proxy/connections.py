@@ -34,10 +34,12 @@ class AppSide(Protocol):
 class AppConnections:
     """The open ones; idle ones count, because the app may still use them."""
 
-    __slots__ = ("_open",)
+    __slots__ = ("_open", "met")
 
     def __init__(self) -> None:
         self._open: set[AppSide] = set()
+        self.met = 0
+        """All there ever were."""
 
     def __repr__(self) -> str:
         return f"<AppConnections {len(self._open)} open, {sum(c.busy for c in self._open)} busy>"
@@ -50,6 +52,7 @@ class AppConnections:
 
     def add(self, connection: AppSide) -> None:
         self._open.add(connection)
+        self.met += 1
 
     def discard(self, connection: AppSide) -> None:
         self._open.discard(connection)

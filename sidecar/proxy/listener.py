@@ -5,6 +5,7 @@ server would drop the waiting connections, the other's log an error a second.
 """
 
 import asyncio
+import contextlib
 import errno
 import socket
 
@@ -81,7 +82,7 @@ class SharedEntrance:
 class Listener:
     """One listening socket. A reload swaps `entrance`; requests in flight end under the old one."""
 
-    __slots__ = ("_full", "_runtime", "_sock", "configured", "entrance", "name")
+    __slots__ = ("__weakref__", "_full", "_runtime", "_sock", "configured", "entrance", "name")
 
     def __init__(self, name: str, configured: str, entrance: OwnEntrance | SharedEntrance, runtime: Runtime) -> None:
         self.name = name
@@ -122,30 +123,50 @@ class Listener:
         self._runtime.loop.add_reader(sock.fileno(), self._accept)
 
     def close_listening(self) -> None:
-        """Refuses from now on; open connections finish."""
+        """Refuses from now on; open connections finish, and so do those that the kernel has accepted for us already.
+
+        But for those of them that the last descriptors would go to: they are reset.
+        """
         sock, self._sock = self._sock, None
-        if sock is not None:
-            self._runtime.loop.remove_reader(sock.fileno())
-            sock.close()
+        if sock is None:
+            return
+        self._runtime.loop.remove_reader(sock.fileno())
+        with contextlib.suppress(OSError):
+            for _ in range(BACKLOG + 1):  # more fit into no queue; who keeps knocking must not keep us
+                number = self._accept_one(sock)
+                if number is None or number >= self._full:
+                    break
+        sock.close()
 
     def _accept(self) -> None:
-        for _ in range(_AT_ONCE):
-            if self._sock is None:
-                return
+        sock = self._sock
+        if sock is None:
+            return
+        try:
+            for _ in range(_AT_ONCE):
+                number = self._accept_one(sock)
+                if number is None:
+                    return
+                if number >= self._full:
+                    self._pause(sock)
+                    return
+        except OSError as error:
+            if error.errno not in _SHORTAGE:
+                raise
+            self._pause(sock)
+
+    def _accept_one(self, sock: socket.socket) -> int | None:
+        """The number of its descriptor; None when nobody waits. Raises OSError when there is none for it."""
+        while True:
             try:
-                connection, _ = self._sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno not in _SHORTAGE:
-                    raise
-                self._pause(self._sock)
-                return
+                connection, _ = sock.accept()
+            except BlockingIOError:
+                return None
+            except ConnectionAbortedError:
+                continue
             connection.setblocking(False)
             spawn(self._meet(connection), name="accept")
-            if connection.fileno() >= self._full:
-                self._pause(self._sock)
-                return
+            return connection.fileno()
 
     async def _meet(self, sock: socket.socket) -> None:
         try:

@@ -52,8 +52,8 @@ class Router(Generic[T]):
 
 
 def _host(authority: bytes) -> bytes:
-    """Without the port; brackets of an IPv6 literal stay, as they do in the entries."""
+    """Without the port, which may be empty (RFC 9110 §4.2.3); brackets of an IPv6 literal stay, as they do in the entries."""
     if authority.endswith(b"]"):
         return authority
     host, colon, port = authority.rpartition(b":")
-    return host if colon and port.isdigit() else authority
+    return host if colon and (port.isdigit() or not port) else authority

@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,14 @@ from tests.trial.load import Call, Load
 RATE = 16.0
 """Calls a second of one app."""
 
-_RETRY = {
+FEW_CALLS: Mapping[str, Any] = {
     "per_try_timeout": "5s",
     "retry_on": ["connect-failure", "reset-before-response", "retriable-5xx", "stall", "response-timeout"],
 }
-"""As docs/operating/which-way-in.md has it for services with few calls: one alone does not show that somebody is frozen."""
+"""As docs/operating/which-way-in.md has it for services with few calls: one alone does not show that somebody is frozen.
+
+Its price: a POST ends when a provider takes so long for it, as one does that has just started on a very busy machine.
+"""
 
 _WARM = 120.0
 """Seconds that a cold app may take for its first calls on a very busy machine; two are usual."""
@@ -111,15 +114,20 @@ def _make(slug: str, number: int, due: float, started: float) -> AppCall:
 
 
 @asynccontextmanager
-async def caller(stack: Stack, way: Way, registry: str, folder: Path) -> AsyncIterator[Caller]:
-    """One that is at work, and goes on until the block ends; `folder` is made, and all of it is in there."""
+async def caller(
+    stack: Stack, way: Way, registry: str, folder: Path, retry: Mapping[str, Any]
+) -> AsyncIterator[Caller]:
+    """One that is at work, and goes on until the block ends; `folder` is made, and all of it is in there.
+
+    `retry`: what its sidecar's file says of that.
+    """
     await asyncio.to_thread(_make_folder, folder)
     doors = Doors()
     async with AsyncExitStack() as started:
         pod = await started.enter_async_context(network.pod(folder)) if way.needs_pod else None
         sidecar = None
         if way.has_sidecar:
-            text = json.dumps(_configuration(registry, doors) | dict(way.settings(doors)))
+            text = json.dumps(_configuration(registry, doors, retry) | dict(way.settings(doors)))
             before = (*pod.before, *as_user(SIDECAR_USER)) if pod else ()
             sidecar = await started.enter_async_context(running(folder, text, by=before))
             await sidecar.event("ready")
@@ -147,14 +155,14 @@ def _make_folder(folder: Path) -> None:
     os.chown(folder, SIDECAR_USER, SIDECAR_USER)
 
 
-def _configuration(registry: str, doors: Doors) -> dict[str, Any]:
+def _configuration(registry: str, doors: Doors, retry: Mapping[str, Any]) -> dict[str, Any]:
     """JSON is YAML."""
     return {
         "version": 1,
         "nacos": {"server_addresses": registry, "snapshot_dir": "last-good"},
         "admin": {"listen": f"127.0.0.1:{doors.admin}"},
         "access_log": {"format": "json", "path": "access.log"},
-        "defaults": {"retry": _RETRY},
+        "defaults": {"retry": dict(retry)},
     }
 
 

@@ -45,7 +45,7 @@ async def _sidecar(peer: SidecarPeer, folder: Path) -> float:
 async def _envoy(ground: Ground, folder: Path) -> float:
     admin, lists = free_port(), folder / "started.json"
     envoy.write_list(lists, SERVICE, ground.instances(3))
-    hosts = [envoy.virtual_host(SERVICE, ["*"], answer=Terms().answer)]
+    hosts = [envoy.virtual_host(SERVICE, ["*"], Terms())]
     resources = {
         "clusters": [envoy.cluster(SERVICE, lists, Terms())],
         "listeners": [envoy.listener("app", free_port(), hosts)],

@@ -77,7 +77,7 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "H-53": Rule("9110 §7.6.3", "*Deviation:* Via is added only with `via: true`; that of others stays."),
     "H-54": Rule("9110 §7.7", "Path and query are never normalised; an empty path becomes `/`."),
     "H-55": Rule("9110 §7.7", "Bodies are not touched, codings of content neither."),
-    "H-56": Rule("9110 §7.8", "An offer to upgrade goes on from a GET of 1.1 without body, never for h2c; after 101 bytes go both ways; a 101 nobody asked for is a 502."),
+    "H-56": Rule("9110 §7.8", "An offer to upgrade goes on from a GET of 1.1 without body, never for h2c; after 101 bytes go both ways; a 101 nobody asked for, or to a protocol that was not offered, is a 502."),
     "H-57": Rule("9110 §8.6", "A length that goes on is the one that was checked; to HEAD and with 304 it is kept."),
     "H-58": Rule("9110 §9.3", "GET may have a body, and TRACE is passed on like any other."),
     "H-59": Rule("9110 §10.1.1", "Expect goes on, the 100 comes from the instance, a refusal ends the matter; from 1.0 it is ignored."),

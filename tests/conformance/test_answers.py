@@ -145,6 +145,17 @@ async def test_an_answer_that_cannot_be_passed_on_is_a_502(rule: str, answered: 
     assert out.count(b"HTTP/1.1 ") == 1
 
 
+@pytest.mark.http("H-56")
+@pytest.mark.parametrize(
+    ("chosen", "status"), [(b"WebSocket", b"101"), (b"websocket, chat/2", b"101"), (b"tunnel", b"502")]
+)
+async def test_only_a_protocol_that_was_offered_is_switched_to(chosen: bytes, status: bytes) -> None:
+    """By its name in any case; bytes of another one would go to an app that cannot read them."""
+    asked = GET.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: websocket, Chat/2\r\n\r\n")
+    switching = answer(b"Connection: upgrade", b"Upgrade: " + chosen, start=b"HTTP/1.1 101 Switching Protocols")
+    assert (await crossing(asked, switching)).to_app.startswith(b"HTTP/1.1 " + status)
+
+
 @pytest.mark.http("H-24")
 async def test_a_coded_body_cannot_go_to_http_10() -> None:
     """Without its coding the app would take it for the content: 502."""

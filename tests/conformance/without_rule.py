@@ -71,7 +71,7 @@ OMISSIONS = (
     Omission("H-53", RequestHead.to_instance, "if via else", "if True else"),
     Omission("H-54", RequestHead._resolve, 'b"/" + rest', "rest"),
     Omission("H-56", RequestFields.__init__, 'or b"upgrade" not in self.connection', ""),
-    Omission("H-56", response.read_response, "head.status == 101 and request.upgrade is None", "False"),
+    Omission("H-56", response.read_response, "not _was_offered(head.upgrade, request.upgrade)", "False"),
     Omission("H-59", request_fields._expect, "seen.minor == 0", "False"),
     Omission("H-62", RequestHead.__init__, 'without(self.block, {b"proxy-authorization"})', "self.block"),
 )  # fmt: skip

@@ -15,7 +15,8 @@ go. What they are asked alike stands in `Terms`; what they do differently is the
 | a lost answer, idempotent | the next instance | another instance | another instance | its default |
 | a lost answer, POST | 502 | 502 | if the request was not sent whole | its default |
 | 503 to an idempotent request | the next instance | another instance | another instance | its default |
-| out after | a failure, or an answer 5xx but 501; 2 s | 5 errors, until a check passes | 1 failed connect or 5 answers 5xx, 30 s | its default |
+| 500 to an idempotent request | where `Terms` say so, as 503 | the same | the same | the same |
+| out after | a failure, 502, 503, 504, and 500 where it is repeated; 2 s | 5 errors, until a check passes | 1 failed connect or 5 answers 5xx, 30 s | its default |
 | x-request-id | made when missing | made when missing | made when missing | its default |
 | metrics | stub_status | Prometheus exporter | its admin port | its admin port |
 | a new list | file and reload | runtime API, prepared slots | EDS file, renamed | from a registry |

@@ -78,7 +78,7 @@ class EnvoyPeer:
 
     def _listener(self, terms: Terms) -> Json:
         only = len(self._lists) == 1
-        hosts = [virtual_host(service, ["*" if only else service], answer=terms.answer) for service in self._lists]
+        hosts = [virtual_host(service, ["*" if only else service], terms) for service in self._lists]
         return listener("app", self.port, hosts)
 
     async def _listed(self, service: str) -> set[str]:
@@ -179,7 +179,7 @@ def _relay(port: int, name: str) -> Json:
     return {"name": "app", "address": _address("127.0.0.1", port), "filter_chains": [{"filters": [connection]}]}
 
 
-def virtual_host(service: str, domains: Sequence[str], *, answer: float) -> Json:
+def virtual_host(service: str, domains: Sequence[str], terms: Terms) -> Json:
     """What may have been executed is tried again only when that does no harm."""
     harmless = {
         "prefix": "/",
@@ -195,15 +195,16 @@ def virtual_host(service: str, domains: Sequence[str], *, answer: float) -> Json
     }
     common = {
         "num_retries": _TRIES,
-        "retriable_status_codes": [503],
+        "retriable_status_codes": [500, 503] if terms.repeat_500 else [503],
         "retry_host_predicate": [elsewhere],
         "host_selection_retry_max_attempts": 5,
     }
+    timeout = f"{terms.answer}s"
     return {
         "name": service,
         "domains": list(domains),
         "routes": [
-            {"match": match, "route": {"cluster": service, "timeout": f"{answer}s", "retry_policy": common | policy}}
+            {"match": match, "route": {"cluster": service, "timeout": timeout, "retry_policy": common | policy}}
             for match, policy in routes
         ],
     }

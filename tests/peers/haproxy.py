@@ -38,7 +38,7 @@ frontend app
 
 _CALLS = """\
     timeout http-keep-alive 1h
-    retry-on conn-failure empty-response 503
+    retry-on conn-failure empty-response {failures}
 """
 
 _NO_ROUTING = """\
@@ -128,7 +128,7 @@ class HaproxyPeer:
             mode="tcp" if terms.relay else "http",
             connect=terms.connect,
             server=_FOR_EVER if terms.relay else terms.answer,
-            more="" if terms.relay else _CALLS,
+            more="" if terms.relay else _CALLS.format(failures="500 503" if terms.repeat_500 else "503"),
             scrape=self.scrape[0],
             port=self.port,
             routing="" if terms.relay else _ROUTING if len(self._services) > 1 else _NO_ROUTING,

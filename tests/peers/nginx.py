@@ -65,7 +65,7 @@ _PROXY = """
             proxy_set_header Host $http_host;
             proxy_connect_timeout {connect:.0f}s;
             proxy_read_timeout {answer:.0f}s;
-            proxy_next_upstream error timeout http_500 http_502 http_503 http_504;
+            proxy_next_upstream error timeout {failures};
         }}
     }}
 """
@@ -209,6 +209,7 @@ class NginxPeer:
             port=self.port,
             connect=terms.connect,
             answer=terms.answer,
+            failures=f"http_502 http_503 http_504{' http_500' if terms.repeat_500 else ''}",
         )
 
     def _relay(self) -> str:

@@ -13,7 +13,7 @@ SERVICE = "instances"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Seconds, for every proxy alike: the defaults of the sidecar."""
+    """For every proxy alike: the defaults of the sidecar, times in seconds."""
 
     connect: float = 1.0
     """To one instance."""
@@ -23,6 +23,8 @@ class Terms:
     """That a connection to an instance is kept without use."""
     relay: bool = False
     """Connections are carried, not requests: of the first service, whatever protocol it speaks."""
+    repeat_500: bool = False
+    """An idempotent request that was answered 500 is asked of another instance, as one answered 503 always is."""
     by_host: bool = False
     """Requests come where those for several services do, even where there is one."""
 

@@ -1,8 +1,10 @@
 """The sidecar beside the others: `nacos-sidecar run`, fed by the project's embedded registry."""
 
+import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import sidecar
 from sidecar.embedded.faults import PushTiming
@@ -24,6 +26,7 @@ _SERVICE = """\
   - name: {service}
     listen: {listen}
     timeouts: {{connect: {connect}s, response: {answer}s}}
+    retry: {retry}
     keepalive: {{idle_timeout: {idle}s}}
 """
 
@@ -36,8 +39,16 @@ _RELAY = """\
 
 _ANY_PORT = "127.0.0.1:0"
 
+_RETRY_ON = ("connect-failure", "reset-before-response", "retriable-5xx", "stall")
+"""Its default."""
+
 _MERGED = PushTiming(delay_s=0.05)
 """How long the registry waits for more changes before it tells of one."""
+
+
+def retry(terms: Terms) -> dict[str, Any]:
+    """What a service says under that key."""
+    return {"retry_on": [*_RETRY_ON, "any-5xx"]} if terms.repeat_500 else {}
 
 
 class SidecarPeer:
@@ -84,6 +95,7 @@ class SidecarPeer:
                 connect=terms.connect,
                 answer=terms.answer,
                 idle=terms.idle,
+                retry=json.dumps(retry(terms)),
             )
         return text
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.peers import envoy
+from tests.peers.peer import Terms
 from tests.peers.start import PEERS, TOOLS, started
+from tests.support.bad_instances import SERVER_ERROR
 from tests.support.http_client import request
 from tests.support.needs import missing
 from tests.support.process import is_running
@@ -93,3 +95,25 @@ async def test_connections_to_instances_are_kept(name: str, tmp_path: Path) -> N
         assert [(await ask(app)).status for _ in range(10)] == [200] * 10
         assert len(only.requests) == 10
         assert len([talk for talk in only.talks if talk.requests]) <= 2
+
+
+async def test_500_is_asked_of_another_instance_where_the_terms_say_so(name: str, tmp_path: Path) -> None:
+    """A GET is answered by the other one; a POST that was answered so is answered so."""
+
+    async def broken(talk: Talk) -> None:
+        await talk.serve(SERVER_ERROR)
+
+    terms = Terms(repeat_500=True)
+    async with (
+        ScriptedPeer(broken) as bad,
+        ScriptedPeer() as good,
+        started(name, [bad.address, good.address], tmp_path, terms) as peer,
+    ):
+        while not bad.requests:
+            assert await asked(peer.port, "GET", 1) == [200]
+        assert good.requests
+        await peer.use([bad.address])
+        await good.close()
+        before = len(bad.requests)
+        assert await asked(peer.port, "POST", 1) == [500]
+        assert len(bad.requests) == before + 1

@@ -29,7 +29,16 @@ def page(*results: Result) -> str:
 def test_the_table_has_a_column_for_each_caller_and_tells_what_was_rescued() -> None:
     """Shares for the others; of the sidecar's failures how many are excused."""
     (line,) = [line for line in page(result()).splitlines() if "1 excused" in line]
-    assert [cell.strip() for cell in line.split("|")[1:-1]] == [ROW.title, "50.0 %", "0", "1 excused", "retry 7"]
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == [
+        ROW.title,
+        "50.0 %",
+        "0",
+        "50.0 %, 1 excused",
+        "0",
+        "retry 7",
+    ]
+    (line,) = [line for line in page(result(harmed=False)).splitlines() if "without excuse**" in line]
+    assert "50.0 %, **1 without excuse**" in line
     assert "![errors per second of each caller in each row](trial-9.svg)" in page(result())
 
 
@@ -43,7 +52,13 @@ def test_every_caller_has_its_figures() -> None:
     """Calls, failed ones by method, what was executed all the same, repeated ones, and times."""
     (line,) = [line for line in page(result()).splitlines() if "| nacos-sidecar 1.0" in line and "ms" in line]
     cells = [cell.strip() for cell in line.split("|")[2:-1]]
-    assert cells == ["nacos-sidecar 1.0", "2", "0", "1", "0", "0", "0", "300 ms", "300 ms", "300 ms"]
+    assert cells == ["nacos-sidecar 1.0", "2", "50.0 %", "0", "1", "0", "0", "0", "300 ms", "300 ms", "300 ms"]
+
+
+def test_the_sidecars_times_stand_beside_what_bounds_them() -> None:
+    """Whoever sees a long one is told why."""
+    (line,) = [line for line in page(result()).splitlines() if ROW.longest in line]
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == [ROW.title, "300 ms", "300 ms", "300 ms", ROW.longest]
 
 
 def test_the_summary_names_rows_that_are_not_as_promised() -> None:

@@ -9,6 +9,7 @@ REQUESTS = {"GET": GET, "POST": POST, "PUT chunked": PUT_CHUNKED, "POST chunked"
 
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
 BAD_GATEWAY = UNAVAILABLE.replace(b"503 Service Unavailable", b"502 Bad Gateway")
+SERVER_ERROR = UNAVAILABLE.replace(b"503 Service Unavailable", b"500 Internal Server Error")
 
 
 def once_then(then: Script) -> Script:

@@ -28,7 +28,7 @@ from tests.trial.rows import QUICK, ROWS
 LIMIT = 1170.0
 """Seconds for everything: twenty minutes with the end of what was started."""
 
-PAGE = Path("docs/trial.md")
+PAGE, PAGE_EMBEDDED = Path("docs/trial.md"), Path("docs/trial-embedded.md")
 
 NAMES: tuple[Name, ...] = ("embedded", *get_args(Version))
 
@@ -56,7 +56,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--rate", type=float, default=RATE, metavar="N", help=f"calls a second of each caller ({RATE:.0f})"
     )
-    parser.add_argument("--write", action="store_true", help=f"the page and its pictures replace {PAGE}")
+    parser.add_argument("--write", action="store_true", help=f"replaces {PAGE}, or {PAGE_EMBEDDED}")
     parser.add_argument("--folder", type=Path, help="where logs and configurations are kept (default: nowhere)")
     options = parser.parse_args(argv)
     if options.quick:
@@ -102,11 +102,16 @@ def _tell(results: Sequence[Result], took: float, *, write: bool) -> None:
     page = report(results, date=f"{datetime.now(UTC):%Y-%m-%d}", took=took, pictures=names)
     sys.stdout.write(page)
     if write:
-        PAGE.write_text(page)
+        _page(results).write_text(page)
         for ground, file in pictures.items():
             file.write_text(picture([result for result in results if result.ground == ground]))
     for line in summary(results):
         _say(line)
+
+
+def _page(results: Sequence[Result]) -> Path:
+    """That of real servers, unless there is none."""
+    return PAGE_EMBEDDED if {result.ground for result in results} == {TITLES["embedded"]} else PAGE
 
 
 def _say(text: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from sidecar import __version__
 from sidecar.tasks import spawn
 from tests.peers.peer import Peer, Terms
+from tests.peers.sidecar import retry
 from tests.peers.start import started
 from tests.support.ports import free_port
 from tests.support.sidecar_process import SidecarProcess, running
@@ -85,13 +86,13 @@ async def direct(ground: Ground, service: str, rate: float) -> AsyncIterator[Cal
 
 @asynccontextmanager
 async def proxied(
-    names: Sequence[str], instances: Sequence[str], folder: Path, rate: float
+    names: Sequence[str], instances: Sequence[str], folder: Path, rate: float, terms: Terms
 ) -> AsyncIterator[list[Caller]]:
     """Those of `PEERS`."""
     async with AsyncExitStack() as stack:
         found = []
         for name in names:
-            peer = await stack.enter_async_context(started(name, instances, folder, Terms()))
+            peer = await stack.enter_async_context(started(name, instances, folder, terms))
             title = f"{peer.name} {peer.version}"
             found.append(Caller(name, title, Load(peer.port, rate=rate, make=orders(name[0])), peer))
         yield found
@@ -115,11 +116,12 @@ def configuration(registry: str, service: str, *, port: int, **more: Any) -> str
 class SidecarCaller:
     """The last of them: a process that can be started again at its address, with what it left on its disk."""
 
-    def __init__(self, registry: str, service: str, folder: Path) -> None:
+    def __init__(self, registry: str, service: str, folder: Path, terms: Terms) -> None:
         self.port = free_port()
         self._registry = registry
         self._service = service
         self._folder = folder
+        self._own = {"retry": chosen} if (chosen := retry(terms)) else {}
         self._lives = AsyncExitStack()
         self.process: SidecarProcess
 
@@ -140,8 +142,8 @@ class SidecarCaller:
         return Caller(SIDECAR, f"nacos-sidecar {__version__}", Load(self.port, rate=rate, make=orders("s")))
 
     def configuration(self, **service: Any) -> str:
-        """Its file, with these keys of the service."""
-        return configuration(self._registry, self._service, port=self.port, **service)
+        """Its file, with these keys of the service too."""
+        return configuration(self._registry, self._service, port=self.port, **self._own, **service)
 
     async def reload(self, **service: Any) -> None:
         """With these keys from now on; returns when they are in force."""
@@ -152,10 +154,10 @@ class SidecarCaller:
 
 
 @asynccontextmanager
-async def behind_sidecar(registry: str, service: str, folder: Path) -> AsyncIterator[SidecarCaller]:
+async def behind_sidecar(registry: str, service: str, folder: Path, terms: Terms) -> AsyncIterator[SidecarCaller]:
     """Ready; ended with the block."""
     await asyncio.to_thread(folder.mkdir)
-    sidecar = SidecarCaller(registry, service, folder)
+    sidecar = SidecarCaller(registry, service, folder, terms)
     try:
         await sidecar.start()
         yield sidecar

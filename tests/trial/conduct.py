@@ -39,6 +39,7 @@ async def play(
         who=who,
         lies=row.lies,
         official=row.official and name != "embedded",
+        terms=row.terms,
         **row.habits,
     )
     async with asyncio.timeout(LIMIT), stage as scene:

@@ -26,12 +26,11 @@ class Fate(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """What was done to an instance, on the loop's clock: it began after `began`; at `over` it was done."""
+    """What was done to an instance; a call that started after `began`, on the loop's clock, was not sent before it."""
 
     address: str
     fate: Fate
     began: float
-    over: float
 
 
 @dataclass(frozen=True, slots=True)

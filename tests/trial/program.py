@@ -10,6 +10,9 @@ from tests.trial.conduct import play
 from tests.trial.ground import TITLES, Ground, Name, prepared
 from tests.trial.row import Result, Row
 
+_SETTLES = 8.0
+"""Seconds for a server that has just started: as long as it compiles what it runs, it takes the cores from the callers."""
+
 
 class Program:
     """One trial; `say` is told its progress."""
@@ -64,6 +67,7 @@ async def _revive(ground: Ground) -> None:
         await ground.instances("nobody")
     except (OSError, RuntimeError):
         await ground.start()
+        await asyncio.sleep(_SETTLES)
 
 
 def _told(result: Result) -> str:

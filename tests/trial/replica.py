@@ -23,7 +23,10 @@ class Replica(Protocol):
         """Gracefully: deregisters, finishes what it began, closes; returns when it is gone."""
 
     async def kill(self) -> None:
-        """SIGKILL: the kernel closes its connections, that to the registry among them."""
+        """SIGKILL: the kernel closes its connections, that to the registry among them.
+
+        It is gone before anything else can happen in this process.
+        """
 
     async def end(self) -> None:
         """Whatever became of it."""

@@ -25,26 +25,30 @@ that they carry out into a file, so calls are counted from both ends. A call has
 | caller | what it is | where it has its list from |
 |---|---|---|
 | direct | an app with a pool for each address, taken in turn, nothing tried again | the registry, asked every 30 s, as Ribbon does |
-| nginx, HAProxy, Envoy | set up as a competent operator would: another instance after a failed connect, and for GETs after a lost answer or a 503; ejection; keep-alive (`tests/peers`) | told at once of each change that the registry has made, and the plain truth while the registry is away or lies: no controller is that good |
-| sidecar | `nacos-sidecar run`, at its defaults | Nacos |
+| nginx, HAProxy, Envoy | set up as a competent operator would: another instance after a failed connect, and for GETs after a lost answer, a 503, and, where providers answer 500, a 500; ejection; keep-alive (`tests/peers`) | told at once of each change that the registry has made, and the plain truth while the registry is away or lies: no controller is that good |
+| sidecar | `nacos-sidecar run`, at its defaults, but with `any-5xx` in `retry_on` where providers answer 500 | Nacos |
 
 A graceful stop deregisters, refuses, finishes what it began, and closes. Where nobody else is there, providers are away
 for two seconds at most. Where the registry's list lies, or stands still, only the sidecar is told so. "Rescued" are calls
-that would have failed without the sidecar, by what it did for them.
+that would have failed without the sidecar, by what it did for them; "executed twice" are POSTs that went through it.
 
-Excused is a POST that had already been sent to a process which was then killed, frozen or cut off, or that was sent to
-it in the second before its silence could show; and a 5xx of the provider's own, which is passed on (of a GET only 503 is
-asked of another instance), so many as make an ejection; and a POST lost on an idle connection before its endpoint was
-known to close them. None is executed twice.
+Excused is a POST that had already been sent to a process which was then killed, frozen or cut off, or that was sent to a
+frozen or cut off one before its silence could show, which is a second and a bit; a 5xx that a provider itself gave to a
+POST, so many as make an ejection; and a POST lost on an idle connection before its endpoint was known to close them. Each
+is listed below its table. None is executed twice.
 
-On the registry that comes with the project the same rows are played by `make trial ARGS="--on embedded"`; three of them are
-among the tests. So are restarts of providers that register with the official Java client (`tests/e2e/test_restarts.py`).
+What unmodified Spring Cloud apps lose, and by which way in they lose nothing, is on [another page](trial-apps.md).
+
+The documented run is on [real Nacos servers](trial.md); what `make trial ARGS="--on embedded"` finds on the registry that
+comes with the project is [documented, too](trial-embedded.md). Three of the rows are among the tests. So are restarts of
+providers that register with the official Java client (`tests/e2e/test_restarts.py`).
 """
 
 _HEAD_OF_DETAILS = (
     "row",
     "caller",
     "calls",
+    "failed",
     "GET failed",
     "POST failed",
     "of these executed",
@@ -91,13 +95,16 @@ def _versions(results: Sequence[Result]) -> str:
 def _section(ground: str, results: Sequence[Result], picture: str | None) -> Iterator[str]:
     yield from ("", f"## {ground}", "", "Share of calls that failed:", "")
     callers = next((list(result.played.counts) for result in results if result.played), [])
-    yield from table([("row", *callers, "rescued"), *(_overview(result, len(callers)) for result in results)])
+    head = ("row", *callers, "executed twice", "rescued")
+    yield from table([head, *(_overview(result, len(callers)) for result in results)])
     if picture:
         yield from ("", f"![errors per second of each caller in each row]({picture})")
     yield from ("", *summary(results))
     played = [(result, result.played) for result in results if result.played]
     yield from ("", "The sidecar's failed calls, each:", "")
     yield from [line for one in played for line in _failures(*one)] or ["- none"]
+    yield from ("", "How long the sidecar's answers took, and what bounds the longest:", "")
+    yield from table([("row", "p50", "p99", "max", "bound"), *(_times(*one) for one in played)])
     yield from ("", f"<details><summary>Every caller on {ground}</summary>", "")
     yield from table([_HEAD_OF_DETAILS, *(cells for one in played for cells in _details(*one))])
     yield from ("", "</details>")
@@ -105,12 +112,18 @@ def _section(ground: str, results: Sequence[Result], picture: str | None) -> Ite
 
 def _overview(result: Result, callers: int) -> tuple[str, ...]:
     if result.played is None:
-        return (result.row.title, *["-"] * callers, result.why_not)
-    *others, _ = result.played.counts.values()
+        return (result.row.title, *["-"] * callers, "-", result.why_not)
+    *others, sidecar = result.played.counts.values()
     verdict = result.played.verdict
     failed, excused = len(verdict.inexcusable), len(verdict.excused)
-    sidecar = ", ".join([f"**{failed} failed**"] * bool(failed) + [f"{excused} excused"] * bool(excused)) or "0"
-    return (result.row.title, *map(_share, others), sidecar, _listed(verdict.books.rescued))
+    ours = [_share(sidecar)] + [f"**{failed} without excuse**"] * bool(failed) + [f"{excused} excused"] * bool(excused)
+    twice = f"{len(sidecar.duplicated)}"
+    return (result.row.title, *map(_share, others), ", ".join(ours), twice, _listed(verdict.books.rescued))
+
+
+def _times(result: Result, played: Played) -> tuple[str, ...]:
+    sidecar = played.verdict.sidecar
+    return (result.row.title, *_percentiles(sidecar), result.row.longest)
 
 
 def _failures(result: Result, played: Played) -> Iterator[str]:
@@ -137,14 +150,22 @@ def _details(result: Result, played: Played) -> Iterator[tuple[str, ...]]:
 def _figures(count: Count) -> tuple[str, ...]:
     methods = [call.method for call in count.failed]
     numbers = (
-        len(count.calls),
         methods.count("GET"),
         methods.count("POST"),
         len(count.failed_but_executed),
         len(count.duplicated),
         len(count.repeated),
     )
-    return (*map(str, numbers), *(_ms(count.took(share)) for share in (0.5, 0.99, 1.0)))
+    return (
+        str(len(count.calls)),
+        _share(count),
+        *map(str, numbers),
+        *_percentiles(count),
+    )
+
+
+def _percentiles(count: Count) -> tuple[str, ...]:
+    return tuple(_ms(count.took(share)) for share in (0.5, 0.99, 1.0))
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.peers.peer import Terms
 from tests.support.plain_provider import Habits
 from tests.trial.counts import Count, Mark
 from tests.trial.scene import Scene
@@ -28,6 +29,10 @@ class Row:
     """Replicas."""
     habits: Habits = field(default_factory=Habits)
     """Of all of them."""
+    terms: Terms = field(default_factory=Terms)
+    """Of the proxies, the sidecar among them."""
+    longest: str = "the provider's own time, and the machine"
+    """What bounds the sidecar's longest answer."""
     burst: float = 0.0
     """Seconds whose calls leave all at once; 0: they leave evenly."""
     lies: bool = False

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from tests.peers.peer import Terms
 from tests.trial.row import Row
 from tests.trial.scene import Scene
 
@@ -218,20 +219,41 @@ async def reloaded(scene: Scene) -> None:
         await asyncio.sleep(_PAUSE)
 
 
+_NOBODY_THERE = "a call waits until somebody is back, who is away for 2 s at most (`wait_for_instance`: 3 s)"
+_SILENT = "silence shows after 1 to 1.25 s (`stall_after`, and the next look), then a GET goes elsewhere"
+
 ROWS = (
     Row("graceful-3", "graceful rolling restart of 3", rolling),
     Row("graceful-later", "the same, a minute after the sidecar's start", rolling, first=time_has_passed),
     Row("graceful-10", "graceful rolling restart of 10", rolling, count=10),
     Row("no-deregistering", "SIGTERM without deregistering, each of 3", without_deregistering),
-    Row("kill", "kill -9, each of 3", killed),
-    Row("freeze", "SIGSTOP for 20 s, one of 3", frozen),
-    Row("black-hole", "black hole for 15 s, one of 3", cut_off, drops_packets=True),
-    Row("single", "single replica restarts, twice", alone, count=1, nobody_else=True),
-    Row("all-at-once", "all 3 restart at once", all_at_once, nobody_else=True),
+    Row("kill", "kill -9, each of 3", killed, longest="a GET that was on it is asked anew elsewhere"),
+    Row("freeze", "SIGSTOP for 20 s, one of 3", frozen, longest=_SILENT),
+    Row(
+        "black-hole",
+        "black hole for 15 s, one of 3",
+        cut_off,
+        longest=f"{_SILENT}; a connect is given up after 1 s (`timeouts.connect`)",
+        drops_packets=True,
+    ),
+    Row(
+        "single",
+        "single replica restarts, twice",
+        alone,
+        count=1,
+        longest=_NOBODY_THERE,
+        nobody_else=True,
+    ),
+    Row("all-at-once", "all 3 restart at once", all_at_once, longest=_NOBODY_THERE, nobody_else=True),
     Row("accepts-late", "slow start: registered 5 s before it accepts", registers_early),
     Row("answers-503", "slow start: answers 503 for 5 s", unready),
-    Row("bad-500", "one of 3 turns bad: answers 500", fails),
-    Row("bad-slow", "one of 3 turns bad: takes 2 s", slow),
+    Row("bad-500", "one of 3 turns bad: answers 500", fails, terms=Terms(repeat_500=True)),
+    Row(
+        "bad-slow",
+        "one of 3 turns bad: takes 2 s",
+        slow,
+        longest="the bad one's two seconds: what it answers is right, so few are sent there and none is asked anew",
+    ),
     Row("nacos-restarts", "Nacos restarts, and a provider meanwhile", registry_restarts),
     Row(
         "nacos-down",
@@ -242,7 +264,14 @@ ROWS = (
     Row("false-empty", "false empty push", falsely_empty, lies=True, false_list=True, direct_fails=False),
     Row("shrink", "list shrinks to one of 5", falsely_one, count=5, lies=True, false_list=True, direct_fails=False),
     Row("stale", "stale list for 30 s, two of 3 move to other ports", stale, lies=True),
-    Row("idle-close", "idle-close race, in bursts of a second's calls", idles, habits={"idle": 0.95}, burst=1.0),
+    Row(
+        "idle-close",
+        "idle-close race, in bursts of a second's calls",
+        idles,
+        habits={"idle": 0.95},
+        longest="its burst: of every caller 200 calls at one moment",
+        burst=1.0,
+    ),
     Row("new-port", "new version listens on a new port, 3 of 3", to_new_ports),
     Row("reload", "sidecar reloads during a rolling restart of 3", reloaded),
 )

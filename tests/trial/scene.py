@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Unpack
 
 from sidecar.tasks import spawn
+from tests.peers.peer import Terms
 from tests.support import own_network
 from tests.support.plain_provider import Habits
 from tests.support.until import until
@@ -101,28 +102,25 @@ class Scene:
 
     async def kill(self, replica: Replica) -> None:
         self.mark("kill -9")
-        began = self.now()
+        self.harms.append(Harm(replica.address, Fate.KILLED, self.now()))
         await replica.kill()
-        self.harms.append(Harm(replica.address, Fate.KILLED, began, self.now()))
         self.gone(replica)
 
     async def freeze(self, replica: PlainReplica, seconds: float) -> None:
         self.mark("SIGSTOP")
-        began = self.now()
+        self.harms.append(Harm(replica.address, Fate.FROZEN, self.now()))
         replica.freeze()
         await asyncio.sleep(seconds)
         replica.thaw()
         self.mark("SIGCONT")
-        self.harms.append(Harm(replica.address, Fate.FROZEN, began, self.now()))
 
     async def cut_off(self, replica: PlainReplica, seconds: float) -> None:
         """No packet reaches it or comes from it."""
         self.mark("cut off")
-        began = self.now()
+        self.harms.append(Harm(replica.address, Fate.CUT_OFF, self.now()))
         async with own_network.black_hole(replica.port):
             await asyncio.sleep(seconds)
         self.mark("back")
-        self.harms.append(Harm(replica.address, Fate.CUT_OFF, began, self.now()))
 
     def there(self, *replicas: Replica) -> None:
         """They are instances from now on."""
@@ -161,7 +159,15 @@ class Scene:
     # Its beginning, what happens by itself, and its end
 
     async def stage(
-        self, count: int, rate: float, who: Collection[str], *, lies: bool, official: bool, **habits: Unpack[Habits]
+        self,
+        count: int,
+        rate: float,
+        who: Collection[str],
+        *,
+        lies: bool,
+        official: bool,
+        terms: Terms,
+        **habits: Unpack[Habits],
     ) -> None:
         """Replicas that the registry lists, and callers that know them."""
         for _ in range(count):
@@ -177,8 +183,8 @@ class Scene:
         if "direct" in who:
             self.callers.append(await enter(direct(self.ground, self.service, rate)))
         names = [name for name in PEERS if name in who]
-        self.callers += await enter(proxied(names, sorted(self.truth.addresses), self.folder, rate))
-        self.sidecar = await enter(behind_sidecar(registry, self.service, self.folder / "sidecar"))
+        self.callers += await enter(proxied(names, sorted(self.truth.addresses), self.folder, rate, terms))
+        self.sidecar = await enter(behind_sidecar(registry, self.service, self.folder / "sidecar", terms))
         self.callers.append(self.sidecar.caller(rate))
         self._feeder = spawn(self._feed(), name="feeder")
         self._stack.callback(self._feeder.cancel)
@@ -223,12 +229,13 @@ async def staged(
     who: Collection[str] = EVERYBODY,
     lies: bool = False,
     official: bool = False,
+    terms: Terms = Terms(),  # noqa: B008 - it is frozen
     **habits: Unpack[Habits],
 ) -> AsyncIterator[Scene]:
     """A scene that is ready for calls; all of it ends with the block."""
     scene = Scene(ground, service, folder)
     try:
-        await scene.stage(count, rate, who, lies=lies, official=official, **habits)
+        await scene.stage(count, rate, who, lies=lies, official=official, terms=terms, **habits)
         yield scene
     finally:
         await scene.close()

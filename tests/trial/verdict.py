@@ -1,8 +1,8 @@
 """What the sidecar promises of a row, and whether it kept that. Pure.
 
 **Excused**, each by its id: a POST that was already sent to a process which was then killed, frozen or cut off, and
-one sent after that before silence could show; a 5xx of the provider's own, which is passed on, so many as make an
-ejection; a POST lost on an idle connection before its endpoint's first idle close could be known.
+one sent to a frozen or cut off one before its silence could show; a 5xx that a provider itself gave to a POST, so many as
+make an ejection; a POST lost on an idle connection before its endpoint's first idle close could be known.
 
 A *miss* is a broken promise. A *doubt* is why a row shows nothing: the machine was too slow for it, or nothing was
 at stake.
@@ -46,8 +46,9 @@ class Excuse(enum.Enum):
     """Why nobody could have helped."""
 
     KILLED = "was on it when it was killed"
-    FROZEN = "was on it when it was frozen, or sent before its silence could show"
-    CUT_OFF = "was on it when it was cut off, or sent before its silence could show"
+    FROZEN = "was on it when it was frozen"
+    CUT_OFF = "was on it when it was cut off"
+    SILENT = "was sent to it before its silence could show"
     OWN_ANSWER = "the provider's own answer"
     FIRST_IDLE_CLOSE = "was lost before it was known to close idle connections"
 
@@ -166,14 +167,13 @@ class Verdict:
 
     def _excuse(self, call: Call) -> Excuse | None:
         if _is_own(call):
-            # Contract, 2.7: of what an instance answers only 503 to an idempotent request is tried again.
-            return Excuse.OWN_ANSWER if call.method == "POST" or call.status != 503 else None
+            return Excuse.OWN_ANSWER if call.method == "POST" else None
         if call.method != "POST":
             return None
         address = self.books.upstreams.get(call.id)
         for harm in self.harms:
-            if harm.address == address and _met(call, harm):
-                return _HARMED[harm.fate]
+            if harm.address == address and (why := _met(call, harm)) is not None:
+                return why
         early = self.idle_closes and call.error.startswith(_LOST) and call.started <= self._first_loss(address)
         return Excuse.FIRST_IDLE_CLOSE if early else None
 
@@ -189,8 +189,11 @@ def _is_own(call: Call) -> bool:
     return call.status >= 500 and not call.error
 
 
-def _met(call: Call, harm: Harm) -> bool:
-    """It was on the way when the harm was done, or so soon after that nothing could be known."""
-    if harm.fate is Fate.KILLED:
-        return call.error.startswith(_LOST) and call.started <= harm.over and call.ended >= harm.began
-    return call.started <= harm.began + SILENCE and call.ended >= harm.began
+def _met(call: Call, harm: Harm) -> Excuse | None:
+    """It was on the way when the harm was done, or left so soon after that nothing could be known."""
+    killed = harm.fate is Fate.KILLED
+    if call.ended < harm.began or (killed and not call.error.startswith(_LOST)):
+        return None
+    if call.started <= harm.began:
+        return _HARMED[harm.fate]
+    return Excuse.SILENT if not killed and call.started <= harm.began + SILENCE else None

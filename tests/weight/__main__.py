@@ -120,12 +120,9 @@ def _envoy(found: tuple[Service, ...], folder: Path) -> Contender:
     lists = {service.name: folder / f"{service.name}.json" for service in found}
     for service in found:
         envoy.write_list(lists[service.name], service.name, service.instances)
-    hosts = [
-        envoy.virtual_host(service.name, [service.name, f"{service.name}:*"], answer=terms.answer) for service in found
-    ]
+    hosts = [envoy.virtual_host(service.name, [service.name, f"{service.name}:*"], terms) for service in found]
     own = [
-        envoy.listener(service.name, free_port(), [envoy.virtual_host(service.name, ["*"], answer=terms.answer)])
-        for service in found
+        envoy.listener(service.name, free_port(), [envoy.virtual_host(service.name, ["*"], terms)]) for service in found
     ]
     resources = {
         "clusters": [envoy.cluster(name, file, terms) for name, file in lists.items()],

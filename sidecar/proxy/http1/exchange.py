@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Upstream
 
 _APP_LEFT, _TIMEOUT = FAILURES["app_left"], FAILURES["response_timeout"]
-_GATEWAY = frozenset({502, 503, 504})
 _NONE = Framing.NONE
 _JOINED = 16 * 1024
 """Bytes of a body up to which copying them behind their head costs less than handing them on in a second piece."""
@@ -207,8 +206,14 @@ class Exchange:
             self.end(self.answered_with, _TIMEOUT)
             self.app.abort()
         else:
-            self._close_attempts(_TIMEOUT, now)
+            self._close_attempts(_APP_LEFT if self._waits_for_app else _TIMEOUT, now)
             self.fail(_TIMEOUT, now)
+
+    @property
+    def _waits_for_app(self) -> bool:
+        """The instance takes what it gets of the request, and nothing more comes: it is not to blame for the silence."""
+        connection = self.attempt.connection if self.attempt is not None else None
+        return not self.uploaded and connection is not None and not connection.blocked
 
     def deadline(self) -> float:
         """When the silence of both sides, or of the instance alone, has lasted too long."""
@@ -289,10 +294,18 @@ class Exchange:
         trouble = self.ensure_trouble()
         if trouble.per_try is not None:
             trouble.per_try.cancel()
-        trouble.per_try = self.upstream.runtime.loop.call_later(seconds, self._try_over, attempt)
+        trouble.per_try = self.upstream.runtime.loop.call_later(seconds, self._try_over, attempt, seconds)
 
-    def _try_over(self, attempt: Attempt) -> None:
-        if self.phase is _AWAITING and attempt is self.attempt:
+    def _try_over(self, attempt: Attempt, seconds: float) -> None:
+        if self.phase is not _AWAITING or attempt is not self.attempt:
+            return
+        # The clock of the whole begins anew with each byte of the body, and so does that of its share.
+        rest = seconds if self._waits_for_app else self.progress + seconds - self.upstream.runtime.now()
+        if rest > 0:
+            self.ensure_trouble().per_try = self.upstream.runtime.loop.call_later(
+                rest, self._try_over, attempt, seconds
+            )
+        else:
             recovery.attempt_failed(attempt, _TIMEOUT)
 
     # The answer
@@ -321,7 +334,7 @@ class Exchange:
         self.head_at = now
         if not self.uploaded and attempt.connection is not None:
             attempt.connection.spent = True
-        if answer.status in _GATEWAY and recovery.another_for(attempt, answer, now, done=done):
+        if answer.status >= 500 and recovery.another_for(attempt, answer, now, done=done):
             return
         app = self.app
         self.keep_app = keep = self.uploaded and answer.keeps_app(self.request)

@@ -64,7 +64,7 @@ def attempt_failed(attempt: Attempt, failure: Failure, *, proven: bool = False) 
 
 
 def another_for(attempt: Attempt, answer: ResponseHead, now: float, *, done: bool) -> bool:
-    """A gateway error, read to its end or not: another endpoint may do better. False: it goes to the app."""
+    """A 5xx, read to its end or not: another endpoint may do better. False: it goes to the app."""
     exchange = attempt.exchange
     decision = retrying.judge(exchange, now, status=answer.status)
     if not retrying.allowed(decision):

@@ -20,6 +20,7 @@ from sidecar.proxy.http1.message import (
     BadMessage,
     Framing,
     first_value,
+    members,
     without,
 )
 from sidecar.proxy.http1.repair import repair
@@ -198,7 +199,7 @@ def read_response(data: bytes, request: RequestHead, limits: Limits) -> Response
             return None
     if head.size > limits.max_header_bytes or head.lines > limits.max_headers:
         raise _over_limits()
-    if head.status == 101 and request.upgrade is None:
+    if head.status == 101 and not _was_offered(head.upgrade, request.upgrade):
         raise BadMessage(PROTOCOL, "a switch of protocols that nobody offered")
     return head
 
@@ -243,6 +244,11 @@ def _read_odd(data: bytes, request: RequestHead, limits: Limits) -> ResponseHead
 def _check_incomplete(raw: bytes) -> None:
     if raw[:5].upper() != b"HTTP/"[: len(raw)]:
         raise BadMessage(PROTOCOL, "this is not HTTP/1")
+
+
+def _was_offered(chosen: bytes | None, offers: bytes | None) -> bool:
+    """A server must not switch to what was not offered (RFC 9110 §7.8)."""
+    return chosen is not None and offers is not None and set(members(chosen)) <= set(members(offers))
 
 
 def _over_limits() -> BadMessage:

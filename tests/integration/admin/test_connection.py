@@ -1,6 +1,7 @@
 """Connections to the admin port, as peers of all manners use them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -134,6 +135,20 @@ async def test_a_route_that_fails_is_500_and_told(port: Port, caplog: pytest.Log
         peer.write(HEALTHZ)
         assert (await peer.answer())[1] == b"ok"
     assert [record.getMessage() for record in caplog.records] == ["admin: GET /healthz"] * 4
+
+
+async def test_half_a_character_spoils_no_answer(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider may register metadata that has no UTF-8: in JSON it is what the registry said."""
+    said = {"metadata": {"zone": "\ud800"}}
+
+    async def of_a_registry(*_: object) -> Answer:
+        return Answer([json.dumps(said, ensure_ascii=False)])
+
+    monkeypatch.setattr(AdminServer, "_answer", of_a_registry)
+    async with port.peer() as peer:
+        peer.write(HEALTHZ)
+        status, body = await peer.answer()
+    assert (status, json.loads(body)) == (b"HTTP/1.1 200 OK", said)
 
 
 async def test_an_answer_under_way_is_finished_before_the_end(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:

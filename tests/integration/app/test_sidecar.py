@@ -1,6 +1,7 @@
 """Claims about one running sidecar, as a user sees it: a real process, real sockets."""
 
 import asyncio
+import contextlib
 import json
 import signal
 from collections.abc import Sequence
@@ -13,8 +14,9 @@ from sidecar.embedded.registry import EmbeddedRegistry
 from tests.support.http_client import request
 from tests.support.ports import free_port
 from tests.support.providers import Provider, providers
-from tests.support.scripted_peer import OK, ScriptedPeer, Talk
+from tests.support.scripted_peer import OK, ScriptedPeer, Talk, connected
 from tests.support.sidecar_process import SidecarProcess, running
+from tests.support.stack import ask
 from tests.support.until import until
 
 pytestmark = pytest.mark.own_process
@@ -338,6 +340,35 @@ async def test_a_reload_swaps_instances_and_cuts_nothing(tmp_path: Path) -> None
             go.set()
             assert (await in_flight).body == b"ok"
             assert (await request(port)).body.decode() == str(new.port)
+
+
+async def test_a_kept_connection_follows_its_service_when_the_port_is_gone(tmp_path: Path) -> None:
+    """To a new port and new instances, and back; when the service is gone the next request is refused, and only then."""
+    async with providers(2) as (old, new), contextlib.AsyncExitStack() as stack:
+        ports = [free_port(), free_port()]
+        texts = [
+            static(provider.address).replace("    listen: 127.0.0.1:0", f"    listen: 127.0.0.1:{port}")
+            for provider, port in zip((old, new), ports, strict=True)
+        ]
+        process = await stack.enter_async_context(running(tmp_path, texts[0], "--reload-poll", "0s"))
+        await process.ready()
+        app = await stack.enter_async_context(connected(ports[0]))
+
+        async def reload(text: str) -> None:
+            process.config.write_text(text)
+            assert (await process.admin("/reload", method="POST")).status == 200
+
+        assert (await ask(app)).body.decode() == str(old.port)
+        await reload(texts[1])
+        with pytest.raises(ConnectionRefusedError):
+            await request(ports[0])
+        for text, provider in ((texts[1], new), (texts[0], old), (texts[1], new)):
+            await reload(text)
+            assert (await ask(app)).body.decode() == str(provider.port)
+        await reload(texts[0].replace("orders", "others"))
+        answer = await ask(app)
+        assert (answer.status, answer.error) == (502, "NR no_service attempts=0")
+        assert await app.until_closed() == b""
 
 
 async def test_a_request_that_must_wait_after_a_reload_is_still_served(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sidecar.discovery import renewal
 from sidecar.discovery.credentials import Secret, User
 from sidecar.discovery.http import Http
-from sidecar.discovery.login import DEFAULT_TTL, Login, NotLoggedInError, log_in
+from sidecar.discovery.login import DEFAULT_TTL, LONGEST_TTL, Login, NotLoggedInError, log_in
 from sidecar.discovery.options import NacosOptions, Server
 from sidecar.embedded.faults import Auth, LoginPath, RevokeTokens
 from sidecar.embedded.registry import EmbeddedRegistry
@@ -82,6 +82,30 @@ async def test_a_token_without_a_term_is_good_for_what_servers_give_by_default()
     body = '{"code": 0, "data": {"accessToken": "t"}}'
     async with odd_server({V3: answer("200 OK", body)}) as odd, Http(odd.server, OPTIONS) as http:
         assert await log_in(http, "nacos", "right") == ("t", DEFAULT_TTL)
+
+
+async def test_any_term_that_is_a_number_is_one() -> None:
+    """More digits than a float has room for included."""
+    body = f'{{"accessToken": "t", "tokenTtl": 1{"0" * 400}}}'
+    async with odd_server({V3: answer("200 OK", body)}) as odd, Http(odd.server, OPTIONS) as http:
+        assert await log_in(http, "nacos", "right") == ("t", LONGEST_TTL)
+
+
+async def test_a_password_file_that_is_emptied_costs_nobody_a_login(
+    registry: EmbeddedRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it held before is shown on; the event log names the file; the registry is not asked about nothing."""
+    file = tmp_path / "password"
+    file.write_text("right\n")
+    login = user(file=file)
+    token = await login.token(at(registry))
+    file.write_text("")
+    assert not await login.refused(at(registry), token)
+    assert (await login.token(at(registry)), registry.doorman.logins) == (token, 1)
+    assert [record.getMessage() for record in caplog.records] == [f"registry: not logged in as nacos: {file}: is empty"]
+    file.write_text("right\n")
+    assert await login.refused(at(registry), token)
+    await login.close()
 
 
 async def test_many_who_wait_cost_one_login(registry: EmbeddedRegistry) -> None:

@@ -22,6 +22,7 @@ from sidecar.embedded.faults import (
     Starting,
 )
 from sidecar.embedded.registry import EmbeddedRegistry
+from sidecar.wire import Payload
 from tests.support.registry_session import ORDERS, Ear, new_session, ports
 from tests.support.until import PATIENCE
 
@@ -102,6 +103,23 @@ async def test_an_unreadable_push_is_reported_and_acknowledged(
     async with asyncio.timeout(PATIENCE):
         while connection.unacked:  # noqa: ASYNC110 - the server's book, not ours
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[" * 100_000, b'{"serviceInfo": "\xff"}'])
+async def test_a_push_that_is_no_message_is_told_once(
+    registry: EmbeddedRegistry, session: NacosSession, ear: Ear, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    """Nobody knows whom it was about; it is acknowledged, and what comes next is read."""
+    await session.subscribe(ORDERS)
+    (connection,) = registry.connections
+    for _ in range(2):
+        connection.send(Payload("NotifySubscriberRequest", body))
+    registry.register("orders", "10.0.0.1", 81)
+    await ear.until(80, 81)
+    assert ear.troubles == []
+    assert [record.getMessage().partition(" pushes ")[0] for record in caplog.records] == [
+        f"registry {registry.address}"
+    ]
 
 
 async def test_an_unreadable_answer_says_so(registry: EmbeddedRegistry, session: NacosSession) -> None:

@@ -214,7 +214,7 @@ async def test_grpc_is_preferred_as_soon_as_it_can_be_reached(
         registry.register("orders", "10.0.0.1", 3)
         await source.until(lambda: source.ports()[-1] == [1, 2, 3])
         assert len(registry.connections) == 1
-        assert stats.reconnects == {"max_age": 1}
+        assert stats.reconnects == {"connection_changed": 1}
 
 
 async def test_a_firewall_that_closes_costs_the_pushes_and_no_list(registry: EmbeddedRegistry) -> None:

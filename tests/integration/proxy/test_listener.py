@@ -1,6 +1,7 @@
 """Ports that the app connects to."""
 
 import asyncio
+import contextlib
 import errno
 import socket
 
@@ -62,6 +63,22 @@ async def test_connections_of_a_closed_listener_finish(stack: MakeStack) -> None
             assert (await ask(app)).status == 200
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_who_is_in_the_queue_of_a_listener_that_closes_is_served(stack: MakeStack) -> None:
+    """The kernel has accepted them for us: to close would reset them."""
+    async with ScriptedPeer() as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        with contextlib.ExitStack() as several:
+            apps = [several.enter_context(socket.create_connection(("127.0.0.1", proxy.port))) for _ in range(100)]
+            for app in apps:
+                app.sendall(GET)
+            proxy.listener.close_listening()
+            await until(lambda: len(peer.requests) == 100)
+            for app in apps:
+                app.setblocking(False)
+                assert (await proxy.loop.sock_recv(app, 1024)).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @pytest.mark.http("H-12", "H-65")

@@ -1,18 +1,36 @@
 """Claims about the listening sockets over a reload."""
 
+import gc
 import socket
+from random import Random
 
 import pytest
 
-from sidecar.app.listeners import CannotBindError, Listeners, Wanted
+from sidecar.app.listeners import CannotBindError, Entrances, Listeners, Wanted
+from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.policy import ServicePolicy
-from sidecar.proxy.listener import SharedEntrance
+from sidecar.proxy.listener import OwnEntrance, SharedEntrance
 from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.upstream import Upstream
+
+
+def _shared(name: str = "-") -> SharedEntrance:
+    return SharedEntrance(Router(), ServicePolicy(name))
 
 
 def _wanted(name: str, address: str) -> Wanted:
-    return Wanted(name, address, SharedEntrance(Router(), ServicePolicy(name)))
+    return Wanted(name, address, _shared(name))
+
+
+def _own(*names: str) -> dict[str, OwnEntrance]:
+    runtime = Runtime()
+    clusters = (Cluster(ServicePolicy(name), rng=Random(1), now=0.0) for name in names)
+    return {one.name: OwnEntrance(Upstream(one, runtime)) for one in clusters}
+
+
+def _entrances(**services: OwnEntrance) -> Entrances:
+    return Entrances(services, _shared(), _shared())
 
 
 def _listening(address: str) -> bool:
@@ -22,7 +40,7 @@ def _listening(address: str) -> bool:
 
 
 async def _open(listeners: Listeners, *wanted: Wanted) -> list[str]:
-    listeners.commit(wanted, await listeners.prepare(wanted))
+    listeners.commit(wanted, await listeners.prepare(wanted), _entrances())
     return [one.bound or "" for one in listeners]
 
 
@@ -71,3 +89,37 @@ async def test_what_nobody_wants_stops_listening() -> None:
     assert _listening(second)
     listeners.close()
     assert not _listening(second)
+
+
+async def test_a_closed_listener_leaves_its_connections_to_its_service_as_it_is_now() -> None:
+    """Whatever becomes of the service later: moved, gone, back again, with a port or without."""
+    listeners = Listeners(Runtime())
+    first, moved, back = (_own("orders") for _ in range(3))
+    wanted = [Wanted("orders", "127.0.0.1:0", first["orders"])]
+    listeners.commit(wanted, await listeners.prepare(wanted), _entrances(**first))
+    (listener,) = listeners
+    listeners.commit([], {}, _entrances(**moved))
+    assert listener.entrance is moved["orders"]
+    listeners.commit([], {}, _entrances())
+    assert listener.entrance.service is None
+    listeners.commit([], {}, _entrances(**back))
+    assert listener.entrance is back["orders"]
+
+
+async def test_connections_of_a_closed_shared_listener_are_routed_as_it_would_now() -> None:
+    """Also by a service that bears its name."""
+    listeners = Listeners(Runtime())
+    await _open(listeners, _wanted("shared", "127.0.0.1:0"))
+    (listener,) = listeners
+    now = _entrances(**_own("shared"))
+    listeners.commit([], {}, now)
+    assert listener.entrance is now.shared
+
+
+async def test_a_listener_is_forgotten_with_its_last_connection() -> None:
+    """Nothing else keeps it."""
+    listeners = Listeners(Runtime())
+    await _open(listeners, _wanted("shared", "127.0.0.1:0"))
+    await _open(listeners)
+    gc.collect()
+    assert not listeners._left

@@ -3,7 +3,17 @@
 import pytest
 
 from sidecar.cluster import events
-from sidecar.cluster.events import Event, HoldEnded, Level, PushRefused
+from sidecar.cluster.events import (
+    Event,
+    Ghost,
+    HoldEnded,
+    Level,
+    PushRefused,
+    Ready,
+    RegistryConnected,
+    SecondOpinionHeard,
+    StateDump,
+)
 
 KINDS = [
     "starting",
@@ -72,4 +82,28 @@ def test_a_text_names_whom_it_concerns_and_the_facts() -> None:
 
 def test_a_text_without_subject_starts_with_the_kind() -> None:
     """Events of the process concern no service."""
-    assert PushRefused(why="empty", kept=2, offered=0).text == "push refused why=empty kept=2 offered=0"
+    assert Ready(took="0.8s").text == "ready took=0.8s"
+
+
+def test_a_text_is_in_no_language_of_programs() -> None:
+    """Truth in small letters, lists with commas, seconds without their noise; what is not known is not said."""
+    connected = RegistryConnected(server="10.0.0.9:8848", epoch=1)
+    assert connected.text == "registry connected server=10.0.0.9:8848 epoch=1 second_node=false"
+    heard = SecondOpinionHeard(server="10.0.0.9:8848", verdict="partly", misses=1, lists=("10.0.0.1:80", "10.0.0.2:80"))
+    assert heard.text.endswith(" misses=1 lists=10.0.0.1:80, 10.0.0.2:80")
+    ghost = Ghost(service="orders", endpoint="10.0.0.1:80", proof="probe", unlisted_s=0.04752443100005621)
+    assert ghost.text == "orders 10.0.0.1:80: ghost proof=probe unlisted_s=0.048"
+    assert StateDump(state={"clusters": []}).text == "state dump"
+
+
+@pytest.mark.parametrize(
+    ("offered", "kept", "said"),
+    [
+        (0, 2, "empty list refused, 2 instances held"),
+        (0, 1, "empty list refused, 1 instance held"),
+        (3, 9, "list of 3 refused, 9 instances held"),
+    ],
+)
+def test_a_refused_list_is_a_sentence(offered: int, kept: int, said: str) -> None:
+    """As the contract has it; why it was refused stands in the detail."""
+    assert PushRefused(service="orders", why="empty", kept=kept, offered=offered).text == f"orders: {said}"

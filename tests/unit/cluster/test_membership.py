@@ -156,7 +156,7 @@ def test_an_empty_list_holds_everybody() -> None:
     stage = stage_of("abc")
     stage.lists("")
     assert repr(stage.cluster) == "<Cluster orders: 3 held>"
-    assert stage.events[1].text == "orders: push refused why=empty kept=3 offered=0"
+    assert stage.events[1].text == "orders: empty list refused, 3 instances held"
     assert stage.cluster.stats.pushes["empty_refused"] == 1
     assert stage.call() is not None
     assert len(stage.cluster.in_force()) == 3

@@ -32,7 +32,7 @@ def test_five_5xx_in_a_row_eject() -> None:
     assert orders.state("a") is State.AVAILABLE
     fail(orders, "a", 1)
     assert orders.state("a") is State.EJECTED
-    assert orders.events[-1].text == "orders 10.0.0.1:80: endpoint ejected reason=consecutive_5xx for_s=30.0 times=1"
+    assert orders.events[-1].text == "orders 10.0.0.1:80: endpoint ejected reason=consecutive_5xx for_s=30 times=1"
     assert orders.cluster.stats.ejections == {"consecutive_5xx": 1}
     assert repr(orders.cluster) == "<Cluster orders: 2 available, 1 ejected>"
 

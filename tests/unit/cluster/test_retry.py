@@ -69,7 +69,9 @@ def test_every_kind_has_a_rule_for_both_sorts_of_methods() -> None:
         (Attempt(status=503, **GET), Decision(Action.RETRY_COUNTED, "status")),
         (Attempt(status=502, **GET), Decision(Action.RETRY_COUNTED, "status")),
         (Attempt(status=504, **GET), Decision(Action.RETRY_COUNTED, "status")),
-        (Attempt(status=500, **GET), Decision(Action.PASS_ON)),
+        (Attempt(status=500, **GET), Decision(Action.RETRY_COUNTED, "status")),
+        (Attempt(status=500, **POST), Decision(Action.PASS_ON, denied="non_idempotent")),
+        (Attempt(status=404, **GET), Decision(Action.PASS_ON)),
         (Attempt(status=200, **GET), Decision(Action.PASS_ON)),
         (Attempt(status=503, **POST), Decision(Action.PASS_ON, denied="non_idempotent")),
         (Attempt(status=503, idempotent=True, replayable=False), Decision(Action.PASS_ON, denied="body_too_large")),
@@ -92,7 +94,7 @@ def test_a_failure_is_decided_by_its_row(attempt: Attempt, expected: Decision) -
         (failed("reset"), RetryOn.RESET_BEFORE_RESPONSE, Action.AMBIGUOUS),
         (failed("closed", reused=True), RetryOn.RESET_BEFORE_RESPONSE, Action.AMBIGUOUS),
         (failed("response_timeout"), RetryOn.RESPONSE_TIMEOUT, Action.FAIL),
-        (Attempt(status=502, **GET), RetryOn.GATEWAY_ERROR, Action.PASS_ON),
+        (Attempt(status=500, **GET), RetryOn.ANY_5XX, Action.PASS_ON),
         (Attempt(stalled=True, **GET), RetryOn.STALL, Action.KEEP_WAITING),
     ],
     ids=str,
@@ -103,11 +105,22 @@ def test_what_retry_on_does_not_name_is_not_tried_again(attempt: Attempt, word: 
     assert outcome(attempt, replace(ALL, retry_on=frozenset({word}))).reason is not None
 
 
-@pytest.mark.parametrize("word", [RetryOn.RETRIABLE_5XX, RetryOn.GATEWAY_ERROR])
-def test_either_word_allows_a_503(word: RetryOn) -> None:
-    """503 is a retriable-5xx and a gateway-error alike."""
-    decision = outcome(Attempt(status=503, **GET), replace(ALL, retry_on=frozenset({word})))
-    assert decision.action is Action.RETRY_COUNTED
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (503, {RetryOn.RETRIABLE_5XX, RetryOn.GATEWAY_ERROR, RetryOn.ANY_5XX}),
+        (502, {RetryOn.GATEWAY_ERROR, RetryOn.ANY_5XX}),
+        (504, {RetryOn.GATEWAY_ERROR, RetryOn.ANY_5XX}),
+        (500, {RetryOn.ANY_5XX}),
+        (501, {RetryOn.ANY_5XX}),
+        (404, set()),
+    ],
+)
+def test_each_word_covers_the_one_before_it(status: int, words: set[RetryOn]) -> None:
+    """`retriable-5xx` is 503, `gateway-error` 502 and 504 too, `any-5xx` all of them."""
+    answered = Attempt(status=status, **GET)
+    allowing = {word for word in RetryOn if outcome(answered, replace(ALL, retry_on=frozenset({word}))).reason}
+    assert allowing == words
 
 
 def test_never_means_that_no_proof_counts() -> None:

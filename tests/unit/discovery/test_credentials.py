@@ -11,7 +11,7 @@ def test_a_file_is_read_anew_without_its_last_newline(tmp_path: Path) -> None:
     """What an editor or a mounted Secret holds now is the secret; blanks belong to it."""
     file = tmp_path / "password"
     secret = Secret(file=file)
-    for text, found in (("one\n", "one"), ("two\r\n", "two"), (" three\n\n", " three\n"), ("", "")):
+    for text, found in (("one\n", "one"), ("two\r\n", "two"), (" three\n\n", " three\n")):
         file.write_bytes(text.encode())
         assert secret.read() == found
 
@@ -24,6 +24,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(SecretError, match="bad: not UTF-8") as caught:
         Secret(file=tmp_path / "bad").read()
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\r\n"])
+def test_an_empty_file_holds_no_secret(tmp_path: Path, text: str) -> None:
+    """Whoever rotates it may empty it first."""
+    (tmp_path / "password").write_bytes(text.encode())
+    with pytest.raises(SecretError, match="password: is empty"):
+        Secret(file=tmp_path / "password").read()
 
 
 def test_no_secret_stands_in_a_repr() -> None:

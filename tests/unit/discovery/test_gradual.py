@@ -74,6 +74,13 @@ def test_an_array_that_is_none_is_refused(hosts: str) -> None:
         whole(f'{{"hosts":{hosts},"n":1}}')
 
 
+@pytest.mark.parametrize("text", ["%s", '{"hosts": [%s]}', '{"hosts": [], "n": %s}'])
+def test_what_nobody_can_mean_is_refused_as_no_document(text: str) -> None:
+    """Nested a hundred thousand deep: as any other text that is none, not as an error of the interpreter's."""
+    with pytest.raises(ValueError, match="nested too deeply"):
+        whole(text % ("[" * 100_000 + "]" * 100_000))
+
+
 def test_no_step_takes_more_than_a_turn() -> None:
     """Of a thousand elements a hundred at a time; of a hundred all of them, without a pause."""
     taken: list[int] = []

@@ -60,7 +60,9 @@ def test_a_host_that_nobody_can_dial_is_left_out_and_the_others_stay() -> None:
         host(ip=1),
         host(port="x"),
         host(port=None),
+        host(port=math.inf),
         host(weight=None),
+        host(weight=10**400),
         host(metadata=[1]),
     ],
 )
@@ -68,6 +70,15 @@ def test_an_entry_that_is_none_spoils_the_list(none: Any) -> None:
     """Whoever it was might be missing: that list says nothing, whatever else is on it."""
     with pytest.raises(ValueError, match="an entry that is none"):
         instances(host(port=81), none, host(port=82))
+
+
+@pytest.mark.parametrize(
+    ("rest", "told"), [(None, "null"), ({}, "an object"), ("x", '"x"'), (7, "7"), ([{}], "an array elsewhere")]
+)
+def test_what_stands_in_the_place_of_hosts_is_named_as_the_registry_writes_it(rest: Any, told: str) -> None:
+    """An operator reads JSON, not Python."""
+    with pytest.raises(ValueError, match=f"^no hosts, but {told}$"):
+        Hosts().take_all(rest, taken=True)
 
 
 def test_what_is_the_same_is_one_object() -> None:
@@ -136,9 +147,10 @@ def test_an_instance_without_a_cluster_is_in_the_default_one() -> None:
 
 
 def test_metadata_is_text_and_cannot_be_changed() -> None:
-    """Numbers that some provider put in arrive as text, behind a read-only view."""
-    metadata = instances(host(metadata={"n": 1}))[0].metadata
-    assert dict(metadata) == {"n": "1"}
+    """What else some provider put in arrives as the registry writes it, null not at all, behind a read-only view."""
+    odd = {"n": 1, "canary": True, "zones": ["a", {"b": None}], "none": None}
+    metadata = instances(host(metadata=odd))[0].metadata
+    assert dict(metadata) == {"n": "1", "canary": "true", "zones": '["a", {"b": null}]'}
     with pytest.raises(TypeError):
         metadata["n"] = "2"  # type: ignore[index]
 

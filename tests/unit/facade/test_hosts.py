@@ -12,8 +12,9 @@ from sidecar.facade.names import Named
 ORDERS = Named.of("orders")
 
 
-def ours(*instances: Instance, clusters: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(f"[{sidecar_text(ORDERS, [('127.0.0.1', 15101)], instances, clusters)}]")
+def ours(*instances: Instance, clusters: tuple[str, ...] = (), **certain: str) -> list[dict[str, Any]]:
+    text = sidecar_text(ORDERS, ("127.0.0.1", 15101), instances, clusters, certain)
+    found: list[dict[str, Any]] = json.loads(f"[{text}]")
     return found
 
 
@@ -51,6 +52,14 @@ def test_metadata_is_what_all_agree_on() -> None:
     """A value that differs, or that one lacks, is nobody's."""
     (host,) = ours(instance(version="1", zone="a", tag="x"), instance(version="1", zone="b"))
     assert host["metadata"] == {"version": "1"}
+
+
+def test_what_is_certain_stands_there_before_anybody_does() -> None:
+    """An app that looks for a version finds the sidecar while nobody of that version is there."""
+    (nobody,) = ours(version="1", secure="true")
+    assert nobody["metadata"] == {"version": "1"}
+    (somebody,) = ours(instance(version="1", zone="a"), version="1")
+    assert somebody["metadata"] == {"version": "1", "zone": "a"}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from sidecar.facade.wanted import Wanted
 ORDERS = Named.of("orders")
 ALL = Wanted()
 
+_ORDERS = Discovery(service="orders")
+
 
 def instance(port: int, cluster: str = "DEFAULT", **metadata: str) -> Instance:
     return Instance("10.0.0.1", port, cluster=cluster, metadata=metadata)
@@ -24,11 +26,15 @@ def instance(port: int, cluster: str = "DEFAULT", **metadata: str) -> Instance:
 class Scene:
     """One service and what it believes."""
 
-    def __init__(self, *believed: Instance, lists: Lists = Lists.GUARDED, listen: int | None = 15101) -> None:
+    def __init__(
+        self,
+        *believed: Instance,
+        lists: Lists = Lists.GUARDED,
+        listen: int | None = 15101,
+        discovery: Discovery = _ORDERS,
+    ) -> None:
         self.events: list[Event] = []
-        self.cluster = Cluster(
-            ServicePolicy(name="orders", discovery=Discovery(service="orders")), rng=Random(1), now=0.0
-        )
+        self.cluster = Cluster(ServicePolicy(name="orders", discovery=discovery), rng=Random(1), now=0.0)
         address = ("127.0.0.1", listen) if listen else None
         self.offer = Offer(ORDERS, lists, [Ours(self.cluster, address)], self.events.extend)
         self._sequence = 0
@@ -199,3 +205,24 @@ async def test_services_that_share_a_name_share_a_list() -> None:
     one, other = Scene(instance(1)), Scene(instance(2))
     offer = Offer(ORDERS, Lists.GUARDED, [*one.offer.members, *other.offer.members], one.events.extend)
     assert (await offer.told(None, ALL)).added == {"10.0.0.1:1", "10.0.0.1:2"}
+
+
+async def test_each_group_of_instances_may_have_a_listener_of_its_own() -> None:
+    """For apps that choose by metadata or by cluster: the listener stands there with what its own instances have."""
+    old = Discovery(service="orders", metadata={"version": "1"})
+    new = Discovery(service="orders", metadata={"version": "2"}, clusters=("B",))
+    groups = [
+        Scene(instance(1, version="1", zone="a"), instance(2, version="1", zone="b"), listen=15101, discovery=old),
+        Scene(instance(3, cluster="B", version="2", zone="a"), listen=15102, discovery=new),
+    ]
+    offer = Offer(ORDERS, Lists.SIDECAR, [one.offer.members[0] for one in groups], groups[0].events.extend)
+
+    async def seen(wanted: Wanted = ALL) -> list[tuple[int, str, dict[str, str]]]:
+        hosts = json.loads(f"[{(await offer.told(None, wanted)).hosts}]")
+        return [(host["port"], host["clusterName"], host["metadata"]) for host in hosts]
+
+    first, second = {"version": "1"}, {"version": "2", "zone": "a"}
+    assert await seen() == [(15101, "B", first), (15101, "DEFAULT", first), (15102, "B", second)]
+    assert await seen(Wanted(frozenset({"B"}))) == [(15101, "B", first), (15102, "B", second)]
+    (host,) = await Scene(lists=Lists.SIDECAR, discovery=new).told()
+    assert (host["clusterName"], host["metadata"]) == ("B", {"version": "2"})

@@ -48,3 +48,4 @@ def test_requests_in_flight_are_known_by_the_service_they_began_under() -> None:
     assert not connections.in_flight_under("new")
     connections.discard(busy)
     assert not connections.in_flight_under("old")
+    assert (len(connections), connections.met) == (1, 2)

@@ -35,7 +35,9 @@ ROUTES = Router(
         (b"10.0.0.1:8080", None),
         (b"[::1]:80", 7),
         (b"[::1]", 7),
-        (b"orders:", None),
+        (b"orders:", 1),
+        (b"[::1]:", 7),
+        (b":", None),
         (b"\xff\xfe", None),
     ],
 )

@@ -57,7 +57,7 @@ def written(tmp_path: Path) -> Iterator[Written]:
 def test_a_text_line_is_that_of_the_contract(written: Written) -> None:
     """Time, level, kind, then what it is about, as key=value."""
     written.log.write(REFUSED)
-    assert written.lines() == ["WARNING push_refused service=orders why=empty kept=2 offered=0"]
+    assert written.lines() == ["INFO push_refused service=orders why=empty kept=2 offered=0"]
     assert len(written.path.read_text().split()[0]) == len("2026-01-31T10:00:00.123Z")
 
 
@@ -68,7 +68,7 @@ def test_a_json_line_says_the_same(written: Written) -> None:
     [document] = written.documents()
     assert str(document.pop("at")).endswith("Z")
     assert document == {
-        "level": "warning",
+        "level": "info",
         "event": "push_refused",
         "service": "orders",
         "why": "empty",

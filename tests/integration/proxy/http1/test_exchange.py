@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from sidecar.cluster.policy import Retry, RetryOn, Timeouts, WaitForInstance
+from sidecar.cluster.endpoint import State
+from sidecar.cluster.policy import OutlierDetection, Retry, RetryOn, Timeouts, WaitForInstance
 from tests.support.chaos import Chaos, ask_anything
 from tests.support.scripted_peer import (
     ScriptedPeer,
@@ -16,6 +17,7 @@ from tests.support.scripted_peer import (
     serving,
 )
 from tests.support.stack import GET, POST, MakeStack, ask, begin, call, read, until
+from tests.support.until import PATIENCE
 
 
 @pytest.mark.virtual_time
@@ -56,6 +58,62 @@ async def test_the_response_clock_restarts_with_every_byte_from_the_app(stack: M
                 await asyncio.sleep(0.1)
                 await app.send(b"x")
             assert (await read(app)).status == 200
+
+
+@pytest.mark.virtual_time
+async def test_a_try_is_not_over_while_its_body_comes(stack: MakeStack) -> None:
+    """Nor while the app pauses: `per_try_timeout` is the instance's, and counts from the last byte."""
+    async with ScriptedPeer() as peer:
+        retry = Retry(per_try_timeout=0.4, retry_on=frozenset({RetryOn.RESPONSE_TIMEOUT}))
+        proxy = stack(retry=retry, timeouts=Timeouts(response=5.0))
+        await proxy.open(peer.port)
+        async with connected(proxy.port) as app:
+            await app.send(b"PUT /a HTTP/1.1\r\nHost: orders\r\nContent-Length: 3\r\n\r\n")
+            for pause in (0.3, 0.3, 1.0):
+                await asyncio.sleep(pause)
+                await app.send(b"x")
+            assert (await read(app)).status == 200
+        assert len(peer.talks) == 1
+
+
+@pytest.mark.virtual_time
+async def test_an_app_that_stops_in_its_body_is_nobody_elses_fault(stack: MakeStack) -> None:
+    """Three such uploads, and the instance that waited for them is still in service; the app gets its 504."""
+    async with ScriptedPeer() as one, ScriptedPeer() as two:
+        proxy = stack(
+            timeouts=Timeouts(response=0.3), outlier_detection=OutlierDetection(consecutive_gateway_failure=1)
+        )
+        await proxy.open(one.port, two.port)
+        for _ in range(3):
+            async with connected(proxy.port) as app:
+                await app.send(POST.removesuffix(b"y"))
+                answer = await read(app)
+                assert (answer.status, answer.error.split()[:2]) == (504, ["UT", "response_timeout"])
+        assert {endpoint.state for endpoint in proxy.cluster.endpoints.values()} == {State.AVAILABLE}
+
+
+@pytest.mark.virtual_time
+async def test_an_instance_that_takes_no_body_is_to_blame(stack: MakeStack) -> None:
+    """It leaves the rest in the app's hands, as a stuck process does."""
+
+    async def stuck(talk: Talk) -> None:
+        await talk.head()
+        await asyncio.sleep(PATIENCE)
+
+    async with ScriptedPeer(stuck) as one, ScriptedPeer() as two:
+        proxy = stack(
+            timeouts=Timeouts(response=0.3), outlier_detection=OutlierDetection(consecutive_gateway_failure=1)
+        )
+        await proxy.open()
+        proxy.add(two.port, first=one.port)
+        size = 50_000_000
+        async with connected(proxy.port) as app:
+            sending = begin(
+                app.send(b"POST /a HTTP/1.1\r\nHost: orders\r\nContent-Length: %d\r\n\r\n" % size, bytes(size))
+            )
+            assert (await read(app)).status == 504
+            sending.cancel()
+        assert proxy.cluster.endpoints[one.address].state is State.EJECTED
 
 
 @pytest.mark.virtual_time

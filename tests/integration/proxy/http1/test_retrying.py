@@ -5,6 +5,7 @@ import pytest
 from sidecar.cluster.policy import NonIdempotent, Retry, RetryOn
 from tests.support.bad_instances import (
     BAD_GATEWAY,
+    SERVER_ERROR,
     half_a_head_and_close,
     once_then,
     read_and_close,
@@ -36,14 +37,25 @@ async def test_half_a_head_is_no_keep_alive_race(stack: MakeStack) -> None:
         assert (answer.status, answer.error) == (502, f"UC,URX closed {peer.address} attempts=1")
 
 
-@pytest.mark.parametrize(("words", "status"), [({RetryOn.RETRIABLE_5XX}, 502), ({RetryOn.GATEWAY_ERROR}, 200)])
-async def test_a_502_is_retried_only_by_its_word(stack: MakeStack, words: set[RetryOn], status: int) -> None:
-    """`gateway-error` covers 502, `retriable-5xx` does not."""
-    async with ScriptedPeer(answering(BAD_GATEWAY)) as bad, ScriptedPeer() as good:
-        proxy = stack(retry=Retry(retry_on=frozenset(words)))
+@pytest.mark.parametrize(
+    ("said", "word", "request_", "status"),
+    [
+        (BAD_GATEWAY, RetryOn.RETRIABLE_5XX, GET, 502),
+        (BAD_GATEWAY, RetryOn.GATEWAY_ERROR, GET, 200),
+        (SERVER_ERROR, RetryOn.GATEWAY_ERROR, GET, 500),
+        (SERVER_ERROR, RetryOn.ANY_5XX, GET, 200),
+        (SERVER_ERROR, RetryOn.ANY_5XX, POST, 500),
+    ],
+)
+async def test_an_answer_is_retried_only_by_its_word(
+    stack: MakeStack, said: bytes, word: RetryOn, request_: bytes, status: int
+) -> None:
+    """`gateway-error` covers 502, `any-5xx` 500 too; no word makes a POST repeatable."""
+    async with ScriptedPeer(answering(said)) as bad, ScriptedPeer() as good:
+        proxy = stack(retry=Retry(retry_on=frozenset({word})))
         await proxy.open()
         proxy.add(good.port, first=bad.port)
-        assert (await call(proxy)).status == status
+        assert (await call(proxy, request_)).status == status
 
 
 async def test_a_503_behind_an_interim_answer_is_passed_on(stack: MakeStack) -> None:
