@@ -156,7 +156,7 @@ class AppConnection(asyncio.Protocol):
         if exchange is None:
             if self._closing:
                 self._discard(data)
-            elif self.blocked or self._learn_until:
+            elif self.blocked or self._follows:
                 # An app that asks without reading what it gets is not answered into our memory.
                 self._hold_back(data)
             else:
@@ -302,6 +302,8 @@ class AppConnection(asyncio.Protocol):
             self._read(held)
         if len(self._held) <= MAX_PIPELINED or not self._has_later:
             self._resume(_PIPELINE)  # not for each request: what one read brings may hold thousands of them
+        if not self._follows:
+            self._learn_until = 0.0
         self._let_go()
 
     @property
@@ -352,7 +354,6 @@ class AppConnection(asyncio.Protocol):
         unnamed, authority = entrance.unnamed, request.authority
         if unnamed is not None and authority is not None:
             if (found := unnamed.by_address(authority, now)) is not None:
-                self._learn_until = 0.0
                 return found
             if unnamed.may_learn(authority, now) and self._may_wait(entrance, now):
                 self._held = b""
@@ -360,10 +361,8 @@ class AppConnection(asyncio.Protocol):
                 self._follows = True
                 self._runtime.loop.call_later(LEARNING_PAUSE, self._go_on)
                 return None
-            self._learn_until = 0.0
             if (host := unnamed.beyond(request, self._sock)) is not None:
                 return host, None
-        self._held = data
         self._refuse(FAILURES["no_service"], None, request)
         return None
 
@@ -443,14 +442,7 @@ class AppConnection(asyncio.Protocol):
             code=failure.status,
             flags=failure.flag,
             details=failure.reason,
-            bytes_received=0,
             bytes_sent=sent,
-            duration=0,
-            upstream_time=None,
-            endpoint=None,
-            attempts=0,
-            tries=(),
-            rescued_by=None,
             authority=_text(request.authority) if request else None,
             user_agent=_text(request.user_agent) if request else None,
             request_id=_text(request.request_id) if request else None,

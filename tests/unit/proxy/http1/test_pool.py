@@ -110,6 +110,28 @@ async def test_a_dead_one_tells_how_long_others_may_be_used() -> None:
     assert shelf.take(4.7) is None
 
 
+async def test_however_many_are_dead_a_request_finds_out() -> None:
+    """A burst may leave thousands, and their instance may stop before the loop has seen one of them end."""
+    shelf = Shelf(Keepalive())
+    many = [Connection(str(number)) for number in range(5000)]
+    for connection in many:
+        connection.is_alive = False
+        shelf.pool.opened(shelf.endpoint)
+        shelf.pool.put(shelf.endpoint, connection, 1.0)
+    assert shelf.take(1.0, idempotent=False) is None
+    assert all(connection.closed for connection in many)
+
+
+async def test_a_pool_counts_from_its_first_connection_on_until_it_is_closed() -> None:
+    """One that a failed reload made is never closed, and must not be kept by counters that live on."""
+    shelf = Shelf(Keepalive())
+    assert shelf.stats.pools == []
+    shelf.fill("ab")
+    assert shelf.stats.pools == [shelf.pool]
+    shelf.pool.close()
+    assert shelf.stats.pools == []
+
+
 async def test_what_must_not_be_sent_twice_takes_only_a_young_one() -> None:
     """Below `non_idempotent_max_idle` and half of the ceiling, whichever is less."""
     shelf = Shelf(Keepalive(idle_timeout=15.0, non_idempotent_max_idle=1.0))
