@@ -354,6 +354,7 @@ class AppConnection(asyncio.Protocol):
                 self._follows = True
                 self._runtime.loop.call_later(LEARNING_PAUSE, self._go_on)
                 return None
+            self._learn_until = 0.0
             if (host := unnamed.beyond(request, self._sock)) is not None:
                 return host, None
         self._refuse(FAILURES["no_service"], None, request)
