@@ -12,7 +12,7 @@ from typing import Any
 
 from sidecar import clock
 from sidecar.cluster.addresses import Departed
-from sidecar.discovery.gradual import A_TURN, gradually
+from sidecar.discovery.gradual import A_TURN, decoded, gradually
 from sidecar.discovery.last_good import Ignored, write_whole
 
 NAME = "_departed.json"
@@ -34,7 +34,7 @@ class DepartedFile:
         Blocks for a small read: meant for the start of the process.
         """
         try:
-            document = json.loads(self.path.read_bytes())
+            document = decoded(self.path.read_bytes())
             if document["format"] != FORMAT:
                 return Ignored(self.path, f"format {document['format']} is not {FORMAT}")
             since = self._wall() - now

@@ -83,9 +83,8 @@ async def _run(options: argparse.Namespace) -> Results:
             if "growth" in options.only:
                 for one in ORDER:
                     _say(f"growth: {one}")
-                    results.sizes[one] = await grow(
-                        one, around, options.rounds, options.seconds, folder / f"growth-{one}"
-                    )
+                    place = folder / f"growth-{one}"
+                    results.sizes[one] = await grow(one, around, 2 * options.rounds, options.seconds, place)
                 results.sizes[OURS].append(await largest(around, folder / "largest"))
             if "address" in options.only:
                 _say("by address")

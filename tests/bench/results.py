@@ -85,19 +85,16 @@ def bars(results: Results) -> list[Bar]:
         found.append(Bar(f"a {kind} adds to the p99 of its second, ms", statistics.median(one.added) * 1e3, 5.0))
     if results.sizes:
         small, *others = [size for size in results.sizes[OURS] if size.rounds]
-        found += [
-            Bar(
-                f"CPU a request, {other.services} times {other.instances} instances to {small.services} times {small.instances}",
-                other.cost / small.cost,
-                1.1,
-            )
-            for other in others
-        ]
+        found += [Bar(f"CPU a request with {_of_size(other)}, to one of one", other.to(small), 1.1) for other in others]
     if results.ways:
         found.append(Bar("CPU a request, by address to by Host", ratio(results.ways), 1.1))
     if results.starts:
         found.append(Bar("start to ready, s", statistics.median(results.starts[OURS]), 1.0))
     return found
+
+
+def _of_size(size: Size) -> str:
+    return f"{size.services} services ({size.called} called) of {size.instances} instances"
 
 
 def _of_a_row(results: Results, work: Work) -> list[Bar]:

@@ -81,12 +81,12 @@ def test_growth_is_set_against_the_least_of_the_same_proxy() -> None:
     """What is only weighed has no cost; memory is told as what one more takes."""
     measured = Results()
     for name in ("envoy", OURS):
-        sizes = [Size(1, 1, [_round(20.0)], 1 << 20), Size(1, 50, [_round(21.0)]), Size(200, 1, [_round(30.0)])]
-        sizes[-1].resident = (1 << 20) + 199 * 2048
+        sizes = [Size(1, 1, 1, [_round(20.0)], 1 << 20), Size(1, 50, 1, [_round(21.0)])]
+        sizes.append(Size(200, 1, 200, [_round(30.0)], (1 << 20) + 199 * 2048))
         measured.sizes[name] = sizes
-    measured.sizes[OURS].append(Size(1, LARGEST, [], (1 << 20) + 1024 * (LARGEST - 1)))
+    measured.sizes[OURS].append(Size(1, LARGEST, 0, [], (1 << 20) + 1024 * (LARGEST - 1)))
     text = report(measured)
-    assert "| sidecar | 1 | 50 | 21.0 (21.0-21.0) | 14.0 | 7.0 | 1.05 | 0.0 |" in text
+    assert "| sidecar | 1 | 1 | 50 | 21.0 (21.0-21.0) | 14.0 | 7.0 | 1.05 | 0.0 |" in text
     assert "An instance more takes 1.0 KiB, a service more 2 KiB." in text
     assert [(one.seen, one.met) for one in bars(measured)] == [(1.05, True), (1.5, False)]
 

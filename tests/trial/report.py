@@ -35,7 +35,7 @@ that would have failed without the sidecar, by what it did for them; "executed t
 Excused is a POST that had already been sent to a process which was then killed, frozen or cut off, or that was sent to a
 frozen or cut off one before its silence could show, which is a second and a bit; a 5xx that a provider itself gave to a
 POST, so many as make an ejection; and a POST lost on an idle connection before its endpoint was known to close them. Each
-is listed below its table. None is executed twice.
+is listed below its table. None may be executed twice.
 
 What unmodified Spring Cloud apps lose, and by which way in they lose nothing, is on [another page](trial-apps.md).
 

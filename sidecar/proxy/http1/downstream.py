@@ -246,7 +246,7 @@ class AppConnection(asyncio.Protocol):
             self._finish(now, unread=unread or bool(self._held))
             return
         if self._hold:
-            self._resume(self._hold)
+            self._resume(_UNCONNECTED | _INSTANCE_BLOCKED if self._held else self._hold)
         if self._held:
             # Not at once: a run of answers that need no instance would become a recursion.
             self._follows = True
@@ -297,12 +297,18 @@ class AppConnection(asyncio.Protocol):
             self.arm(self._runtime.now() + self._idle_limit)
             return
         held, self._held = self._held, b""
-        self._resume(_PIPELINE)
         if held:
             self._read(held)
+        if len(self._held) <= MAX_PIPELINED or not self._has_later:
+            self._resume(_PIPELINE)  # not for each request: what one read brings may hold thousands of them
         if not self._follows:
             self._learn_until = 0.0
         self._let_go()
+
+    @property
+    def _has_later(self) -> bool:
+        """What is held is of requests whose turn has not come, and not the beginning of one."""
+        return self.exchange is not None or self._follows
 
     def _let_go(self) -> None:
         """FIN has come and nothing is asked any more."""
@@ -314,6 +320,7 @@ class AppConnection(asyncio.Protocol):
         try:
             request = read_request(data, entrance.policy.limits)
         except BadMessage as error:
+            self._held = data
             self._refuse(error.failure, entrance.service)
             return
         if request is None:
@@ -413,7 +420,8 @@ class AppConnection(asyncio.Protocol):
     def _refuse(self, failure: Failure, service: "Upstream | None", request: RequestHead | None = None) -> None:
         """Answers a request that does not reach any service, and closes."""
         name = service.cluster.name if service is not None else "-"
-        answer = LocalAnswer(failure, service=name).to_app(request, keep_alive=False, date=self._runtime.date())
+        local = LocalAnswer(failure, service=name)
+        answer = local.to_app(request, keep_alive=False, date=self._runtime.date(), begun=self._held)
         sent = body_size(answer)
         self.write(answer)
         stats = service.stats if service is not None else self._runtime.stats.unrouted

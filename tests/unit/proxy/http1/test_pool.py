@@ -86,6 +86,18 @@ async def test_a_dead_one_is_closed_and_the_next_is_tried() -> None:
     assert (second.closed, third.closed) == (False, True)
 
 
+async def test_however_many_have_died_at_once_there_is_an_answer() -> None:
+    """An instance is killed behind a burst: thousands may idle, and none is alive."""
+    shelf = Shelf(Keepalive(max_idle_per_endpoint=5000))
+    dead = [Connection(str(number)) for number in range(5000)]
+    for connection in dead:
+        connection.is_alive = False
+        shelf.pool.opened(shelf.endpoint)
+        shelf.pool.put(shelf.endpoint, connection, 0.0)
+    assert shelf.take(0.2) is None
+    assert all(connection.closed for connection in dead)
+
+
 async def test_a_dead_one_tells_how_long_others_may_be_used() -> None:
     """Its end was seen only now, by the peek: one that idled nearly as long is not tried, nor is one that idles so later."""
     shelf = Shelf(Keepalive())
