@@ -156,7 +156,7 @@ class Verdict:
         late = self.sidecar.late(0.99)
         yield (
             late > PUNCTUAL and not self.bursts,
-            (f"calls left up to {late * 1000:.0f} ms after their moment (p99): times are the machine's"),
+            f"calls left {late * 1000:.0f} ms late (p99): times are the machine's",
         )
         longest = max(self.away, default=0.0)
         yield longest > AWAY, f"providers were away for {longest:.1f} s, longer than {AWAY:g} s"
