@@ -121,6 +121,15 @@ class RequestReader(_Reader):
     def feed(self, data: bytes) -> None:
         """Raises NotHttpError."""
         self._head += len(data)
+        try:
+            self._take(data)
+        except httptools.HttpParserError as error:
+            if not self._over:
+                raise NotHttpError(str(error)) from error
+        if self._head > LARGEST_HEAD and not self._events:
+            raise NotHttpError(f"a head of more than {LARGEST_HEAD} bytes")
+
+    def _take(self, data: bytes) -> None:
         while data:
             try:
                 self._parser.feed_data(data)
@@ -128,12 +137,6 @@ class RequestReader(_Reader):
             except httptools.HttpParserUpgrade as offered:  # another protocol: not taken, this one goes on
                 data = data[offered.args[0] :]
                 self._resume()
-            except httptools.HttpParserError as error:
-                if self._over:
-                    return
-                raise NotHttpError(str(error)) from error
-        if self._head > LARGEST_HEAD and not self._events:
-            raise NotHttpError(f"a head of more than {LARGEST_HEAD} bytes")
 
     def _resume(self) -> None:
         """Another parser for what follows; it is told by a head of ours that it is a body, where it is one."""

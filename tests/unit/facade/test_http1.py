@@ -139,6 +139,13 @@ def test_a_body_behind_an_offer_is_no_request(step: int, framing: bytes, sent: b
     assert found[-1] is End.END
 
 
+def test_a_body_behind_an_offer_is_judged_as_any_other() -> None:
+    """One whose end nobody can tell is refused."""
+    head = b"POST /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: gzip\r\n\r\n"
+    with pytest.raises(NotHttpError):
+        events(RequestReader(), head)
+
+
 @pytest.mark.parametrize("step", [1, 1 << 20])
 def test_what_follows_the_last_request_is_of_no_interest(step: int) -> None:
     """The request that says it is the last one is served, whatever its client sends behind it."""
