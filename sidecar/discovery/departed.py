@@ -6,6 +6,7 @@ of this format, and each address only for as long as it would have been remember
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class DepartedFile:
             return []
         except OSError as error:
             return Ignored(self.path, f"cannot be read: {error.strerror}")
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             return Ignored(self.path, "damaged")
 
     async def save(self, departed: Iterable[Departed], now: float) -> None:
@@ -67,4 +68,6 @@ def _departed(raw: Any, since: float, now: float) -> Departed:
     address, service, left = raw
     if not isinstance(address, str) or not isinstance(service, str) or not isinstance(left, int | float):
         raise TypeError(raw)
+    if not math.isfinite(left):
+        raise ValueError(raw)
     return Departed(address, service, min(now, left - since))

@@ -1,8 +1,10 @@
 """All that one run has measured."""
 
+import pickle
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.bench.compare import DIRECT
 from tests.bench.contender import Round
@@ -28,6 +30,20 @@ class Results:
     sizes: dict[str, list[Size]] = field(default_factory=dict)
     ways: Ways = field(default_factory=dict)
     starts: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: Path | None) -> "Results":
+        """What was measured before; nothing where there is no such file."""
+        if file is None or not file.exists():
+            return cls()
+        found = pickle.loads(file.read_bytes())  # noqa: S301 - written by this program
+        assert isinstance(found, cls)
+        return found
+
+    def save(self, file: Path | None) -> None:
+        """For parts to come."""
+        if file is not None:
+            file.write_bytes(pickle.dumps(self))
 
     def names(self) -> list[str]:
         """Those that took part in the comparison by rows."""

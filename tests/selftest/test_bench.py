@@ -1,6 +1,7 @@
 """That the benchmark reads what wrk tells, judges by the bars, and shows it: figures made up here, none measured."""
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,7 @@ def test_the_report_of_wrk_is_read() -> None:
     told = read(_TOLD)
     assert (told.requests, told.seconds) == (127821, 3.0)
     assert (told.p50, told.p99) == pytest.approx((574e-6, 7.08e-3))
+    assert read(_TOLD.replace("7.08ms", "1.02s ")).p99 == pytest.approx(1.02)
 
 
 @pytest.mark.parametrize("trouble", ["  Non-2xx or 3xx responses: 3\n", "  Socket errors: connect 0, read 3\n"])
@@ -109,6 +111,15 @@ def test_percentiles_are_values_that_were_seen() -> None:
     """Of a hundred the p99 is the last but none above it."""
     assert at([float(n) for n in range(100)], 0.99) == 99.0
     assert at([1.0], 0.999) == 1.0
+
+
+def test_parts_of_a_run_can_be_measured_one_by_one(tmp_path: Path) -> None:
+    """What is there already is kept; a part that is measured again replaces what it was."""
+    file = tmp_path / "results"
+    assert Results.read(file) == Results()
+    measured = results(nginx=17, haproxy=19, envoy=50, sidecar=22)
+    measured.save(file)
+    assert Results.read(file) == measured
 
 
 def test_a_recorded_run_replaces_the_one_before() -> None:

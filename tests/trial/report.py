@@ -79,10 +79,16 @@ def report(results: Sequence[Result], *, date: str, took: float, pictures: Mappi
 
 def summary(results: Sequence[Result]) -> list[str]:
     """What is wrong, a line each, and what the sidecar's failures are."""
-    bad = [result for result in results if result.misses or result.doubts]
+    missed = [result for result in results if result.misses]
+    doubted = [result for result in results if result.doubts]
+    kept = f"{len(results)} rows, {f'{len(missed)} not' if missed else 'all'} as promised"
     return [
-        f"{len(results)} rows, {f'{len(bad)} not' if bad else 'all'} as promised.",
-        *(f"- {one.row.title} ({one.ground}): {'; '.join([*one.misses, *one.doubts])}" for one in bad),
+        f"{kept}, {len(doubted)} doubtful." if doubted else f"{kept}.",
+        *(
+            f"- {one.row.title} ({one.ground}): {'; '.join([*one.misses, *one.doubts])}"
+            for one in results
+            if one.misses or one.doubts
+        ),
     ]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.stats import ServiceStats
 from sidecar.errors import FAILURES, Failure
-from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, STUCK_TIME, reset_on_close
+from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, STUCK_TIME, end_writing, reset_on_close
 from sidecar.proxy.http1 import tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
 from sidecar.proxy.http1.exchange import Exchange
@@ -235,8 +235,7 @@ class AppConnection(asyncio.Protocol):
             tunnel.app_ended_its_side(self.exchange)
 
     def write_eof(self) -> None:
-        if not self._transport.is_closing() and self._transport.can_write_eof():
-            self._transport.write_eof()
+        end_writing(self._transport)
 
     def finished(self, now: float, keep_alive: bool) -> None:  # noqa: FBT001 - once a request
         """The answer is written completely."""
@@ -361,6 +360,7 @@ class AppConnection(asyncio.Protocol):
                 self._follows = True
                 self._runtime.loop.call_later(LEARNING_PAUSE, self._go_on)
                 return None
+            self._learn_until = 0.0
             if (host := unnamed.beyond(request, self._sock)) is not None:
                 return host, None
         self._refuse(FAILURES["no_service"], None, request)

@@ -73,10 +73,9 @@ class Relay:
     def begin(self) -> None:
         """Seeks an instance."""
         self.begun = True
-        stats = self.upstream.stats
-        at_instances = stats.requests_in_flight - stats.waiting
-        stats.requests_in_flight += 1
-        if at_instances >= self.upstream.max_requests:
+        one_too_many = self.upstream.saturated
+        self.upstream.stats.requests_in_flight += 1
+        if one_too_many:
             self.end(FAILURES["too_many_requests"])
         else:
             self._seek()

@@ -4,13 +4,19 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from sidecar.app.listeners import SHARED
+from sidecar.app.reloading import Reloader
+from sidecar.app.sidecar import Sidecar
+from sidecar.config import load
 from sidecar.embedded.faults import EndStreams
 from sidecar.embedded.registry import EmbeddedRegistry
+from sidecar.telemetry.logs import EventLog
 from tests.support.http_client import request
 from tests.support.ports import free_port
 from tests.support.providers import Provider, providers
@@ -450,6 +456,28 @@ async def test_a_refused_reload_keeps_everything(tmp_path: Path) -> None:
 
         await until(let_go)
     taken.close()
+
+
+async def test_a_reload_that_fails_in_whatever_way_keeps_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port that was bound for it is free again, and so is its log: what is in force is the whole old configuration."""
+    monkeypatch.setattr(EventLog, "install", lambda _: None)  # in this process the log is the tests' own
+    path, wanted = tmp_path / "sidecar.yaml", free_port()
+    path.write_text(static("127.0.0.1:9"))
+    sidecar = Sidecar(load(path, environ={}), Reloader(lambda: load(path, environ={}), poll=0.0), loop_name="")
+    await sidecar.start()
+    path.write_text(static("127.0.0.1:9").replace("listen: null", f"listen: 127.0.0.1:{wanted}"))
+
+    async def broken(_: object) -> None:
+        raise ImportError("no module named grpc")
+
+    sidecar.facades.prepare = broken  # type: ignore[method-assign,assignment]
+    with pytest.raises(ImportError):
+        await sidecar.take(load(path, environ={}))
+    socket.create_server(("127.0.0.1", wanted)).close()
+    assert SHARED not in {listener.name for listener in sidecar.listeners}
+    await sidecar.stop()
 
 
 async def _until_endpoints(process: SidecarProcess, wanted: Sequence[Provider]) -> None:
