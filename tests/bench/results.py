@@ -36,8 +36,7 @@ class Results:
         """What was measured before; nothing where there is no such file."""
         if file is None or not file.exists():
             return cls()
-        found = pickle.loads(file.read_bytes())  # noqa: S301 - written by this program
-        assert isinstance(found, cls)
+        found: Results = pickle.loads(file.read_bytes())
         return found
 
     def save(self, file: Path | None) -> None:
@@ -101,7 +100,7 @@ def bars(results: Results) -> list[Bar]:
         found.append(Bar(f"a {kind} adds to the p99 of its second, ms", statistics.median(one.added) * 1e3, 5.0))
     if results.sizes:
         small, *others = [size for size in results.sizes[OURS] if size.rounds]
-        found += [Bar(f"CPU a request with {_of_size(other)}, to one of one", other.to(small), 1.1) for other in others]
+        found += [Bar(f"CPU a request {_of_size(other)}, to one", other.to(small), 1.1) for other in others]
     if results.ways:
         found.append(Bar("CPU a request, by address to by Host", ratio(results.ways), 1.1))
     if results.starts:
@@ -110,7 +109,9 @@ def bars(results: Results) -> list[Bar]:
 
 
 def _of_size(size: Size) -> str:
-    return f"{size.services} services ({size.called} called) of {size.instances} instances"
+    if size.services == 1:
+        return f"among {size.instances} instances"
+    return f"with {size.services} services, {size.called} called"
 
 
 def _of_a_row(results: Results, work: Work) -> list[Bar]:
