@@ -46,6 +46,11 @@ class Connection:
         """Its IP address; empty when it has left, which counts as remote."""
         self.task = spawn(self._serve(), name="admin connection")
 
+    @property
+    def idle(self) -> bool:
+        """It waits for a request, or for the rest of one."""
+        return not (self._answering or self._ending)
+
     def end(self) -> asyncio.Task[None]:
         """After the answer under way, if there is one; returns what ends then."""
         self._ending = True
@@ -58,8 +63,8 @@ class Connection:
             await self._converse(RequestReader())
         except BadRequestError as error:
             await self._send(text("", error.status), [str(error).encode()], None)
-        except (ConnectionError, TimeoutError):
-            pass  # the peer has left, or says nothing
+        except OSError:
+            pass  # the peer has left, or cannot be reached any more, or says nothing
         finally:
             self._writer.close()
 

@@ -9,6 +9,9 @@ from sidecar.admin.handling import Answer, Asked, Backend, text, wrong_method
 from sidecar.admin.http1 import Request
 from sidecar.admin.routes import find
 
+MOST_CONNECTIONS = 256
+"""At once: the port is open to the network, and descriptors are the app's. Probes and scrapers keep a handful."""
+
 _SHUTDOWN = 2.0
 """Seconds that answers under way get at `close`."""
 
@@ -20,7 +23,8 @@ class AdminServer:
         self.allow_remote = allow_remote
         self._backend = backend
         self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        """The oldest first."""
 
     async def open(self, host: str, port: int) -> str:
         """Binds and accepts; returns `ip:port` as bound, raises OSError when that cannot be."""
@@ -39,9 +43,19 @@ class AdminServer:
                 task.cancel()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= MOST_CONNECTIONS and not self._make_room():
+            writer.transport.abort()
+            return
         connection = Connection(reader, writer, self._answer)
-        self._connections.add(connection)
-        connection.task.add_done_callback(lambda _: self._connections.discard(connection))
+        self._connections[connection] = None
+        connection.task.add_done_callback(lambda _: self._connections.pop(connection))
+
+    def _make_room(self) -> bool:
+        """Ends the oldest that waits for a request: a probe must get in, whoever keeps connections open."""
+        idle = next((one for one in self._connections if one.idle), None)
+        if idle is not None:
+            idle.end()
+        return idle is not None
 
     async def _answer(self, request: Request, peer: str) -> Answer:
         found = find(request.path)

@@ -29,14 +29,15 @@ class Keeper:
         self._emit = emit
         self._stats = stats
         self._busy: set[str] = set()
-        self._again: set[str] = set()
+        self._again: dict[str, Service] = {}
+        """Those with changes that came during a write; a reload may have put another one under the name."""
         self._failing = False
         self._refreshed_at = float("-inf")
 
     def keep(self, service: Service) -> None:
         """Writes the list in force soon; changes that come while it is being written are written together after."""
         if service.name in self._busy:
-            self._again.add(service.name)
+            self._again[service.name] = service
             return
         self._busy.add(service.name)
         spawn(self._save(service), name=f"last-good list of {service.name}")
@@ -51,11 +52,10 @@ class Keeper:
 
     async def _save(self, service: Service) -> None:
         try:
-            while True:
-                self._again.discard(service.name)
-                await self._write(service)
-                if service.name not in self._again:
-                    return
+            written: Service | None = service
+            while written is not None:
+                await self._write(written)
+                written = self._again.pop(service.name, None)
         finally:
             self._busy.discard(service.name)
 

@@ -111,7 +111,7 @@ class Sidecar:
         access = self.logs.prepare(loaded, self.loaded.config)
         try:
             await self._bind(loaded)
-        except CannotBindError:
+        except BaseException:
             if access is not None:
                 access.close(0)
             raise
@@ -202,7 +202,7 @@ class Sidecar:
         try:
             facade = await self.facades.prepare(config)
             await self._bind_admin(config)
-        except CannotBindError:
+        except BaseException:  # whatever it is: a listener that is bound accepts for a configuration not in force
             for listener in opened.values():
                 listener.close_listening()
             if facade is not None:

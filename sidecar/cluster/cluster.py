@@ -121,6 +121,8 @@ class Cluster:
         """As `next_due`, the looks for stalls apart: those are many and cheap."""
         self._at_rest = False
         """Nothing is in flight, so nobody is looked at."""
+        self._news_for_waiting = False
+        """The choice changed while requests wait: whoever has the time pass is to see whether they can go."""
 
     def __repr__(self) -> str:
         states = self.states()
@@ -401,6 +403,7 @@ class Cluster:
         if now < self._due:
             self.next_due = min(self._due, self._next_look())
             return self._with_panic(events)
+        self._news_for_waiting = False
         self._schedule.hurry(self.endpoints.values())
         paced = self.behind and now - self._worked_at < PACE
         if now >= self._members_due:
@@ -632,6 +635,7 @@ class Cluster:
 
     def _choose_anew(self) -> None:
         """A state or a weight changed: soon, or at once where that costs nothing or where nobody can be chosen."""
+        self._news_for_waiting |= self.waiting > 0
         many = len(self.endpoints)
         if many <= MANY or self._choice.choose is None:
             self._choose_by = -math.inf
@@ -668,5 +672,7 @@ class Cluster:
             due = min(due, self._penalties[0][0])
         if self.behind:
             due = min(due, self._worked_at + PACE)
+        if self._news_for_waiting:
+            due = -math.inf
         self._due = due
         self.next_due = min(due, self._next_look())

@@ -354,7 +354,7 @@ class Rescue(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryConnected(Event):
-    """A registry session is open and every service is subscribed."""
+    """A registry session is open: every service is subscribed, but for those that the server is too busy to answer."""
 
     kind: ClassVar[str] = "registry_connected"
     server: str

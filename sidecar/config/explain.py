@@ -1,5 +1,6 @@
 """What the models refuse, in sentences: the value, what was expected, and the way out."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from sidecar.config.section import Section, Shape, shapes
 from sidecar.config.source import Source
 
 _LONGEST_QUOTE: Final = 60
+
+_USER: Final = re.compile(r"(?<=//)[^/?#]*@")
+"""User and password in a URL, which some write where an address is expected."""
 
 _STRUCTURE: Final = {
     "model_type": "a mapping of keys",
@@ -90,6 +94,7 @@ def _shown(value: Any, source: Source, loc: Loc) -> str:
     if isinstance(value, list):
         return "a list"
     if isinstance(value, str):
+        value = _USER.sub("***@", value)
         return repr(value if len(value) <= _LONGEST_QUOTE else value[:_LONGEST_QUOTE] + "…")
     node = source.node(loc)
     return node.text if node is not None and node.text else str(value)

@@ -6,13 +6,14 @@ of this format, and each address only for as long as it would have been remember
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
 from sidecar import clock
 from sidecar.cluster.addresses import Departed
-from sidecar.discovery.gradual import A_TURN, gradually
+from sidecar.discovery.gradual import A_TURN, decoded, gradually
 from sidecar.discovery.last_good import Ignored, write_whole
 
 NAME = "_departed.json"
@@ -34,7 +35,7 @@ class DepartedFile:
         Blocks for a small read: meant for the start of the process.
         """
         try:
-            document = json.loads(self.path.read_bytes())
+            document = decoded(self.path.read_bytes())
             if document["format"] != FORMAT:
                 return Ignored(self.path, f"format {document['format']} is not {FORMAT}")
             since = self._wall() - now
@@ -43,7 +44,7 @@ class DepartedFile:
             return []
         except OSError as error:
             return Ignored(self.path, f"cannot be read: {error.strerror}")
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             return Ignored(self.path, "damaged")
 
     async def save(self, departed: Iterable[Departed], now: float) -> None:
@@ -67,4 +68,6 @@ def _departed(raw: Any, since: float, now: float) -> Departed:
     address, service, left = raw
     if not isinstance(address, str) or not isinstance(service, str) or not isinstance(left, int | float):
         raise TypeError(raw)
+    if not math.isfinite(left):
+        raise ValueError(raw)
     return Departed(address, service, min(now, left - since))

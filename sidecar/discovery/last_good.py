@@ -82,7 +82,7 @@ class LastGood:
             return Ignored(path, f"cannot be read: {error.strerror}")
         except _UnbelievableError as error:
             return Ignored(path, str(error))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             return Ignored(path, "damaged")
         return Push(service, instances, Origin.DISK, sequence=next(SEQUENCES), age=age) if instances else None
 
@@ -132,6 +132,8 @@ class LastGood:
 
     def _age(self, stamp: float) -> float:
         """A wall clock may have been set back since."""
+        if not math.isfinite(stamp):
+            raise ValueError(stamp)
         return max(0.0, self._wall() - stamp)
 
 
@@ -152,7 +154,7 @@ class _Instances:
         if self._error is None:
             try:
                 self._taken.append(_instance(raw, self._shared))
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
                 self._error = error
 
     def with_rest(self, raws: list[Any]) -> tuple[Instance, ...]:

@@ -39,7 +39,7 @@ class Sink(Protocol):
         ...
 
     def refused(self, server: Server, key: ServiceKey, error: str) -> None:
-        """An answered error instead of a list."""
+        """An answered error instead of a list, or no answer to a subscription."""
         ...
 
 
@@ -78,6 +78,8 @@ class Life:
         self._session = factory(server, options, self)
         self._planner = self._plan(rng)
         self._heard: dict[ServiceKey, _Heard] = {}
+        self._answered: set[ServiceKey] = set()
+        """Whose subscription was answered while opening, be it with an error."""
         self._doubted: frozenset[ServiceKey] = frozenset()
         self._waiting: list[tuple[ServiceKey, Listing | Unreadable]] | None = []
         self._trouble: Trouble | None = None
@@ -92,16 +94,22 @@ class Life:
     async def begin(self) -> None:
         """Opens and subscribes to every service within `open_timeout`; raises RequestError.
 
-        An answered error for one service does not fail the rest: that one is asked for again while serving.
+        A service that is answered with an error, or not in time while others are, does not fail the rest: it is asked for
+        again while serving. A busy server would have to do all of it anew, and no faster.
         """
         try:
             async with asyncio.timeout(self._options.open_timeout):
                 await self._session.open()
                 await self._subscribe_all()
         except TimeoutError as error:
-            raise Unanswered("not open in time", timed_out=True) from error
+            if not self._answered:
+                raise Unanswered("not open in time", timed_out=True) from error
         if self._trouble is not None:
             raise Unanswered(f"lost while opening: {self._trouble.value}")
+        for key in self._keys:
+            if key not in self._answered:
+                self._sink.refused(self.server, key, "no answer in time")
+                self._planner.again(key, self._loop.time())
 
     def announce(self) -> None:
         """From now on lists go to the sink; those that waited go first."""
@@ -165,6 +173,8 @@ class Life:
                     group.create_task(self._subscribe(key, gate))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
+        if not self._answered:
+            raise Unanswered("no subscription was answered in time", timed_out=True)
 
     async def _subscribe(self, key: ServiceKey, gate: asyncio.Semaphore) -> None:
         async with gate:
@@ -172,10 +182,16 @@ class Life:
             try:
                 listing = await self._session.subscribe(key)
             except (ErrorAnswer, Unreadable) as failure:
+                self._answered.add(key)
                 self._stale(key, failure)
                 if self._trouble is not None:
                     raise
+            except Unanswered as failure:
+                if not failure.timed_out or self._judge.unanswered(asked_at=asked_at, now=self._loop.time()):
+                    raise
             else:
+                self._answered.add(key)
+                self._judge.answered()
                 self._take(key, listing, asked_at)
 
     def _hear(self, key: ServiceKey, listing: Listing) -> None:
@@ -221,7 +237,7 @@ class Life:
             listing = await request(key)
         except Unanswered as failure:
             self._stats.queries["timeout" if failure.timed_out else "error"] += 1
-            self._silent(asked_at)
+            self._silent(key, asked_at)
         except (ErrorAnswer, Unreadable) as failure:
             self._stats.queries["error"] += 1
             self._stale(key, failure)
@@ -252,9 +268,11 @@ class Life:
         else:
             self._planner.again(key, self._judge.look_again_at(key, now, grace=grace))
 
-    def _silent(self, asked_at: float) -> None:
+    def _silent(self, key: ServiceKey, asked_at: float) -> None:
         now = self._loop.time()
         self._planner.hurry(now)
+        if key not in self._heard:
+            self._planner.again(key, now + self._options.liveness_interval)
         if (trouble := self._judge.unanswered(asked_at=asked_at, now=now)) is not None:
             self.troubled(trouble)
 

@@ -75,7 +75,7 @@ class NacosSource:
         self._said_lost = False
         self._told: set[str] = set()
         self._refused: dict[ServiceKey, str] = {}
-        """Why the registry answers with errors instead of lists."""
+        """Why the registry gives no lists of them."""
         self._warned: set[tuple[str, str]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._supervising: asyncio.Task[Any] | None = None

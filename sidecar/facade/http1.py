@@ -5,6 +5,7 @@ message just passes, now and then, and one answer a connection to the server is 
 """
 
 import enum
+import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ Fields = list[tuple[bytes, bytes]]
 _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade", b"expect"}
 )
+
+_NOT_OF_THE_CONNECTION = re.compile(rb"host|authorization|cookie|cache-control|content-.*", re.DOTALL)
+"""Fields that `Connection` cannot take away: without its Content-Length a body would be taken for the next request."""
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class End(enum.Enum):
@@ -81,6 +87,11 @@ class _Reader:
         """What came next; None: not yet."""
         return self._events.popleft() if self._events else None
 
+    def _taken(self) -> Fields:
+        """The fields of the head, which is complete: what follows as such are trailers, which do not pass."""
+        taken, self._fields = self._fields, []
+        return taken
+
     # what httptools calls out
 
     def on_header(self, name: bytes, content: bytes) -> None:
@@ -100,21 +111,41 @@ class RequestReader(_Reader):
         super().__init__()
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
+        self._keep_alive = True
+        self._over = False
+        """The last request of the connection is complete: what follows is of no interest."""
+        self._ahead: Fields = []
+        """The framing of a body that comes although its head offers another protocol; the parser would not read it."""
+        self._resuming = False
 
     def feed(self, data: bytes) -> None:
         """Raises NotHttpError."""
         self._head += len(data)
+        try:
+            self._take(data)
+        except httptools.HttpParserError as error:
+            if not self._over:
+                raise NotHttpError(str(error)) from error
+        if self._head > LARGEST_HEAD and not self._events:
+            raise NotHttpError(f"a head of more than {LARGEST_HEAD} bytes")
+
+    def _take(self, data: bytes) -> None:
         while data:
             try:
                 self._parser.feed_data(data)
                 data = b""
             except httptools.HttpParserUpgrade as offered:  # another protocol: not taken, this one goes on
                 data = data[offered.args[0] :]
-                self._parser = httptools.HttpRequestParser(self)
-            except httptools.HttpParserError as error:
-                raise NotHttpError(str(error)) from error
-        if self._head > LARGEST_HEAD and not self._events:
-            raise NotHttpError(f"a head of more than {LARGEST_HEAD} bytes")
+                self._resume()
+
+    def _resume(self) -> None:
+        """Another parser for what follows; it is told by a head of ours that it is a body, where it is one."""
+        self._parser = httptools.HttpRequestParser(self)
+        ahead, self._ahead = self._ahead, []
+        if ahead:
+            self._resuming = True
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n" + _lines(ahead))
+            self._resuming = False
 
     def on_message_begin(self) -> None:
         self._target, self._fields = b"", []
@@ -124,20 +155,30 @@ class RequestReader(_Reader):
 
     def on_headers_complete(self) -> None:
         self._head = 0
+        fields = self._taken()
+        if self._resuming:
+            return
         parser = self._parser
-        self._events.append(
-            Request(
-                method=parser.get_method().decode(),
-                target=self._target.decode("latin-1"),
-                fields=self._fields,
-                minor=int(parser.get_http_version()[-1]),
-                keep_alive=parser.should_keep_alive(),
-            )
+        request = Request(
+            method=parser.get_method().decode(),
+            target=self._target.decode("latin-1"),
+            fields=fields,
+            minor=int(parser.get_http_version()[-1]),
+            keep_alive=parser.should_keep_alive(),
         )
+        self._keep_alive = request.keep_alive
+        if parser.should_upgrade() and request.method != "CONNECT":
+            self._ahead = [one for one in fields if one[0].lower() in _FRAMING]
+        self._events.append(request)
 
     def on_body(self, piece: bytes) -> None:
         self._head = 0
         super().on_body(piece)
+
+    def on_message_complete(self) -> None:
+        if not self._ahead:
+            self._over = not self._keep_alive
+            super().on_message_complete()
 
 
 class ResponseReader(_Reader):
@@ -180,8 +221,9 @@ class ResponseReader(_Reader):
         if status < 200 or self.headed:
             return
         self.headed = True
-        self._framed = any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self._fields)
-        self._events.append(Response(status, self._reason, self._fields))
+        fields = self._taken()
+        self._framed = any(name.lower() in _FRAMING for name, _ in fields)
+        self._events.append(Response(status, self._reason, fields))
         if self._bodiless or status in {204, 304}:
             self._finish()
 
@@ -205,8 +247,13 @@ def value(fields: Fields, name: bytes) -> bytes | None:
 
 def end_to_end(fields: Fields, *without: bytes) -> Fields:
     """Those that are not about this one connection, nor named in lower case."""
-    named = {part.strip().lower() for part in (value(fields, b"connection") or b"").split(b",")}
-    dropped = _HOP_BY_HOP | named | {*without}
+    named = {
+        part.strip().lower()
+        for name, content in fields
+        if name.lower() == b"connection"
+        for part in content.split(b",")
+    }
+    dropped = _HOP_BY_HOP | {one for one in named if not _NOT_OF_THE_CONNECTION.fullmatch(one)} | {*without}
     return [(name, content) for name, content in fields if name.lower() not in dropped]
 
 

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sidecar.facade.http1 import Event, NotHttpError, ResponseReader
+from sidecar.facade.http1 import LARGEST_HEAD, Event, NotHttpError, ResponseReader
 from sidecar.facade.registry import Node, Registry
 
 CONNECT_LIMIT = 1.0
@@ -55,6 +55,8 @@ class Exchange:
                 self._answer.feed(data)
             else:
                 self._answer.end()
+            if not self._answer.headed and len(self.raw) > LARGEST_HEAD:
+                raise NotHttpError(f"a head of more than {LARGEST_HEAD} bytes")
 
     async def more(self) -> bytes:
         """Bytes as they come; empty at the end."""

@@ -40,7 +40,7 @@ from sidecar.tasks import spawn
 MOST_CONNECTIONS = 512
 
 PATIENCE = 75.0
-"""Seconds without a word between two requests; clients of 1.x come every few seconds."""
+"""Seconds without a word between two requests, or within one; clients of 1.x come every few seconds."""
 
 WATCHED = 0.25
 """Seconds between two looks whether the app is still there, while a server thinks for up to half a minute."""
@@ -57,6 +57,10 @@ UNANSWERED = "sidecar: the Nacos server gave no answer"
 
 _PIECE = 64 * 1024
 _FORM = b"application/x-www-form-urlencoded"
+
+
+class _BodyError(NotHttpError):
+    """The app has begun a request whose rest cannot be read, or does not come."""
 
 
 class HttpFace:
@@ -165,6 +169,8 @@ class _Connection:
                     watching.cancel()
         except AwayError:
             answered = _health() if asks_for_health(request) else _away()
+        except _BodyError:
+            raise
         except (NotHttpError, OSError, TimeoutError):
             if self._begun:
                 self._count("failed")
@@ -277,11 +283,20 @@ class _Connection:
         return event
 
     async def _body(self) -> AsyncIterator[bytes]:
-        """The pieces of the request under way; raises ConnectionError where they end before it."""
-        while (event := await self._event()) is not End.END:
+        """The pieces of the request under way; raises _BodyError, and ConnectionError where they end before it."""
+        while (event := await self._rest()) is not End.END:
             if not isinstance(event, bytes):
                 raise ConnectionResetError("the app left in the middle of a request")
             yield event
+
+    async def _rest(self) -> Event | None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._event()
+        except TimeoutError as error:
+            raise _BodyError(f"nothing more of the request in {PATIENCE:g} s") from error
+        except NotHttpError as error:
+            raise _BodyError(str(error)) from error
 
     async def _drop_body(self) -> None:
         async for _ in self._body():

@@ -19,6 +19,9 @@ from sidecar.wire import WireError, decode, encode, with_body
 MOST_STAMPS = 1024
 """Lists whose last number is known; a client asks for a handful."""
 
+MOST_SUBSCRIPTIONS = 4096
+"""What a connection may have subscribed to; a gateway of all services has a thousand or two."""
+
 
 class Key(NamedTuple):
     """One subscription of a connection."""
@@ -75,8 +78,12 @@ class Telling:
         return [key for key in self._subscriptions if key.named == named]
 
     def subscribe(self, key: Key, wanted: Wanted) -> None:
-        """It may have to be told by itself of this service, be it one of ours or not yet."""
-        self._subscriptions.setdefault(key, Subscription(wanted))
+        """It may have to be told by itself of this service, be it one of ours or not yet.
+
+        One too many hears what the registry says of it, made better as ever, but no news of ours.
+        """
+        if len(self._subscriptions) < MOST_SUBSCRIPTIONS:
+            self._subscriptions.setdefault(key, Subscription(wanted))
 
     def unsubscribe(self, key: Key) -> None:
         """Nothing is to be told of it by itself any more."""

@@ -8,7 +8,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar, cast
 
 from sidecar.certificates import CertificateError
@@ -194,6 +194,13 @@ def set_black_hole_limit(sock: socket.socket, milliseconds: int) -> None:
     """How long sent bytes may stay unacknowledged; 0 leaves it to the kernel. Linux only."""
     if _USER_TIMEOUT is not None:
         sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
+
+
+def end_writing(transport: asyncio.Transport) -> None:
+    """FIN after what is written. A peer that has reset the connection meanwhile needs none: one loop raises that here."""
+    if not transport.is_closing():
+        with suppress(OSError):
+            transport.write_eof()
 
 
 def reset_on_close(sock: socket.socket) -> None:

@@ -30,12 +30,13 @@ from sidecar.cluster.policy import (
     Timeouts,
     WaitForInstance,
 )
-from sidecar.errors import FAILURES
+from sidecar.errors import FAILURES, Failure
 from sidecar.proxy import connect
 from sidecar.proxy.connect import DialError, ProtocolT, failure_of, set_black_hole_limit
 from sidecar.proxy.ourselves import Ourselves
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.upstream import Upstream
+from sidecar.tasks import spawn
 
 _SHARED = 1 << 20
 """Connections and requests to all hosts together: descriptors end before."""
@@ -81,7 +82,6 @@ class Forward:
 
     def towards(self, authority: bytes) -> Upstream | None:
         """The host of an absolute-form target; None when it cannot be one."""
-        now = self._runtime.now()
         host = self._hosts.get(authority)
         if host is None:
             instance = _instance(authority.decode("latin-1"))
@@ -89,35 +89,41 @@ class Forward:
                 return None
             if len(self._hosts) >= _HOSTS:
                 self._hosts.clear()
+            now = self._runtime.now()
             cluster = Cluster(self._policy, rng=self._rng, now=now, stats=self._runtime.stats.unrouted)
             cluster.apply(Push(self._policy.name, (instance,), Origin.STATIC), now)
             host = self._hosts[authority] = Elsewhere(cluster, self._runtime, self._ourselves)
-        elif host.cluster.next_due <= now:
-            host.cluster.tick(now)  # nobody else drives it
         return host
 
 
 class Elsewhere(Upstream):
     """One host that is none of our services."""
 
-    __slots__ = ("_address", "_asked_at", "_ourselves")
+    __slots__ = ("_address", "_asked_at", "_asking", "_ourselves")
 
     def __init__(self, cluster: Cluster, runtime: Runtime, ourselves: Ourselves) -> None:
         super().__init__(cluster, runtime)
+        self.pool.close()  # nothing idles here, and counters that are everybody's must not keep a pool for each host
         self._ourselves = ourselves
         self._address: str | None = None
         self._asked_at = 0.0
+        self._asking: asyncio.Task[str | Failure] | None = None
+        """The question for its name that is under way: everybody waits for that one, for few can be asked at a time."""
 
     async def open(self, endpoint: Endpoint, factory: Callable[[socket.socket], ProtocolT], *, bare: bool) -> ProtocolT:
         """Asks for the name, if it is one, and dials what is found first; raises DialError."""
         del bare  # there is no other way
+        if self.cluster.next_due <= self.runtime.now():
+            self.cluster.tick(self.runtime.now())  # nobody else drives it
         loop, within = asyncio.get_running_loop(), self.policy.timeouts.connect
         until = loop.time() + within
         try:
             async with asyncio.timeout(within):
                 host = await self._resolve(endpoint)
-        except (OSError, UnicodeError) as error:  # UnicodeError: a name that no resolver is asked for
+        except TimeoutError as error:
             raise DialError(failure_of(error)) from error
+        if isinstance(host, Failure):
+            raise DialError(host)
         if self._ourselves.is_at(host, endpoint.port):
             raise DialError(FAILURES["no_service"])
 
@@ -131,12 +137,24 @@ class Elsewhere(Upstream):
             self._address = None
             raise
 
-    async def _resolve(self, endpoint: Endpoint) -> str:
-        now = self.runtime.now()
-        if self._address is None or now - self._asked_at >= RESOLVED_FOR:
+    async def _resolve(self, endpoint: Endpoint) -> str | Failure:
+        if self._address is not None and self.runtime.now() - self._asked_at < RESOLVED_FOR:
+            return self._address
+        if self._asking is None:
+            self._asking = spawn(self._ask(endpoint), name="resolve a host")
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self, endpoint: Endpoint) -> str | Failure:
+        """On nobody's behalf: whoever gives up waiting does not end it."""
+        try:
             self._address = await _first_address(endpoint.host, endpoint.port)
-            self._asked_at = now
-        return self._address
+            self._asked_at = self.runtime.now()
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that no resolver is asked for
+            return failure_of(error)
+        else:
+            return self._address
+        finally:
+            self._asking = None
 
 
 async def _first_address(host: str, port: int) -> str:

@@ -10,7 +10,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _REMEMBERED = 1024
-"""Answers kept: an app names a handful of hosts; a client that invents hosts must not fill the memory."""
+"""Answers kept: an app names a handful of hosts; a client that invents hosts must not fill the memory,"""
+
+_LONGEST = 260
+"""nor one that invents long ones: bytes of a name and a port (RFC 1035 §2.3.4)."""
 
 
 class Router(Generic[T]):
@@ -35,6 +38,8 @@ class Router(Generic[T]):
             return self._known[authority]
         except KeyError:
             target = self._look_up(authority.lower())
+        if len(authority) > _LONGEST:
+            return target
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[authority] = target

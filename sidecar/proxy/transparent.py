@@ -79,6 +79,10 @@ class TransparentEntrance(SharedEntrance):
         """The service under this configuration."""
         return self._services.get(name)
 
+    def stranger(self, address: str) -> Upstream | None:
+        """Whoever is there, as none of our services; None when nobody can be."""
+        return self._strangers.towards(address.encode())
+
     def greet(self, listener: Listener, runtime: Runtime, sock: socket.socket) -> asyncio.Protocol | None:
         meant = original_destination(sock)
         if (why := self._objection(sock, meant)) is not None:
@@ -88,7 +92,7 @@ class TransparentEntrance(SharedEntrance):
         address = str(meant)
         claim = self._addresses.find(address, runtime.now(), self._services)
         if claim is None:
-            stranger = self._strangers.towards(address.encode())
+            stranger = self.stranger(address)
             return None if stranger is None else Relay(runtime, stranger, sock).app
         upstream, dialled = self._services[claim.service], claim.address
         if upstream.policy.protocol is Protocol.TCP:
@@ -97,10 +101,10 @@ class TransparentEntrance(SharedEntrance):
         return Hesitant(runtime, upstream, sock, dialled, lambda own: AppConnection(runtime, way_in, own)).app
 
     def _objection(self, sock: socket.socket, meant: Place | None) -> str | None:
-        if meant is None or (self._ourselves.is_at(*meant) and sock.getsockname()[1] == meant.port):
+        if meant is None:
             return "not_redirected"
         if self._ourselves.is_at(*meant):
-            return "own_address"
+            return "not_redirected" if sock.getsockname()[1] == meant.port else "own_address"
         return "own_traffic" if owner(sock, meant) == self._uid else None
 
     def _refuse(self, why: str, meant: Place | None) -> None:
@@ -118,25 +122,29 @@ class TransparentEntrance(SharedEntrance):
 class Dialled:
     """The way in of a connection to an instance that the app chose itself.
 
-    It stays with the service whose address that was, under the configuration in force, whatever becomes of the address.
+    It stays with the service whose address that was, under the configuration in force, whatever becomes of the address;
+    where that service is gone, with the address itself, as a new connection would.
     """
 
-    __slots__ = ("_dialled", "_entrance", "_listener", "_seen")
+    __slots__ = ("_dialled", "_entrance", "_listener", "_seen", "_service")
 
     def __init__(self, listener: Listener, upstream: Upstream, dialled: str) -> None:
         self._listener = listener
+        self._service = upstream.policy.name
         self._dialled = dialled
         self._seen = listener.entrance
         self._entrance = OwnEntrance(upstream, dialled)
 
     @property
     def entrance(self) -> OwnEntrance:
-        """Of the service as it is now, or as it was last."""
+        """Under the configuration that the listener has now, or had last if its port serves another purpose."""
         current = self._listener.entrance
         if current is not self._seen and isinstance(current, TransparentEntrance):
             self._seen = current
-            if (upstream := current.named(self._entrance.policy.name)) is not None:
+            if (upstream := current.named(self._service)) is not None:
                 self._entrance = OwnEntrance(upstream, self._dialled)
+            elif (stranger := current.stranger(self._dialled)) is not None:
+                self._entrance = OwnEntrance(stranger)
         return self._entrance
 
 
@@ -144,23 +152,8 @@ def _refusal(wall: float, meant: Place | None) -> Record:
     return Record(
         started=wall,
         service="-",
-        method=None,
-        path=None,
-        protocol=None,
         code=0,
         flags=_NO_SERVICE.flag,
         details=_NO_SERVICE.reason,
-        bytes_received=0,
-        bytes_sent=0,
-        duration=0,
-        upstream_time=None,
         endpoint=None if meant is None else str(meant),
-        attempts=0,
-        tries=(),
-        rescued_by=None,
-        authority=None,
-        user_agent=None,
-        request_id=None,
-        forwarded_for=None,
-        trace_id=None,
     )

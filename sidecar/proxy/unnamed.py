@@ -24,7 +24,7 @@ Destination = tuple[Upstream, str | None]
 
 
 class Unnamed:
-    """Immutable but for what it learns; a reload makes a new one."""
+    """Immutable; a reload makes a new one."""
 
     __slots__ = ("_addresses", "_forward", "_learns_until", "_services")
 

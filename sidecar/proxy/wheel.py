@@ -108,7 +108,8 @@ class Wheel:
         # Filing during the turn must land ahead of it, so the mark moves first.
         first, self._last = self._last + 1, current
         try:
-            for tick in range(max(first, current - _HORIZON - 1), current + 1):
+            # However long the process stood still: what was filed before lies within the horizon from there.
+            for tick in range(first, min(current + 1, first + _HORIZON)):
                 bucket = self._buckets.pop(tick, None)
                 if bucket is not None:
                     self._sift(bucket, tick, now)

@@ -13,7 +13,19 @@ from typing import Literal, NamedTuple
 
 from sidecar.config import ConfigError, load
 from sidecar.exits import Exit
-from sidecar.redirect.rules import CHAIN, FAMILIES, IPV4, JUMP, WAIT, Family, Redirect, chain, redirect_of, script
+from sidecar.redirect.rules import (
+    CHAIN,
+    FAMILIES,
+    IF_INET6,
+    IPV4,
+    JUMP,
+    WAIT,
+    Family,
+    Redirect,
+    chain,
+    redirect_of,
+    script,
+)
 
 OWN_USER = 65532
 """The sidecar's user in the image."""
@@ -23,8 +35,6 @@ _FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 _NO_RIGHTS = 4
 """What iptables ends with when it may not: "resource problem"."""
-
-_IPV6 = Path("/proc/net/if_inet6")
 
 Run = Callable[[Sequence[str], str], subprocess.CompletedProcess[str]]
 
@@ -145,6 +155,6 @@ def _run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
 
 def _machine_has_ipv6() -> bool:
     try:
-        return bool(_IPV6.read_bytes())
+        return bool(Path(IF_INET6).read_bytes())
     except OSError:
         return False

@@ -8,7 +8,6 @@ others have there.
     all other TCP ─▶ the transparent listener
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.config import Config
@@ -20,6 +19,9 @@ JUMP = ("OUTPUT", "-p", "tcp", "-j", CHAIN)
 
 WAIT = ("--wait", "5")
 """Seconds in which somebody else may hold the lock of iptables."""
+
+IF_INET6 = "/proc/net/if_inet6"
+"""Empty, or not there, where the machine has no IPv6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,20 @@ def chain(redirect: Redirect, family: Family) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def script(redirect: Redirect, families: Sequence[Family] = FAMILIES) -> str:
-    """What `--apply` does, for a shell."""
-    return "".join(
-        f"{family.restore} --noflush {' '.join(WAIT)} <<'RULES'\n{chain(redirect, family)}RULES\n"
-        f"{_shell(family, '-C')} 2> /dev/null || {_shell(family, '-A')}\n"
-        for family in families
+def script(redirect: Redirect) -> str:
+    """What `--apply` does, for a shell: it fails where IPv4 does; where IPv6 does, that is said."""
+    return (
+        f"{_commands(redirect, IPV4)} &&\n"
+        f"if grep -q . {IF_INET6} 2> /dev/null; then\n"
+        f"{_commands(redirect, IPV6)} || echo 'IPv6 is left as it is' >&2\n"
+        "fi\n"
+    )
+
+
+def _commands(redirect: Redirect, family: Family) -> str:
+    return (
+        f"{family.restore} --noflush {' '.join(WAIT)} <<'RULES' &&\n{chain(redirect, family)}RULES\n"
+        f"{{ {_shell(family, '-C')} 2> /dev/null || {_shell(family, '-A')}; }}"
     )
 
 

@@ -38,7 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"this machine lacks {', '.join(lacking)}\n")
         return 2
     began = time.perf_counter()
-    results = asyncio.run(_run(options))
+    results = Results.read(options.results)
+    try:
+        asyncio.run(_run(options, results))
+    finally:
+        results.save(options.results)
     text = report(results)
     sys.stdout.write(f"{text}\n{time.perf_counter() - began:.0f} s\n")
     if options.write:
@@ -54,6 +58,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of each, in turns (3)")
     parser.add_argument("--seconds", type=int, default=3, help="a round (3)")
     parser.add_argument("--repeats", type=int, default=20, help="of a push, a scrape, a reload (20)")
+    parser.add_argument("--results", type=Path, help="a file with parts measured before, to which these are added")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md")
     options = parser.parse_args(argv)
     if options.quick:
@@ -68,9 +73,8 @@ def _lacking() -> Iterable[str]:
         yield "a second core"
 
 
-async def _run(options: argparse.Namespace) -> Results:
+async def _run(options: argparse.Namespace, results: Results) -> None:
     own_core()
-    results = Results()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         async with ground(folder) as around:
@@ -83,9 +87,8 @@ async def _run(options: argparse.Namespace) -> Results:
             if "growth" in options.only:
                 for one in ORDER:
                     _say(f"growth: {one}")
-                    results.sizes[one] = await grow(
-                        one, around, options.rounds, options.seconds, folder / f"growth-{one}"
-                    )
+                    place = folder / f"growth-{one}"
+                    results.sizes[one] = await grow(one, around, 2 * options.rounds, options.seconds, place)
                 results.sizes[OURS].append(await largest(around, folder / "largest"))
             if "address" in options.only:
                 _say("by address")
@@ -93,7 +96,6 @@ async def _run(options: argparse.Namespace) -> Results:
             if "start" in options.only:
                 _say("starts")
                 results.starts = await starts(around, 5, folder / "starts")
-    return results
 
 
 async def _rows(options: argparse.Namespace, around: Ground, folder: Path, results: Results) -> None:
@@ -111,8 +113,8 @@ async def _rows(options: argparse.Namespace, around: Ground, folder: Path, resul
             for work in rows:
                 _say(f"{place}: {work.title}")
                 compare(running, [work], options.rounds, options.seconds, folder)
-            for one in running:
-                results.rounds.setdefault(one.name, {}).update(one.rounds)
+                for one in running:
+                    results.rounds.setdefault(one.name, {})[work.key] = one.rounds[work.key]
             if rate:
                 _say("fixed rate")
                 ports = {DIRECT: around.port, **{one.name: one.peer.port for one in running}}

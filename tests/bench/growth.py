@@ -20,13 +20,13 @@ from tests.peers.peer import Services, Terms
 LARGEST = 5000
 """Instances of the service whose memory is compared."""
 
-SIZES: Mapping[str, Sequence[tuple[int, int]]] = {
-    "nginx": [(1, 1), (1, 500)],
-    "haproxy": [(1, 1), (1, 500)],
-    "envoy": [(1, 1), (1, 500)],
-    "sidecar": [(1, 1), (1, 50), (1, 500), (200, 1)],
+SIZES: Mapping[str, Sequence[tuple[int, int, int]]] = {
+    "nginx": [(1, 1, 1), (1, 500, 1)],
+    "haproxy": [(1, 1, 1), (1, 500, 1)],
+    "envoy": [(1, 1, 1), (1, 500, 1)],
+    "sidecar": [(1, 1, 1), (1, 50, 1), (1, 500, 1), (200, 1, 1), (200, 1, 200)],
 }
-"""Services, and instances of each, by the name of the proxy."""
+"""Services, instances of each, and how many of the services are called, by the name of the proxy."""
 
 
 @dataclass(slots=True)
@@ -35,6 +35,8 @@ class Size:
 
     services: int
     instances: int
+    called: int = 1
+    """So many of the services, in turns."""
     rounds: list[Round] = field(default_factory=list)
     resident: int = 0
     """Bytes before the first request."""
@@ -49,12 +51,20 @@ class Size:
         """What of it is spent in the kernel."""
         return statistics.median(one.system for one in self.rounds)
 
+    def to(self, least: "Size") -> float:
+        """Its cost as so many times that of another one: the median over pairs of rounds."""
+        pairs = zip(self.rounds, least.rounds, strict=True)
+        return statistics.median(late.cost / early.cost for late, early in pairs)
+
+    def __str__(self) -> str:
+        return f"{self.services}-{self.instances}-{self.called}"
+
     def behind(self, ground: Ground) -> Services:
         return {f"service-{n}": ground.instances(self.instances, first=1 + n) for n in range(self.services)}
 
     def work(self) -> Work:
-        """In turns by name, be it the only one: making requests costs the load the same then."""
-        return Work(f"size-{self.services}-{self.instances}", "60 B answer", script=hosts(self.services))
+        """By name, be it the only one: making requests costs the load the same then."""
+        return Work(f"size-{self}", "60 B answer", script=hosts(self.called))
 
 
 async def grow(name: str, ground: Ground, rounds: int, seconds: int, folder: Path) -> list[Size]:
@@ -64,8 +74,8 @@ async def grow(name: str, ground: Ground, rounds: int, seconds: int, folder: Pat
     async with AsyncExitStack() as stack:
         running: list[tuple[Size, Contender]] = []
         for size in sizes:
-            place = folder / f"{size.services}-{size.instances}"
-            one = await stack.enter_async_context(contender(name, size.behind(ground), place, Terms(by_host=True)))
+            place, terms = folder / str(size), Terms(by_host=True)
+            one = await stack.enter_async_context(contender(name, size.behind(ground), place, terms))
             size.resident = one.resident()
             running.append((size, one))
         for number in range(rounds + 1):
@@ -79,7 +89,7 @@ async def grow(name: str, ground: Ground, rounds: int, seconds: int, folder: Pat
 
 async def largest(ground: Ground, folder: Path) -> Size:
     """A sidecar that is only weighed."""
-    size = Size(1, LARGEST)
+    size = Size(1, LARGEST, called=0)
     async with contender("sidecar", size.behind(ground), folder) as one:
         size.resident = one.resident()
     return size

@@ -11,7 +11,7 @@ from tests.bench.work import Work
 from tests.support.process import run
 
 _COUNT = re.compile(r"(\d+) requests in ([\d.]+)(ms|s|m)")
-_PERCENTILE = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m)$", re.MULTILINE)
+_PERCENTILE = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m) ?$", re.MULTILINE)
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 _ONCE = b"GET /orders/7 HTTP/1.1\r\nHost: service-0\r\n\r\n"

@@ -13,10 +13,12 @@ BEGIN, END = "<!-- recorded run -->\n", "<!-- end of the recorded run -->\n"
 
 
 def write(results: Results, tables: str, *, rounds: int, seconds: int) -> None:
-    """Replaces the run that stood there."""
+    """Replaces the run that stood there; a picture of a part that was not measured stays."""
     PICTURES.mkdir(exist_ok=True)
-    (PICTURES / "cpu.svg").write_text(plot.costs(results))
-    (PICTURES / "latency.svg").write_text(plot.latency(results))
+    if results.rounds:
+        (PICTURES / "cpu.svg").write_text(plot.costs(results))
+    if results.fixed:
+        (PICTURES / "latency.svg").write_text(plot.latency(results))
     PAGE.write_text(placed(PAGE.read_text(), f"{_about(rounds, seconds)}\n\n{tables}"))
 
 

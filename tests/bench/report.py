@@ -98,20 +98,20 @@ def _during(results: Results) -> Iterator[str]:
 
 
 def _growth(results: Results) -> Iterator[str]:
-    yield "Microseconds of CPU a request, one service by name or all in turns; and MiB resident before the first request."
+    yield "Microseconds of CPU a request, services by name in turns, as many of them as are called; ratios are medians of"
+    yield "pairs of rounds. MiB resident before the first request."
     yield ""
     rows = []
     for name, sizes in results.sizes.items():
         least = sizes[0]
         for size in sizes:
-            called = ["not called", "", "", ""]
+            cells = [""] * 4
             if size.rounds:
                 own, cost = size.cost - size.kernel, f"{size.cost:.1f} ({_span(size)})"
-                called = [cost, f"{own:.1f}", f"{size.kernel:.1f}", f"{size.cost / least.cost:.2f}"]
-            rows.append(
-                [results.title(name), str(size.services), str(size.instances), *called, f"{size.resident / _MIB:.1f}"]
-            )
-    head = ["", "services", "instances of each", "µs", "own code", "kernel", "to the least", "MiB"]
+                cells = [cost, f"{own:.1f}", f"{size.kernel:.1f}", f"{size.to(least):.2f}"]
+            numbers = map(str, (size.services, size.called, size.instances))
+            rows.append([results.title(name), *numbers, *cells, f"{size.resident / _MIB:.1f}"])
+    head = ["", "services", "called", "instances of each", "µs", "own code", "kernel", "to the first", "MiB"]
     yield from _table(head, rows)
     yield ""
     by_size = {(size.services, size.instances): size.resident for size in results.sizes[OURS]}

@@ -1,8 +1,10 @@
 """All that one run has measured."""
 
+import pickle
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.bench.compare import DIRECT
 from tests.bench.contender import Round
@@ -28,6 +30,19 @@ class Results:
     sizes: dict[str, list[Size]] = field(default_factory=dict)
     ways: Ways = field(default_factory=dict)
     starts: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: Path | None) -> "Results":
+        """What was measured before; nothing where there is no such file."""
+        if file is None or not file.exists():
+            return cls()
+        found: Results = pickle.loads(file.read_bytes())
+        return found
+
+    def save(self, file: Path | None) -> None:
+        """For parts to come."""
+        if file is not None:
+            file.write_bytes(pickle.dumps(self))
 
     def names(self) -> list[str]:
         """Those that took part in the comparison by rows."""
@@ -85,19 +100,18 @@ def bars(results: Results) -> list[Bar]:
         found.append(Bar(f"a {kind} adds to the p99 of its second, ms", statistics.median(one.added) * 1e3, 5.0))
     if results.sizes:
         small, *others = [size for size in results.sizes[OURS] if size.rounds]
-        found += [
-            Bar(
-                f"CPU a request, {other.services} times {other.instances} instances to {small.services} times {small.instances}",
-                other.cost / small.cost,
-                1.1,
-            )
-            for other in others
-        ]
+        found += [Bar(f"CPU a request {_of_size(other)}, to one", other.to(small), 1.1) for other in others]
     if results.ways:
         found.append(Bar("CPU a request, by address to by Host", ratio(results.ways), 1.1))
     if results.starts:
         found.append(Bar("start to ready, s", statistics.median(results.starts[OURS]), 1.0))
     return found
+
+
+def _of_size(size: Size) -> str:
+    if size.services == 1:
+        return f"among {size.instances} instances"
+    return f"with {size.services} services, {size.called} called"
 
 
 def _of_a_row(results: Results, work: Work) -> list[Bar]:

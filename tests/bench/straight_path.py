@@ -111,24 +111,25 @@ class _WayIn:
 class StraightPath:
     """Call it for one exchange."""
 
-    def __init__(self, instances: int = 3, sock: socket.socket = _UNUSED, *, shared: bool = False) -> None:
+    def __init__(
+        self, instances: int = 3, sock: socket.socket = _UNUSED, *, shared: bool = False, services: int = 1
+    ) -> None:
         """What takes part.
 
         `sock`: what connections to instances are looked at by, where a request wants that. `shared`: through the listener
-        that finds the service by the host, or by the address; else through its own.
+        that finds the service by the host, or by the address; else through its own. `services`: `orders`, `orders1`, …
         """
         loop = cast("asyncio.AbstractEventLoop", _Loop())
         self.runtime = Runtime(loop=loop, now=itertools.repeat(_NOW).__next__)
-        addresses = Addresses(600.0)
-        policy = ServicePolicy(name="orders")
-        self.cluster = Cluster(policy, rng=Random(1), now=_NOW, claims=addresses.of("orders"))
-        listed = tuple(Instance("127.0.0.1", 81 + number) for number in range(instances))
-        self.cluster.apply(Push("orders", listed, Origin.STATIC), _NOW)
-        self.upstream = Upstream(self.cluster, self.runtime)
+        self._addresses = Addresses(600.0)
         self._sock = sock
-        self._transports = [self._instance(endpoint) for endpoint in self.cluster.endpoints.values()]
-        unnamed = Unnamed(addresses, {"orders": self.upstream}, now=_NOW)
-        sharing = SharedEntrance(Router({"orders": self.upstream}), policy, unnamed)
+        self._transports: list[_Transport] = []
+        names = ["orders", *(f"orders{number}" for number in range(1, services))]
+        upstreams = {name: self._service(name, instances) for name in names}
+        self.upstream = upstreams["orders"]
+        self.cluster = self.upstream.cluster
+        unnamed = Unnamed(self._addresses, upstreams, now=_NOW)
+        sharing = SharedEntrance(Router(upstreams), self.upstream.policy, unnamed)
         entrance = sharing if shared else OwnEntrance(self.upstream)
         self._app = AppConnection(self.runtime, cast("WayIn", _WayIn(entrance)), _UNUSED)
         self._to_app = _Transport(self._app)
@@ -150,11 +151,20 @@ class StraightPath:
             transport.written.clear()
         return to_app, to_instances
 
-    def _instance(self, endpoint: Endpoint) -> _Transport:
+    def _service(self, name: str, instances: int) -> Upstream:
+        """With a connection to each of its instances."""
+        cluster = Cluster(ServicePolicy(name=name), rng=Random(1), now=_NOW, claims=self._addresses.of(name))
+        listed = tuple(Instance("127.0.0.1", 81 + number) for number in range(instances))
+        cluster.apply(Push(name, listed, Origin.STATIC), _NOW)
+        upstream = Upstream(cluster, self.runtime)
+        self._transports += [self._instance(upstream, endpoint) for endpoint in cluster.endpoints.values()]
+        return upstream
+
+    def _instance(self, upstream: Upstream, endpoint: Endpoint) -> _Transport:
         """A connection that waits in the pool."""
-        connection = InstanceConnection(self.upstream, endpoint, self._sock)
+        connection = InstanceConnection(upstream, endpoint, self._sock)
         transport = _Transport(connection)
         connection.connection_made(cast("asyncio.Transport", transport))
         connection.count()
-        self.upstream.pool.put(endpoint, connection, _NOW)
+        upstream.pool.put(endpoint, connection, _NOW)
         return transport

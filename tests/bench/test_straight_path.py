@@ -165,6 +165,18 @@ def test_a_request_among_many_instances_has_no_more_steps_than_among_three(insta
     assert max(steps(many) for _ in range(10)) <= max(steps(few) for _ in range(10))
 
 
+@one_version
+def test_a_request_among_many_services_has_no_more_steps_than_to_the_only_one() -> None:
+    """Once each has been called: not a step more where two hundred share the listener, whichever is meant."""
+    only, many = StraightPath(shared=True), StraightPath(shared=True, services=200)
+    requests = [REQUEST, *(REQUEST.replace(b": orders", b": orders%d" % number) for number in range(1, 200))]
+    for request in 20 * requests:
+        only()
+        many([request])
+    costliest = max(steps(partial(many, [request])) for request in requests[::20])
+    assert costliest <= max(steps(only) for _ in range(10))
+
+
 @pytest.mark.usefixtures("exchange")
 def test_by_address_the_way_is_as_long() -> None:
     """From a JVM that takes us for its proxy: a tenth more than by `Host` at most, a call counted as ten bytecodes."""

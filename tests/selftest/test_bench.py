@@ -1,6 +1,7 @@
 """That the benchmark reads what wrk tells, judges by the bars, and shows it: figures made up here, none measured."""
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,7 @@ def test_the_report_of_wrk_is_read() -> None:
     told = read(_TOLD)
     assert (told.requests, told.seconds) == (127821, 3.0)
     assert (told.p50, told.p99) == pytest.approx((574e-6, 7.08e-3))
+    assert read(_TOLD.replace("7.08ms", "1.02s ")).p99 == pytest.approx(1.02)
 
 
 @pytest.mark.parametrize("trouble", ["  Non-2xx or 3xx responses: 3\n", "  Socket errors: connect 0, read 3\n"])
@@ -81,12 +83,12 @@ def test_growth_is_set_against_the_least_of_the_same_proxy() -> None:
     """What is only weighed has no cost; memory is told as what one more takes."""
     measured = Results()
     for name in ("envoy", OURS):
-        sizes = [Size(1, 1, [_round(20.0)], 1 << 20), Size(1, 50, [_round(21.0)]), Size(200, 1, [_round(30.0)])]
-        sizes[-1].resident = (1 << 20) + 199 * 2048
+        sizes = [Size(1, 1, 1, [_round(20.0)], 1 << 20), Size(1, 50, 1, [_round(21.0)])]
+        sizes.append(Size(200, 1, 200, [_round(30.0)], (1 << 20) + 199 * 2048))
         measured.sizes[name] = sizes
-    measured.sizes[OURS].append(Size(1, LARGEST, [], (1 << 20) + 1024 * (LARGEST - 1)))
+    measured.sizes[OURS].append(Size(1, LARGEST, 0, [], (1 << 20) + 1024 * (LARGEST - 1)))
     text = report(measured)
-    assert "| sidecar | 1 | 50 | 21.0 (21.0-21.0) | 14.0 | 7.0 | 1.05 | 0.0 |" in text
+    assert "| sidecar | 1 | 1 | 50 | 21.0 (21.0-21.0) | 14.0 | 7.0 | 1.05 | 0.0 |" in text
     assert "An instance more takes 1.0 KiB, a service more 2 KiB." in text
     assert [(one.seen, one.met) for one in bars(measured)] == [(1.05, True), (1.5, False)]
 
@@ -109,6 +111,15 @@ def test_percentiles_are_values_that_were_seen() -> None:
     """Of a hundred the p99 is the last but none above it."""
     assert at([float(n) for n in range(100)], 0.99) == 99.0
     assert at([1.0], 0.999) == 1.0
+
+
+def test_parts_of_a_run_can_be_measured_one_by_one(tmp_path: Path) -> None:
+    """What is there already is kept; a part that is measured again replaces what it was."""
+    file = tmp_path / "results"
+    assert Results.read(file) == Results()
+    measured = results(nginx=17, haproxy=19, envoy=50, sidecar=22)
+    measured.save(file)
+    assert Results.read(file) == measured
 
 
 def test_a_recorded_run_replaces_the_one_before() -> None:

@@ -72,6 +72,16 @@ def test_the_summary_names_rows_that_are_not_as_promised() -> None:
     assert summary([result()]) == ["1 rows, all as promised."]
 
 
+def test_the_summary_tells_doubt_from_failure() -> None:
+    """What the machine was too slow for has broken no promise, and shows less."""
+    good = result()
+    assert good.played is not None
+    slow = replace(good, played=replace(good.played, verdict=replace(good.played.verdict, rate=1000.0)))
+    first, second = summary([slow])
+    assert first == "1 rows, all as promised, 1 doubtful."
+    assert second.startswith("- kill -9 & more (Nacos 9): only ")
+
+
 def test_the_picture_shows_errors_where_they_were_and_marks_once() -> None:
     """A bar for the failed calls, none for a caller that lost nothing, a line for each mark and a word for the first."""
     root = ET.fromstring(picture([result(), Result(ROW, "Nacos 9")]))

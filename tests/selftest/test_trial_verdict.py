@@ -180,7 +180,7 @@ def test_the_sidecars_own_books_must_agree(books: dict[str, Any], miss: str) -> 
         ({"direct": counted(call())}, "the direct caller lost 0.0% of its calls: nothing was at stake"),
         (
             {"sidecar": counted(call(at=9.9), replace(call(1), due=9.0))},
-            "calls left up to 900 ms after their moment (p99)",
+            "calls left 900 ms late (p99): times are the machine's",
         ),
     ],
     ids=["rate", "away", "no lie", "nothing lost", "late"],

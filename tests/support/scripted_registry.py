@@ -26,6 +26,8 @@ class ScriptedRegistry:
         self.fails: dict[ServiceKey, RequestError] = {}
         self.silent = False
         self.latency = LATENCY
+        self.latencies: dict[ServiceKey, float] = {}
+        """Of services that are answered later, or earlier, than the others."""
         self.sessions: list[ScriptedSession] = []
         self.stats = ProcessStats()
 
@@ -42,7 +44,7 @@ class ScriptedRegistry:
 
     async def answer(self, key: ServiceKey) -> Listing:
         """The list of now, a failure, or nothing until the request times out."""
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(self.latencies.get(key, self.latency))
         if self.silent:
             await asyncio.sleep(1.0)
             raise self.fails[key]

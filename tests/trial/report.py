@@ -35,7 +35,7 @@ that would have failed without the sidecar, by what it did for them; "executed t
 Excused is a POST that had already been sent to a process which was then killed, frozen or cut off, or that was sent to a
 frozen or cut off one before its silence could show, which is a second and a bit; a 5xx that a provider itself gave to a
 POST, so many as make an ejection; and a POST lost on an idle connection before its endpoint was known to close them. Each
-is listed below its table. None is executed twice.
+is listed below its table. None may be executed twice.
 
 What unmodified Spring Cloud apps lose, and by which way in they lose nothing, is on [another page](trial-apps.md).
 
@@ -79,10 +79,16 @@ def report(results: Sequence[Result], *, date: str, took: float, pictures: Mappi
 
 def summary(results: Sequence[Result]) -> list[str]:
     """What is wrong, a line each, and what the sidecar's failures are."""
-    bad = [result for result in results if result.misses or result.doubts]
+    missed = [result for result in results if result.misses]
+    doubted = [result for result in results if result.doubts]
+    kept = f"{len(results)} rows, {f'{len(missed)} not' if missed else 'all'} as promised"
     return [
-        f"{len(results)} rows, {f'{len(bad)} not' if bad else 'all'} as promised.",
-        *(f"- {one.row.title} ({one.ground}): {'; '.join([*one.misses, *one.doubts])}" for one in bad),
+        f"{kept}, {len(doubted)} doubtful." if doubted else f"{kept}.",
+        *(
+            f"- {one.row.title} ({one.ground}): {'; '.join([*one.misses, *one.doubts])}"
+            for one in results
+            if one.misses or one.doubts
+        ),
     ]
 
 

@@ -154,7 +154,10 @@ class Verdict:
         reached = len(self.sidecar.calls) / self.seconds
         yield reached < FULL_RATE * self.rate, f"only {reached:.0f} of {self.rate:.0f} calls/s were sent"
         late = self.sidecar.late(0.99)
-        yield late > PUNCTUAL and not self.bursts, f"calls left up to {late * 1000:.0f} ms after their moment (p99)"
+        yield (
+            late > PUNCTUAL and not self.bursts,
+            f"calls left {late * 1000:.0f} ms late (p99): times are the machine's",
+        )
         longest = max(self.away, default=0.0)
         yield longest > AWAY, f"providers were away for {longest:.1f} s, longer than {AWAY:g} s"
         yield self.lied_to and not self.books.refused, "no list was refused: nothing was at stake"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def connect(exchange: "Exchange", attempt: Attempt, now: float) -> None:
     """Dials the attempt's endpoint, unless the service has as many connections as it may."""
     if not exchange.upstream.has_room():
-        _no_room(exchange, attempt, FAILURES["too_many_connections"], now)
+        _not_dialled(exchange, attempt, FAILURES["too_many_connections"], now)
         return
     exchange.phase = Phase.CONNECTING
     exchange.hold_body()
@@ -47,16 +47,14 @@ def _not_connected(exchange: "Exchange", attempt: Attempt, failure: Failure) -> 
     if failure.reason == "too_many_connections":
         _no_descriptor(exchange, attempt, failure, exchange.upstream.runtime.now())
     elif failure.blame is Blame.SIDECAR:
-        now = exchange.upstream.runtime.now()
-        attempt.never_made(now)
-        exchange.fail(failure, now)
+        _not_dialled(exchange, attempt, failure, exchange.upstream.runtime.now())
     else:
         exchange.upstream.pool.restarted(attempt.endpoint)
         recovery.attempt_failed(attempt, failure)
 
 
-def _no_room(exchange: "Exchange", attempt: Attempt, failure: Failure, now: float) -> None:
-    """Our own limit: no endpoint is to blame, and the next dial would fail as well."""
+def _not_dialled(exchange: "Exchange", attempt: Attempt, failure: Failure, now: float) -> None:
+    """Our own limit, or a place that leads back to us: no endpoint is to blame, and the next dial would fail as well."""
     attempt.never_made(now)
     if race.is_on(exchange):
         race.back_to_witness(exchange)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.stats import ServiceStats
 from sidecar.errors import FAILURES, Failure
-from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, STUCK_TIME, reset_on_close
+from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, STUCK_TIME, end_writing, reset_on_close
 from sidecar.proxy.http1 import tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
 from sidecar.proxy.http1.exchange import Exchange
@@ -156,7 +156,7 @@ class AppConnection(asyncio.Protocol):
         if exchange is None:
             if self._closing:
                 self._discard(data)
-            elif self.blocked or self._learn_until:
+            elif self.blocked or self._follows:
                 # An app that asks without reading what it gets is not answered into our memory.
                 self._hold_back(data)
             else:
@@ -235,8 +235,7 @@ class AppConnection(asyncio.Protocol):
             tunnel.app_ended_its_side(self.exchange)
 
     def write_eof(self) -> None:
-        if not self._transport.is_closing() and self._transport.can_write_eof():
-            self._transport.write_eof()
+        end_writing(self._transport)
 
     def finished(self, now: float, keep_alive: bool) -> None:  # noqa: FBT001 - once a request
         """The answer is written completely."""
@@ -247,7 +246,7 @@ class AppConnection(asyncio.Protocol):
             self._finish(now, unread=unread or bool(self._held))
             return
         if self._hold:
-            self._resume(self._hold)
+            self._resume(_UNCONNECTED | _INSTANCE_BLOCKED if self._held else self._hold)
         if self._held:
             # Not at once: a run of answers that need no instance would become a recursion.
             self._follows = True
@@ -298,10 +297,18 @@ class AppConnection(asyncio.Protocol):
             self.arm(self._runtime.now() + self._idle_limit)
             return
         held, self._held = self._held, b""
-        self._resume(_PIPELINE)
         if held:
             self._read(held)
+        if len(self._held) <= MAX_PIPELINED or not self._has_later:
+            self._resume(_PIPELINE)  # not for each request: what one read brings may hold thousands of them
+        if not self._follows:
+            self._learn_until = 0.0
         self._let_go()
+
+    @property
+    def _has_later(self) -> bool:
+        """What is held is of requests whose turn has not come, and not the beginning of one."""
+        return self.exchange is not None or self._follows
 
     def _let_go(self) -> None:
         """FIN has come and nothing is asked any more."""
@@ -313,6 +320,7 @@ class AppConnection(asyncio.Protocol):
         try:
             request = read_request(data, entrance.policy.limits)
         except BadMessage as error:
+            self._held = data
             self._refuse(error.failure, entrance.service)
             return
         if request is None:
@@ -345,7 +353,6 @@ class AppConnection(asyncio.Protocol):
         unnamed, authority = entrance.unnamed, request.authority
         if unnamed is not None and authority is not None:
             if (found := unnamed.by_address(authority, now)) is not None:
-                self._learn_until = 0.0
                 return found
             if unnamed.may_learn(authority, now) and self._may_wait(entrance, now):
                 self._held = b""
@@ -356,7 +363,6 @@ class AppConnection(asyncio.Protocol):
             self._learn_until = 0.0
             if (host := unnamed.beyond(request, self._sock)) is not None:
                 return host, None
-        self._held = data
         self._refuse(FAILURES["no_service"], None, request)
         return None
 
@@ -414,7 +420,8 @@ class AppConnection(asyncio.Protocol):
     def _refuse(self, failure: Failure, service: "Upstream | None", request: RequestHead | None = None) -> None:
         """Answers a request that does not reach any service, and closes."""
         name = service.cluster.name if service is not None else "-"
-        answer = LocalAnswer(failure, service=name).to_app(request, keep_alive=False, date=self._runtime.date())
+        local = LocalAnswer(failure, service=name)
+        answer = local.to_app(request, keep_alive=False, date=self._runtime.date(), begun=self._held)
         sent = body_size(answer)
         self.write(answer)
         stats = service.stats if service is not None else self._runtime.stats.unrouted
@@ -435,14 +442,7 @@ class AppConnection(asyncio.Protocol):
             code=failure.status,
             flags=failure.flag,
             details=failure.reason,
-            bytes_received=0,
             bytes_sent=sent,
-            duration=0,
-            upstream_time=None,
-            endpoint=None,
-            attempts=0,
-            tries=(),
-            rescued_by=None,
             authority=_text(request.authority) if request else None,
             user_agent=_text(request.user_agent) if request else None,
             request_id=_text(request.request_id) if request else None,

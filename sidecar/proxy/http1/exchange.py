@@ -161,6 +161,8 @@ class Exchange:
 
     def app_left(self) -> None:
         """The app's connection is gone, or its body ended too early: whatever is under way is cancelled."""
+        if self.phase is _TUNNEL:
+            tunnel.app_broke_off(self)
         self._abandon(_APP_LEFT)
 
     def never_whole(self) -> None:

@@ -40,8 +40,11 @@ class LocalAnswer:
         where = f" {self.endpoint}" if self.endpoint else ""
         return f"{self.joined_flags} {self.failure.reason}{where} attempts={self.attempts}"
 
-    def to_app(self, request: RequestHead | None, *, keep_alive: bool, date: bytes) -> bytes:
-        """The whole answer; `request` is None when its head could not be read. `date` is an IMF-fixdate."""
+    def to_app(self, request: RequestHead | None, *, keep_alive: bool, date: bytes, begun: bytes = b"") -> bytes:
+        """The whole answer; `request` is None when its head could not be read. `date` is an IMF-fixdate.
+
+        `begun`: what came instead of a head; its method is believed, for a HEAD takes no body whatever the answer.
+        """
         error = self.error
         kind, body = b"text/plain; charset=utf-8", f"sidecar: {error}\n".encode()
         if request is not None and request.accepts_json:
@@ -59,7 +62,8 @@ class LocalAnswer:
         elif request is not None and request.minor == 0:
             head.append(b"connection: keep-alive\r\n")
         head.append(b"\r\n")
-        if request is None or request.method != b"HEAD":
+        method = request.method if request is not None else begun.lstrip(b"\r\n").partition(b" ")[0]
+        if method != b"HEAD":
             head.append(body)
         return b"".join(head)
 

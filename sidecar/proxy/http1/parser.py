@@ -1,8 +1,9 @@
 """The second reader of requests: httptools, for heads that the strict grammar does not accept.
 
-It says what is wrong with them, or reads a spelling that is odd but harmless. It only tokenizes. What it accepts is written out again as a clean head, and that must pass the strict pattern
-and all of its checks like any other: so there is one grammar to trust, and the gaps of the library (no limits,
-no Host rules, HTTP/2.0, Transfer-Encoding in 1.0, swallowed bodies after Upgrade) cannot be reached.
+It says what is wrong with them, or reads a spelling that is odd but harmless. It only tokenizes. What it accepts is
+written out again as a clean head, and that must pass the strict pattern and all of its checks like any other: so there
+is one grammar to trust, and the gaps of the library (no limits, no Host rules, HTTP/2.0, Transfer-Encoding in 1.0,
+swallowed bodies after Upgrade) cannot be reached.
 """
 
 import re

@@ -99,7 +99,6 @@ class Pool(Generic[PooledT]):
         self._shelves: dict[Endpoint, _Shelf[PooledT]] = {}
         self._sweeper = Timer(self.sweep)
         self._shut = False
-        stats.pools.append(self)
 
     def __repr__(self) -> str:
         return f"<Pool {len(self._shelves)} endpoints, {len(self)} idle>"
@@ -111,22 +110,23 @@ class Pool(Generic[PooledT]):
     def take(self, endpoint: Endpoint, now: float, idempotent: bool) -> PooledT | None:  # noqa: FBT001 - once a request
         """The connection used last, if it may be used for such a request; None: dial."""
         shelf = self._shelves.get(endpoint)
-        if shelf is None or not shelf.idle:
+        if shelf is None:
             return None
         idle = shelf.idle
-        most = shelf.ceiling
-        if not idempotent:
-            most = min(most / 2, self._keepalive.non_idempotent_max_idle)
-        connection = idle[-1]
-        age = now - connection.idle_since
-        if age > most:
-            return None
-        idle.pop()
-        if (idempotent and age < self._trust) or connection.alive():
-            return connection
-        connection.close()
-        self.closed_at(endpoint, age, now)
-        return self.take(endpoint, now, idempotent)  # the next one, unless it is too old for what is known now
+        while idle:
+            most = shelf.ceiling
+            if not idempotent:
+                most = min(most / 2, self._keepalive.non_idempotent_max_idle)
+            connection = idle[-1]
+            age = now - connection.idle_since
+            if age > most:
+                return None
+            idle.pop()
+            if (idempotent and age < self._trust) or connection.alive():
+                return connection
+            connection.close()
+            self.closed_at(endpoint, age, now)  # the next one may be too old for what is known now
+        return None
 
     def put(self, endpoint: Endpoint, connection: PooledT, now: float) -> None:
         """Keeps a connection for the next request, or closes it where it must not be kept."""
@@ -155,6 +155,8 @@ class Pool(Generic[PooledT]):
             shelf = self._shelves[endpoint] = _Shelf(endpoint, self._keepalive.idle_timeout)
             if not self._shut:
                 endpoint.pooled = shelf.idle
+                if self not in self._stats.pools:  # not before: one of a reload that fails is never used nor closed
+                    self._stats.pools.append(self)
         shelf.open += 1
         endpoint.connections += 1
         self._stats.instance_connections += 1

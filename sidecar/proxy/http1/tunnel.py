@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Failure
+from sidecar.proxy.connect import reset_on_close
 from sidecar.proxy.http1 import race
 from sidecar.proxy.http1.attempt import Attempt
 from sidecar.proxy.http1.phase import Phase
@@ -34,6 +35,12 @@ def app_ended_its_side(exchange: "Exchange") -> None:
         exchange.attempt.connection.write_eof()
         if exchange.attempt.connection.ended:
             over(exchange)
+
+
+def app_broke_off(exchange: "Exchange") -> None:
+    """RST from the app: it goes on as RST, or the instance would take that for an orderly end."""
+    if exchange.attempt is not None and exchange.attempt.connection is not None:
+        reset_on_close(exchange.attempt.connection.sock)
 
 
 def instance_ended_its_side(exchange: "Exchange") -> None:

@@ -15,6 +15,7 @@ from sidecar.proxy.connect import (
     HIGH_WATER,
     LOW_WATER,
     SLOW_READER,
+    end_writing,
     lost,
     set_black_hole_limit,
 )
@@ -165,8 +166,7 @@ class InstanceConnection(asyncio.Protocol):
 
     def write_eof(self) -> None:
         """The app ended its side of a tunnel."""
-        if not self._transport.is_closing() and self._transport.can_write_eof():
-            self._transport.write_eof()
+        end_writing(self._transport)
 
     # What the loop calls
 

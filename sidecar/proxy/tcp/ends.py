@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.errors import Failure
-from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, SLOW_READER, reset_on_close, set_black_hole_limit
+from sidecar.proxy.connect import (
+    HIGH_WATER,
+    LOW_WATER,
+    SLOW_READER,
+    end_writing,
+    reset_on_close,
+    set_black_hole_limit,
+)
 
 if TYPE_CHECKING:
     from sidecar.proxy.tcp.relay import Relay
@@ -63,8 +70,7 @@ class End(asyncio.Protocol):
 
     def write_eof(self) -> None:
         """FIN after what is written."""
-        if not self._transport.is_closing() and self._transport.can_write_eof():
-            self._transport.write_eof()
+        end_writing(self._transport)
 
     def pause_reading(self) -> None:
         """The other end takes no more."""

@@ -69,11 +69,15 @@ class Hesitant(Relay):
 
     def decide(self) -> None:
         """Somebody speaks another protocol."""
-        self.decided = True
+        self._settle()
         if self.instance is not None:
             self.app.join(self.instance)
         else:
             self.begin()
+
+    def has_no_use_for(self, instance: InstanceEnd) -> bool:
+        """Nor for one that has ended without a word, if the app has not spoken."""
+        return super().has_no_use_for(instance) or (instance.ended and not instance.received and not self.decided)
 
     def joined(self, instance: InstanceEnd, now: float) -> None:
         """An instance is connected, and may have spoken already."""
@@ -109,7 +113,6 @@ class Hesitant(Relay):
         stats.app_connections -= 1
         if self.begun:
             stats.requests_in_flight -= 1
-            stats.by_address -= 1
             self._let_go()
         return self._handover(sock)
 
@@ -117,6 +120,7 @@ class Hesitant(Relay):
         """One that never began is not told of: the app came and went without a word."""
         self._no_more_silence()
         if self.begun:
+            self._settle()
             super().end(failure)
         elif not self.over:
             self.over = True
@@ -125,10 +129,16 @@ class Hesitant(Relay):
             else:
                 self.app.abort()
 
+    def _settle(self) -> None:
+        """It is, or was, no HTTP, so it counts as what it is: a counter must not have to take that back."""
+        if not (self.decided or self.over):
+            self.decided = True
+            self.upstream.stats.by_address += 1
+
     def _listen(self) -> None:
         """Was it the instance that spoke first?"""
         instance = self.instance
-        if not self.decided and instance is not None and (instance.received or instance.ended):
+        if not (self.decided or self.over) and instance is not None and (instance.received or instance.ended):
             self.decide()
 
     def _let_go(self) -> None:

@@ -93,7 +93,8 @@ async def _try(relay: "Relay", endpoint: Endpoint, now: float) -> Failure | None
         _never_made(upstream, endpoint)
         raise
     instance.count()
-    if instance.gone:
+    if relay.has_no_use_for(instance):
+        instance.finish()
         return hung_up(relay, endpoint)
     at = upstream.runtime.now()
     upstream.tell(upstream.cluster.report_connected(endpoint, at - now, at))

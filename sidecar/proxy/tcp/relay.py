@@ -67,19 +67,22 @@ class Relay:
         """The app is connected. An instance is dialled at once: the server may be the one to speak first."""
         self.runtime.connections.add(self.app)
         self.upstream.stats.app_connections += 1
+        self.upstream.stats.by_address += self.dialled is not None
         self.begin()
 
     def begin(self) -> None:
         """Seeks an instance."""
         self.begun = True
-        stats = self.upstream.stats
-        stats.by_address += self.dialled is not None
-        at_instances = stats.requests_in_flight - stats.waiting
-        stats.requests_in_flight += 1
-        if at_instances >= self.upstream.max_requests:
+        one_too_many = self.upstream.saturated
+        self.upstream.stats.requests_in_flight += 1
+        if one_too_many:
             self.end(FAILURES["too_many_requests"])
         else:
             self._seek()
+
+    def has_no_use_for(self, instance: InstanceEnd) -> bool:
+        """Asked before it is joined: whether it is over with this one already."""
+        return instance.gone
 
     def joined(self, instance: InstanceEnd, now: float) -> None:
         """An instance is connected: bytes flow from now on."""

@@ -14,11 +14,13 @@ import pytest
 import pytest_asyncio
 
 from sidecar.admin import access
+from sidecar.admin import server as server_module
 from sidecar.admin.server import AdminServer
 from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import ServicePolicy
 from tests.support.admin_backend import ScriptedBackend
+from tests.support.until import settled
 
 
 class Port:
@@ -193,3 +195,18 @@ async def test_a_second_server_can_take_over_before_the_first_closes(port: Port)
     with pytest.raises(OSError, match="in use"):
         await third.open("127.0.0.1", int(port.bound.rpartition(":")[2]))
     await third.close()
+
+
+async def test_connections_that_say_nothing_keep_nobody_out(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When there are too many, the oldest that waits for a request goes: a probe gets in, and descriptors stay the app's."""
+    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 3)
+    host, _, number = port.bound.rpartition(":")
+    silent = []
+    for _ in range(5):
+        silent.append(await asyncio.open_connection(host, int(number)))
+        await settled(lambda: len(port.server._connections) == min(3, len(silent)))
+    for reader, _ in silent[:2]:
+        assert await reader.read() == b""
+    assert (await port.ask("/healthz"))[0] == 200
+    for _, writer in silent:
+        writer.close()

@@ -91,6 +91,17 @@ async def test_a_port_that_is_taken_changes_nothing(tmp_path: Path) -> None:
         ]
 
 
+async def test_the_grpc_port_cannot_move_alone(tmp_path: Path) -> None:
+    """The HTTP port is in use until the new pair is open: refused, and the façade goes on as it was."""
+    own, port = free_port(), free_port((0, 1000))
+    on = f"listen: '127.0.0.1:{port}'"
+    async with running(tmp_path, text("127.0.0.1:1", f"{{{on}}}", own), "--reload-poll", "0s") as process:
+        await process.event("listening")
+        status, body = await reload(process, text("127.0.0.1:1", f"{{{on}, grpc_port_offset: 1001}}", own))
+        assert (status, body["problems"][0]["path"]) == (409, "facade.listen")
+        assert await process.bound("facade-grpc") == port + 1000
+
+
 async def test_other_servers_are_followed(tmp_path: Path) -> None:
     """The façade stands for those of the configuration in force."""
     own = free_port()

@@ -4,19 +4,25 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from sidecar.app.listeners import SHARED
+from sidecar.app.reloading import Reloader
+from sidecar.app.sidecar import Sidecar
+from sidecar.config import load
 from sidecar.embedded.faults import EndStreams
 from sidecar.embedded.registry import EmbeddedRegistry
+from sidecar.telemetry.logs import EventLog
 from tests.support.http_client import request
 from tests.support.ports import free_port
 from tests.support.providers import Provider, providers
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk, connected
 from tests.support.sidecar_process import SidecarProcess, running
-from tests.support.stack import ask
+from tests.support.stack import ask, begin
 from tests.support.until import until
 
 pytestmark = pytest.mark.own_process
@@ -169,6 +175,25 @@ async def test_registry_lists_are_followed(tmp_path: Path) -> None:
             await first.stop()
             await _until_endpoints(process, [second])
             assert await answered_by(process) == str(second.port)
+
+
+async def test_a_call_that_waits_for_the_first_instance_is_carried_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    """It is the first one ever, so nothing else than the list tells of it."""
+    async with (
+        EmbeddedRegistry(port=0) as registry,
+        providers(1) as (provider,),
+        running(tmp_path, registered(registry.address, PATIENT)) as process,
+    ):
+        await process.event("registry_connected")
+        waiting = begin(answered_by(process))
+
+        async def is_waiting() -> bool:
+            return await process.metric('sidecar_waiting_requests{service="orders"}') == 1
+
+        await until(is_waiting)
+        await asyncio.sleep(0.2)  # the beat that looks for whom somebody waits is over
+        registry.register("orders", "127.0.0.1", provider.port)
+        assert await waiting == str(provider.port)
 
 
 @pytest.mark.scenario("S-05")
@@ -431,6 +456,28 @@ async def test_a_refused_reload_keeps_everything(tmp_path: Path) -> None:
 
         await until(let_go)
     taken.close()
+
+
+async def test_a_reload_that_fails_in_whatever_way_keeps_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port that was bound for it is free again, and so is its log: what is in force is the whole old configuration."""
+    monkeypatch.setattr(EventLog, "install", lambda _: None)  # in this process the log is the tests' own
+    path, wanted = tmp_path / "sidecar.yaml", free_port()
+    path.write_text(static("127.0.0.1:9"))
+    sidecar = Sidecar(load(path, environ={}), Reloader(lambda: load(path, environ={}), poll=0.0), loop_name="")
+    await sidecar.start()
+    path.write_text(static("127.0.0.1:9").replace("listen: null", f"listen: 127.0.0.1:{wanted}"))
+
+    async def broken(_: object) -> None:
+        raise ImportError("no module named grpc")
+
+    sidecar.facades.prepare = broken  # type: ignore[method-assign,assignment]
+    with pytest.raises(ImportError):
+        await sidecar.take(load(path, environ={}))
+    socket.create_server(("127.0.0.1", wanted)).close()
+    assert SHARED not in {listener.name for listener in sidecar.listeners}
+    await sidecar.stop()
 
 
 async def _until_endpoints(process: SidecarProcess, wanted: Sequence[Provider]) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sidecar.facade import http_server
+from sidecar.facade.http1 import LARGEST_HEAD
 from sidecar.facade.http_server import PROTOCOL
 from tests.support.facade_stage import Stage, registry_of, stage
 from tests.support.http_client import request
@@ -222,3 +223,50 @@ async def test_connections_are_counted(facade: Stage) -> None:
         await settled(lambda: facade.stats.facade_connections[PROTOCOL] == 1)
         assert len(facade.facade) == 1
     await settled(lambda: facade.stats.facade_connections[PROTOCOL] == 0)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"POST /nacos/v1/ns/instance HTTP/1.1",
+        b"GET /nacos/v1/ns/instance/list?serviceName=orders HTTP/1.1",
+        b"POST /nacos/v1/cs/configs HTTP/1.1",
+    ],
+)
+async def test_a_request_whose_rest_does_not_come_is_given_up(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is about: it would keep its connection for ever, and the one to the server; whose fault it is is said."""
+    monkeypatch.setattr(http_server, "PATIENCE", 0.2)
+    async with before(hanging) as (facade, _):
+        got = await exchanged(facade, begun + b"\r\nHost: n\r\nContent-Length: 9\r\n\r\nhal")
+        await settled(lambda: len(facade.facade) == 0)
+    assert got.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_body_that_cannot_be_read_is_the_apps_fault() -> None:
+    """Though its head is on the way to a server; it is not told that the server gave no answer."""
+    begun = asyncio.Event()
+
+    async def script(talk: Talk) -> None:
+        await talk.head()
+        begun.set()
+        await talk.until_closed()
+
+    async with before(script) as (facade, _), connected(facade.port) as app:
+        await app.send(b"POST /x HTTP/1.1\r\nHost: n\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await begun.wait()
+        await app.send(b"zz\r\n")
+        assert (await app.until_closed()).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_head_without_an_end_is_not_kept() -> None:
+    """What came of it passes while more comes, like every answer that cannot be read."""
+    odd = b"HTTP/1.1 200 OK\r\nX: " + b"y" * (LARGEST_HEAD * 3)
+
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        await talk.send(odd)
+        await talk.until_closed()
+
+    async with before(script) as (facade, _), connected(facade.port) as app:
+        await app.send(b"GET / HTTP/1.1\r\nHost: n\r\n\r\n")
+        assert await app.reader.readexactly(len(odd)) == odd

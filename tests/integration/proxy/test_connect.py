@@ -109,3 +109,18 @@ async def test_the_socket_is_tuned_for_small_writes_and_dead_hosts() -> None:
         assert made.transport is not None
         made.transport.close()
         await asyncio.sleep(0)
+
+
+async def test_an_end_may_be_said_to_a_peer_that_has_reset() -> None:
+    """The loop has not seen it yet, and nothing breaks off in the middle of what it was doing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.getsockname())
+        transport.pause_reading()
+        peer, _ = server.accept()
+        connect.reset_on_close(peer)
+        peer.close()
+        for _ in range(2):
+            connect.end_writing(transport)
+        transport.abort()
+        connect.end_writing(transport)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -225,6 +226,32 @@ async def test_a_resolver_that_hangs_stops_nobody_else(stack: MakeStack, monkeyp
             assert (await waiting).error == "UF connect_timeout slow.example:80 attempts=1"
 
 
+async def test_a_name_is_asked_for_once_by_however_many(stack: MakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All wait for one answer, and it comes for the others though the first of them leaves: the resolver has few threads."""
+    asked: list[str] = []
+    answer = asyncio.Event()
+
+    async def slow(host: str, port: int) -> str:
+        asked.append(host)
+        await answer.wait()
+        return "127.0.0.1"
+
+    monkeypatch.setattr(forward, "_first_address", slow)
+    async with ScriptedPeer() as peer, AsyncExitStack() as apps:
+        proxy = await forwarding(stack)
+        first, *others = [await apps.enter_async_context(proxy.app()) for _ in range(5)]
+        request = get(f"billing.example:{peer.port}")
+        await first.send(request)
+        await until(lambda: bool(asked))
+        waiting = [begin(ask(app, request)) for app in others]
+        await until(lambda: proxy.runtime.stats.unrouted.requests_in_flight == 5)
+        first.reset()
+        await until(lambda: proxy.codes == [(0, "DC")])
+        answer.set()
+        assert [found.status for found in await asyncio.gather(*waiting)] == [200] * 4
+    assert asked == ["billing.example"]
+
+
 async def test_an_app_that_leaves_ends_it(stack: MakeStack) -> None:
     """The host's connection is closed, too."""
     async with ScriptedPeer(hanging) as peer:
@@ -263,10 +290,11 @@ async def sending(stack: MakeStack) -> Forward:
 
 
 async def test_hosts_that_are_invented_do_not_fill_the_memory(sending: Forward) -> None:
-    """A bounded number is known at a time."""
+    """A bounded number is known at a time, and what is forgotten is kept by nobody."""
     for number in range(1000):
         assert isinstance(sending.towards(b"host-%d" % number), Upstream)
     assert len(sending._hosts) <= 256
+    assert sending._runtime.stats.unrouted.pools == []
     assert repr(sending).startswith("<Forward to ")
     assert sending.towards(b"host-999") is sending.towards(b"host-999")
 

@@ -39,7 +39,7 @@ async def test_http_goes_to_the_instance_that_was_meant_and_else_to_another(stac
 
 
 async def test_a_reload_holds_for_connections_that_are_open(stack: MakeStack, kernel: Kernel) -> None:
-    """The next request is under the new configuration; a service that is gone from it serves on as it was."""
+    """The next request is under the new configuration; where its service is gone, the address itself is asked."""
     async with ScriptedPeer() as peer:
         proxy = await behind(stack, peer)
         kernel.to(peer.port)
@@ -60,8 +60,12 @@ async def test_a_reload_holds_for_connections_that_are_open(stack: MakeStack, ke
                 proxy.runtime, proxy.addresses, {}, Forward(proxy.runtime, Random(1), Ourselves(set)), Ourselves(set)
             )
             assert (await ask(app, GET)).status == 200
+            assert [record.service for record in proxy.records] == ["orders", "orders", "-"]
             proxy.listener.entrance = SharedEntrance(Router(), POLICY)
             assert (await ask(app, GET)).status == 200
+            proxy.listener.entrance = entrance(proxy, renewed)
+            assert (await ask(app, GET)).status == 200
+            assert [record.service for record in proxy.records[3:]] == ["-", "orders"]
 
 
 async def test_a_tcp_service_is_dialled_at_once_and_elsewhere_if_need_be(stack: MakeStack, kernel: Kernel) -> None:

@@ -14,6 +14,7 @@ from sidecar.cluster.policy import ServicePolicy, WaitForInstance
 from sidecar.proxy.http1.downstream import MAX_PIPELINED, AppConnection
 from sidecar.proxy.http1.message import BadMessage
 from sidecar.proxy.http1.request import RequestHead, read_request
+from sidecar.proxy.listener import OwnEntrance
 from sidecar.proxy.unnamed import LEARNS_FOR, Unnamed
 from tests.support.ports import free_port
 from tests.support.scripted_peer import ScriptedPeer, Talk, answering, connected
@@ -221,6 +222,21 @@ async def test_an_app_that_ended_its_side_is_answered_all_the_same(stack: MakeSt
         proxy.list(peers[0].port)
         assert (await read(app)).status == 200
         assert await app.until_closed() == b""
+
+
+async def test_a_reload_may_say_whose_it_is_and_the_connection_serves_on(
+    stack: MakeStack, peers: list[ScriptedPeer]
+) -> None:
+    """The port is handed to a service of its own meanwhile: this request is answered there, and so is the next."""
+    proxy = await shared(stack, [], wait_for_instance=soon())
+    async with proxy.app() as app:
+        await app.send(get(free_port()))
+        (connection,) = await connections(proxy)
+        await until(lambda: bool(connection._held))
+        proxy.cluster.apply(Push("orders", (Instance("127.0.0.1", peers[0].port),), Origin.STATIC), proxy.now)
+        proxy.listener.entrance = OwnEntrance(proxy.upstream)
+        assert int((await read(app)).body) == peers[0].port
+        assert await by(app, get(free_port())) == peers[0].port
 
 
 async def test_it_is_not_waited_for_longer_than_for_an_instance(stack: MakeStack) -> None:

@@ -66,6 +66,19 @@ async def test_changes_during_a_write_are_written_once_after_it() -> None:
     assert play.files.saved == [("10.0.0.1:80",), ("10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")]
 
 
+async def test_a_service_that_was_replaced_during_a_write_is_written_after_it() -> None:
+    """The list of the new configuration, not once more that of the old one, which the next start would not believe."""
+    play, after = Play(), Stage()
+    play.stage.lists("a")
+    play.keeper.keep(play.service)
+    await play.settle()
+    after.lists("b")
+    play.keeper.keep(cast("Service", SimpleNamespace(name="orders", cluster=after.cluster)))
+    play.files.go.set()
+    await play.settle()
+    assert play.files.saved == [("10.0.0.1:80",), ("10.0.0.2:80",)]
+
+
 async def test_a_full_disk_is_told_once_and_counted_every_time() -> None:
     """Failed writes do not fill the log; the counter shows that they go on; a success ends the silence."""
     play = Play()

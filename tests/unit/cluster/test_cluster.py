@@ -300,6 +300,19 @@ def test_without_probes_waiting_requests_try_ten_times_a_second() -> None:
     assert 8 <= tries <= 11
 
 
+def test_what_becomes_usable_while_requests_wait_is_told_at_once() -> None:
+    """By the next look at the time: a first list has nothing else to do, and nobody would look again."""
+    stage = Stage()
+    stage.cluster.waiting = 1
+    stage.cluster.tick(stage.now)
+    assert stage.cluster.next_due == math.inf
+    stage.lists("a")
+    assert stage.cluster.usable(stage.now)
+    assert stage.cluster.next_due <= stage.now
+    stage.cluster.tick(stage.now)
+    assert stage.cluster.next_due > stage.now
+
+
 # Load and weight
 
 

@@ -53,6 +53,14 @@ def test_a_secret_is_never_repeated(tmp_path: Path) -> None:
     assert message(tmp_path, text) == "expected text, or null: put it in quotes"
 
 
+@pytest.mark.parametrize("servers", ["http://nacos:hunter2@nacos:8848", "[a:1, 'https://nacos:hunter2@b']"])
+def test_the_password_in_a_url_is_not_repeated(tmp_path: Path, servers: str) -> None:
+    """Such a message is an event, too, which whoever may read logs reads."""
+    told = message(tmp_path, f"{MINIMAL}nacos: {{server_addresses: {servers}}}\n")
+    assert "***@" in told
+    assert "hunter2" not in told
+
+
 def test_several_mistakes_in_one_section_are_all_named(tmp_path: Path) -> None:
     """The first does not hide the second."""
     assert len(refusal(tmp_path, service("retry:\n  num_retries: x\n  retry_on: [a, stall, b]\n  foo: 1"))) == 4

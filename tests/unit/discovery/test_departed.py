@@ -77,7 +77,11 @@ def test_what_is_not_ours_is_not_believed(tmp_path: Path, text: str, reason: str
 
 
 @pytest.mark.parametrize(
-    "entry", [[1, "orders", 1.0], ["a:1", None, 1.0], ["a:1", "orders", "1"], ["a:1", "orders"], 7]
+    "entry",
+    [
+        *([1, "orders", 1.0], ["a:1", None, 1.0], ["a:1", "orders", "1"], ["a:1", "orders"], 7),
+        *(["a:1", "orders", float("nan")], ["a:1", "orders", float("inf")], ["a:1", "orders", 10**400]),
+    ],
 )
 def test_every_entry_is_checked(tmp_path: Path, entry: Any) -> None:
     """One that is none spoils the file."""

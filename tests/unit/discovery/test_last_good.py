@@ -133,6 +133,7 @@ WHOLE = {"host": "10.0.0.1", "port": 1, "weight": 1, "healthy": True, "enabled":
         {"host": None},
         {"weight": "heavy"},
         {"weight": float("nan")},
+        {"weight": 10**400},
         {"cluster": 7},
         {"metadata": {"v": 1}},
         {"metadata": []},
@@ -154,6 +155,16 @@ async def test_a_corrupt_file_is_ignored_and_stays(kept: LastGood, content: byte
     kept.path("orders").write_bytes(content)
     assert await kept.load("orders", ORDERS) == Ignored(kept.path("orders"), "damaged")
     assert kept.path("orders").read_bytes() == content
+
+
+@pytest.mark.parametrize("stamp", [float("nan"), float("inf"), 10**400], ids=["nan", "inf", "huge"])
+@pytest.mark.parametrize("field", ["saved_at", "confirmed_at"])
+async def test_a_time_that_is_none_is_not_young(kept: LastGood, field: str, stamp: float) -> None:
+    """Nothing says how old such a list is; nor does it keep the process from its start."""
+    await kept.save("orders", ORDERS, [ONE])
+    document = json.loads(kept.path("orders").read_text())
+    kept.path("orders").write_text(json.dumps(document | {field: stamp}))
+    assert await kept.load("orders", ORDERS) == Ignored(kept.path("orders"), "damaged")
 
 
 async def test_a_newer_format_is_ignored_by_name(kept: LastGood) -> None:

@@ -171,6 +171,61 @@ async def test_one_service_in_error_does_not_keep_the_others_from_opening(
         assert registry.live.subscribed.count(ORDERS) == 2
 
 
+async def test_one_service_that_is_answered_late_does_not_keep_the_others_from_opening(
+    registry: ScriptedRegistry,
+) -> None:
+    """A list of thousands, or a server that has much to do: it is asked for at once, then every three seconds."""
+    others = [ServiceKey(f"service-{number}", "G") for number in range(40)]
+    registry.fails[ORDERS] = Unanswered("deadline", timed_out=True)
+    async with living(registry, ORDERS, *others) as served:
+        await served.fine_for(10)
+        assert {name for name, *_ in served.heard.all} == {key.name for key in others}
+        assert registry.live.subscribed.count(ORDERS) == 5
+        assert served.heard.errors == [("orders", "no answer in time")]
+        del registry.fails[ORDERS]
+        await served.fine_for(3.1)
+        assert ("orders", [1, 2], Via.PUSH) in served.heard.all
+
+
+async def test_what_is_not_subscribed_in_time_is_while_serving(registry: ScriptedRegistry) -> None:
+    """Forty services of a server that takes its time for each: the first lists are told, and then all others."""
+    keys = [ServiceKey(f"service-{number}", "G") for number in range(40)]
+    registry.latency = 2.0
+    life = new_life(registry, heard := Heard(), *keys)
+    await life.begin()
+    assert life.age == pytest.approx(5.0, abs=0.1)
+    life.announce()
+    assert 0 < len({name for name, *_ in heard.all}) < len(keys)
+    served = Living(life, heard, ProcessStats())
+    await served.fine_for(20)
+    assert {name for name, *_ in heard.all} == {key.name for key in keys}
+    served.serving.cancel()
+    await asyncio.gather(served.serving, return_exceptions=True)
+    await life.end()
+
+
+async def test_a_server_that_answers_no_subscription_is_left(registry: ScriptedRegistry) -> None:
+    """With one service or with many: without an answer nothing is worth announcing."""
+    for keys in ((ORDERS,), (ORDERS, USERS)):
+        registry.fails = dict.fromkeys(keys, Unanswered("deadline", timed_out=True))
+        life = new_life(registry, Heard(), *keys)
+        with pytest.raises(Unanswered, match="no subscription was answered"):
+            await life.begin()
+        await life.end()
+
+
+async def test_a_server_that_falls_silent_among_subscriptions_is_left(registry: ScriptedRegistry) -> None:
+    """Twice in a row, as with queries: a black hole costs two time limits, not one for every eight services."""
+    keys = [ServiceKey(f"service-{number}", "G") for number in range(40)]
+    registry.fails = dict.fromkeys(keys[8:], Unanswered("deadline", timed_out=True))
+    registry.latencies = dict.fromkeys(keys[8:], 1.0)
+    life = new_life(registry, Heard(), *keys)
+    with pytest.raises(Unanswered, match="deadline"):
+        await life.begin()
+    assert life.age == pytest.approx(2.0, abs=0.1)
+    await life.end()
+
+
 async def test_an_equal_answer_is_told_as_a_query(registry: ScriptedRegistry) -> None:
     """The guard counts answers; the order of the hosts does not matter, the flag is that of the answer."""
     async with living(registry) as served:

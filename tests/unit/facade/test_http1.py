@@ -123,3 +123,52 @@ def test_heads_are_written_with_their_framing() -> None:
     closed = response_head(response, [], chunked=True, keep_alive=False, minor=1)
     assert closed == b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     assert chunk(b"ok") + chunk(b"") == b"2\r\nok\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("step", [1, 1 << 20])
+@pytest.mark.parametrize(
+    ("framing", "sent"), [(b"Content-Length: 4", b"body"), (b"Transfer-Encoding: chunked", b"4\r\nbody\r\n0\r\n\r\n")]
+)
+def test_a_body_behind_an_offer_is_no_request(step: int, framing: bytes, sent: bytes) -> None:
+    """Clients of Java offer h2c with whatever request comes first; its body is read as one, and so is the next request."""
+    head = b"POST /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n%b\r\n\r\n" % framing
+    found = events(RequestReader(), head + sent + b"GET /b HTTP/1.1\r\nHost: h\r\n\r\n", step)
+    assert [event.path for event in found if isinstance(event, Request)] == ["/a", "/b"]
+    assert b"".join(event for event in found if isinstance(event, bytes)) == b"body"
+    assert found.count(End.END) == 2
+    assert found[-1] is End.END
+
+
+def test_a_body_behind_an_offer_is_judged_as_any_other() -> None:
+    """One whose end nobody can tell is refused."""
+    head = b"POST /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: gzip\r\n\r\n"
+    with pytest.raises(NotHttpError):
+        events(RequestReader(), head)
+
+
+@pytest.mark.parametrize("step", [1, 1 << 20])
+def test_what_follows_the_last_request_is_of_no_interest(step: int) -> None:
+    """The request that says it is the last one is served, whatever its client sends behind it."""
+    data = b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n"
+    found = events(RequestReader(), data, step)
+    assert [event.path for event in found if isinstance(event, Request)] == ["/a"]
+    assert found[-1] is End.END
+
+
+def test_trailers_are_no_fields_of_the_head() -> None:
+    """Whoever reads the head late must not find them in it."""
+    asked, answered = RequestReader(), ResponseReader("GET")
+    end = b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-late: 1\r\n\r\n"
+    asked.feed(b"POST /a HTTP/1.1\r\nHost: h\r\n" + end)
+    answered.feed(b"HTTP/1.1 200 OK\r\n" + end)
+    for reader in (asked, answered):
+        head = reader.next()
+        assert isinstance(head, Request | Response)
+        assert value(head.fields, b"x-late") is None
+
+
+def test_connection_cannot_take_a_length_away() -> None:
+    """A body without its length would be the next request to the server; nor whom it is for, and from."""
+    kept = [(b"Content-Length", b"4"), (b"Host", b"h"), (b"Authorization", b"a")]
+    named = [(b"Connection", b"Content-Length, host"), (b"connection", b"authorization, x-gone"), (b"X-gone", b"1")]
+    assert end_to_end([*named, *kept]) == kept

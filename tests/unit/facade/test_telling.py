@@ -9,7 +9,7 @@ from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import Discovery, ServicePolicy
 from sidecar.facade.names import Named
 from sidecar.facade.offers import Lists, Offer, Ours
-from sidecar.facade.telling import MOST_STAMPS, Key, Stamps, Telling, named_in
+from sidecar.facade.telling import MOST_STAMPS, MOST_SUBSCRIPTIONS, Key, Stamps, Telling, named_in
 from sidecar.facade.wanted import Wanted
 from sidecar.wire import Payload, decode, encode
 
@@ -151,3 +151,14 @@ def test_a_request_names_its_service_in_several_ways() -> None:
     assert named_in({"name": "orders", "namespace": "other"}, "test") == Named.of("orders", None, "other")
     assert named_in({"name": 1}, "test") is None
     assert named_in({"name": "orders", "groupName": 1}, "test") is None
+
+
+async def test_only_so_many_subscriptions_are_remembered() -> None:
+    """One too many is told what the registry says, better by what the guard knows, and nothing by itself."""
+    telling, (offer, _) = Telling(lambda: WALL), offer_of(1, 2)
+    keys = [Key(ORDERS, str(number)) for number in range(MOST_SUBSCRIPTIONS + 1)]
+    for key in keys:
+        telling.subscribe(key, ALL)
+    assert telling.keys(ORDERS) == keys[:-1]
+    assert ports(await telling.answer(answer(1, at=5), offer, ALL, keys[-1])) == [1, 2]
+    assert await telling.news(offer, keys[-1], "1", alone=True) is None

@@ -53,6 +53,9 @@ def test_invented_hosts_do_not_fill_the_memory() -> None:
     for number in range(5000):
         assert router.find(b"host-%d" % number) is None
     assert len(router._known) <= 1024
+    known = len(router._known)
+    assert router.find(b"x" * 60_000 + b".example") is None
+    assert len(router._known) == known
     assert router.find(b"orders") == 1
 
 

@@ -5,6 +5,7 @@ import gc
 import itertools
 import math
 import weakref
+from collections.abc import Callable
 
 import pytest
 
@@ -147,6 +148,27 @@ async def test_a_callback_that_fails_stops_no_other_timer() -> None:
     await asyncio.sleep(5)
     assert len(same.rang) == 2
     assert heard == [failure]
+
+
+@pytest.mark.parametrize("stood_still", [5.0, 10.2, 15.0, 100.0])
+def test_no_timer_is_lost_while_the_process_stands_still(stood_still: float) -> None:
+    """One that was stopped or paused for longer than the wheel looks ahead rings all that is due, and goes on."""
+    clock, turns = [1000.0], list[Callable[[], None]]()
+
+    def call_later(_delay: float, callback: Callable[[], None]) -> None:
+        turns.append(callback)
+
+    wheel, alarms = Wheel(call_later, lambda: clock[0]), [Alarm() for _ in range(4)]
+    for alarm, delay in zip(alarms, (0.5, 4.0, 9.0, 3600.0), strict=True):
+        wheel.arm(alarm.timer, clock[0] + delay)
+    clock[0] += stood_still
+    turns.pop()()
+    assert [len(alarm.rang) for alarm in alarms] == [1, 1, int(stood_still >= 9.0), 0]
+    for alarm in alarms:
+        wheel.arm(alarm.timer, clock[0] + 1.0)
+    clock[0] += 1.2
+    turns.pop()()
+    assert all(alarm.rang[-1:] == [clock[0]] for alarm in alarms)
 
 
 async def test_no_deadline_is_no_work() -> None:

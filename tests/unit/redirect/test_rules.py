@@ -1,5 +1,7 @@
 """The rules as texts."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,14 +35,28 @@ def test_ipv6_differs_by_its_loopback_alone() -> None:
 def test_a_script_fills_the_chain_before_it_is_in_force() -> None:
     """Each family at once, and the jump only where it is missing."""
     lines = script(REDIRECT).splitlines()
-    assert lines[0] == "iptables-restore --noflush --wait 5 <<'RULES'"
+    assert lines[0] == "iptables-restore --noflush --wait 5 <<'RULES' &&"
     assert lines[11] == (
-        "iptables --wait 5 -t nat -C OUTPUT -p tcp -j NACOS_SIDECAR 2> /dev/null || "
-        "iptables --wait 5 -t nat -A OUTPUT -p tcp -j NACOS_SIDECAR"
+        "{ iptables --wait 5 -t nat -C OUTPUT -p tcp -j NACOS_SIDECAR 2> /dev/null || "
+        "iptables --wait 5 -t nat -A OUTPUT -p tcp -j NACOS_SIDECAR; } &&"
     )
-    assert lines[12:] == [
-        line.replace("iptables", "ip6tables").replace("127.0.0.0/8", "::1/128") for line in lines[:12]
-    ]
+    again = [line.replace("iptables", "ip6tables").replace("127.0.0.0/8", "::1/128") for line in lines[:11]]
+    assert lines[13:24] == again
+
+
+@pytest.mark.parametrize(
+    ("failing", "code"),
+    [((), 0), (("ip6tables-restore", "ip6tables"), 0), (("iptables-restore",), 1), (("iptables",), 1)],
+)
+def test_a_script_ends_as_apply_does(tmp_path: Path, failing: tuple[str, ...], code: int) -> None:
+    """A machine without IPv6 fails no init container, and one without rules for IPv4 does."""
+    for tool in ("iptables", "iptables-restore", "ip6tables", "ip6tables-restore"):
+        stand_in = tmp_path / tool
+        stand_in.write_text(f"#!/bin/sh\ncat > /dev/null\nexit {int(tool in failing)}\n")
+        stand_in.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(["sh", "-c", script(REDIRECT)], env={"PATH": path}, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == code
 
 
 @pytest.mark.parametrize(

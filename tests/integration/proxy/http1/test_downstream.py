@@ -1,18 +1,23 @@
 """The app's side on the wire: keep-alive, pipelining, early answers, half-closes, limits and clocks."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
 from sidecar.cluster.policy import Keepalive, Limits, Timeouts, WaitForInstance
 from sidecar.errors import FAILURES
 from sidecar.proxy.http1 import downstream
+from sidecar.proxy.http1.downstream import MAX_PIPELINED, AppConnection
 from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, answering, hanging, serving
-from tests.support.stack import GET, POST, MakeStack, Stack, ask, call, read, until
+from tests.support.stack import GET, POST, MakeStack, Stack, ask, begin, call, read, until
 from tests.support.until import PATIENCE
 
 GET_10 = b"GET /a HTTP/1.0\r\n\r\n"
 MB = 1024 * 1024
+
+READ = 256 * 1024
+"""What a loop reads at most at once."""
 
 
 @pytest.mark.http("H-42")
@@ -44,6 +49,24 @@ async def test_pipelined_requests_behind_a_half_close_are_answered(stack: MakeSt
             app.half_close()
             assert [(await read(app)).status for _ in range(4)] == [200, 200, 200, 0]
         assert proxy.codes == [(200, "-")] * 3
+
+
+@pytest.mark.http("H-42")
+async def test_a_flood_of_requests_that_are_answered_is_kept_within_a_bound(stack: MakeStack) -> None:
+    """No more is read for each answer than has left by it: two reads beyond the bound, at most."""
+    async with ScriptedPeer() as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            long = GET.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 8192 + b"\r\n\r\n")
+            sending = begin(app.send(long * 1000))
+            kept = 0
+            for _ in range(1000):
+                assert (await read(app)).status == 200
+                (connection,) = cast("list[AppConnection]", list(proxy.runtime.connections))
+                kept = max(kept, len(connection._held))
+            await sending
+        assert kept <= MAX_PIPELINED + 2 * READ
 
 
 @pytest.mark.virtual_time

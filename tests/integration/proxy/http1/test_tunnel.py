@@ -63,3 +63,33 @@ async def test_a_silent_tunnel_ends_after_idle(stack: MakeStack) -> None:
             assert await asyncio.wait_for(app.until_closed(), PATIENCE) in {b"", b"bye"}
         await until(lambda: bool(proxy.codes))
         assert proxy.codes == [(101, "-")]
+
+
+@pytest.mark.parametrize("resets", [True, False])
+async def test_a_tunnel_that_an_app_breaks_off_is_broken_off(stack: MakeStack, resets: bool) -> None:  # noqa: FBT001 - parametrized
+    """RST stays RST, so that the instance does not take what it got for all; FIN stays FIN."""
+    ends: list[str] = []
+
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        await talk.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+        try:
+            await talk.reader.read()
+        except ConnectionResetError:
+            ends.append("reset")
+        else:
+            ends.append("end")
+
+    async with ScriptedPeer(script) as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await app.send(UPGRADE)
+            await app.head()
+            await app.send(b"half a mess")
+            if resets:
+                app.reset()
+            else:
+                app.half_close()
+            await until(lambda: bool(ends))
+        assert ends == ["reset" if resets else "end"]

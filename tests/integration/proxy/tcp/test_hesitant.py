@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.policy import WaitForInstance
 from sidecar.errors import FAILURES
 from sidecar.proxy.tcp import hesitant
+from sidecar.proxy.upstream import Upstream
 from tests.support.ports import free_port
 from tests.support.redirects import Kernel, behind, greeting
 from tests.support.scripted_peer import OK, ScriptedPeer, Talk, answering, hanging
@@ -39,6 +42,7 @@ async def test_an_app_that_is_slow_to_speak_is_served_as_http_all_the_same(stack
         async with proxy.app() as app:
             await until(lambda: len(peer.talks) == 1)
             await until(lambda: proxy.cluster.stats.requests_in_flight == 1)
+            assert proxy.cluster.stats.by_address == 0, "a counter never falls"
             assert (await ask(app, GET)).status == 200
             await until(peer.talks[0].reader.at_eof)
         assert proxy.codes == [(200, "-")]
@@ -67,6 +71,35 @@ async def test_an_instance_that_stops_before_a_slow_app_has_spoken_does_not_end_
         assert len(stopping.talks) == 1
         assert proxy.codes == [(200, "-")]
         await until(lambda: proxy.cluster.stats.app_connections == 0)
+        assert [endpoint.in_flight for endpoint in proxy.cluster.endpoints.values()] == [0, 0]
+
+
+async def test_one_whose_end_comes_together_with_its_connection_is_about_to_stop_as_well(
+    stack: MakeStack, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop may hear of both in one turn, and tell of the end first."""
+
+    async def ended_at_once(self: Upstream, endpoint: Endpoint, factory: Any, **how: Any) -> Any:
+        end = await connect(self, endpoint, factory, **how)
+        if endpoint.port == stopping.port:
+            await until(lambda: end.ended)
+        return end
+
+    async def stop(talk: Talk) -> None:
+        talk.half_close()
+        await talk.until_closed()
+
+    connect = Upstream.connect
+    monkeypatch.setattr(Upstream, "connect", ended_at_once)
+    async with ScriptedPeer(stop) as stopping, ScriptedPeer(hanging, answering(OK)) as other:
+        proxy = await behind(stack, stopping, other)
+        kernel.to(stopping.port)
+        async with proxy.app() as app:
+            await until(lambda: len(other.talks) == 1)
+            assert (await ask(app, GET)).status == 200
+        assert len(stopping.talks) == 1
+        assert proxy.codes == [(200, "-")]
+        await until(lambda: proxy.cluster.stats.instance_connections == proxy.cluster.stats.idle_connections)
         assert [endpoint.in_flight for endpoint in proxy.cluster.endpoints.values()] == [0, 0]
 
 
@@ -119,6 +152,7 @@ async def test_another_protocol_is_relayed_to_whom_it_was_meant_for(stack: MakeS
             await app.send(b"GE", b"T\x00\x01")
             assert await app.reader.readexactly(5) == b"GET\x00\x01"
         await until(lambda: proxy.cluster.stats.tcp_connections == {"-": 1})
+        assert proxy.cluster.stats.by_address == 1
         assert len(peer.talks) == 1
 
 
@@ -197,7 +231,9 @@ async def test_drain_cuts_one_that_has_not_spoken(stack: MakeStack, kernel: Kern
         kernel.to(peer.port)
         async with proxy.app() as app:
             await until(lambda: len(proxy.runtime.connections) == 1)
+            await until(lambda: len(peer.talks) == 1)
             assert proxy.runtime.connections.abort_active(FAILURES["cut_by_drain"]) == 1
+            assert proxy.cluster.stats.tcp_connections == {"LR": proxy.cluster.stats.by_address} == {"LR": 1}
             with pytest.raises(ConnectionResetError):
                 await app.reader.read()
 

@@ -73,6 +73,13 @@ def test_what_counts_as_sent_is_the_body() -> None:
     assert body_size(REFUSED.to_app(request(start=b"HEAD / HTTP/1.1"), keep_alive=True, date=DATE)) == 0
 
 
+def test_a_head_that_is_refused_gets_no_body_either() -> None:
+    """Nothing of it is trusted but its method: a client reads no body after HEAD, and would take it for an answer."""
+    for begun in (b"HEAD / HTTP/1.1\r\n\r\n", b"\r\nHEAD /a b"):
+        assert body_size(REFUSED.to_app(None, keep_alive=False, date=DATE, begun=begun)) == 0
+    assert body_size(REFUSED.to_app(None, keep_alive=False, date=DATE, begun=b"HEADER: 1\r\n\r\n")) == 45
+
+
 def test_the_connection_is_closed_or_kept_as_the_version_needs() -> None:
     """Close is said to all, keep-alive to HTTP/1.0 only; a head that could not be read gets plain text."""
     old = request(b"Connection: keep-alive", start=b"GET / HTTP/1.0")

@@ -86,6 +86,18 @@ async def test_a_dead_one_is_closed_and_the_next_is_tried() -> None:
     assert (second.closed, third.closed) == (False, True)
 
 
+async def test_however_many_have_died_at_once_there_is_an_answer() -> None:
+    """An instance is killed behind a burst: thousands may idle, and none is alive."""
+    shelf = Shelf(Keepalive(max_idle_per_endpoint=5000))
+    dead = [Connection(str(number)) for number in range(5000)]
+    for connection in dead:
+        connection.is_alive = False
+        shelf.pool.opened(shelf.endpoint)
+        shelf.pool.put(shelf.endpoint, connection, 0.0)
+    assert shelf.take(0.2) is None
+    assert all(connection.closed for connection in dead)
+
+
 async def test_a_dead_one_tells_how_long_others_may_be_used() -> None:
     """Its end was seen only now, by the peek: one that idled nearly as long is not tried, nor is one that idles so later."""
     shelf = Shelf(Keepalive())
@@ -96,6 +108,28 @@ async def test_a_dead_one_tells_how_long_others_may_be_used() -> None:
     assert shelf.endpoint.idle_ceiling == 1.6
     shelf.pool.put(shelf.endpoint, oldest, 3.0)
     assert shelf.take(4.7) is None
+
+
+async def test_however_many_are_dead_a_request_finds_out() -> None:
+    """A burst may leave thousands, and their instance may stop before the loop has seen one of them end."""
+    shelf = Shelf(Keepalive())
+    many = [Connection(str(number)) for number in range(5000)]
+    for connection in many:
+        connection.is_alive = False
+        shelf.pool.opened(shelf.endpoint)
+        shelf.pool.put(shelf.endpoint, connection, 1.0)
+    assert shelf.take(1.0, idempotent=False) is None
+    assert all(connection.closed for connection in many)
+
+
+async def test_a_pool_counts_from_its_first_connection_on_until_it_is_closed() -> None:
+    """One that a failed reload made is never closed, and must not be kept by counters that live on."""
+    shelf = Shelf(Keepalive())
+    assert shelf.stats.pools == []
+    shelf.fill("ab")
+    assert shelf.stats.pools == [shelf.pool]
+    shelf.pool.close()
+    assert shelf.stats.pools == []
 
 
 async def test_what_must_not_be_sent_twice_takes_only_a_young_one() -> None:
