@@ -3,6 +3,7 @@
 Calls count until the moment at which nobody is left by right; what comes later can only fail.
 """
 
+import functools
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
