@@ -3,6 +3,7 @@
 Calls count until the moment at which nobody is left by right; what comes later can only fail.
 """
 
+import functools
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -163,10 +164,17 @@ async def stays_listed(scene: Scene, version: Version) -> Measured:
         await watch.reaches(1, "registry_zombies")
         shown = (await watch.endpoints())[dead]
         (refused,) = [told for told in await watch.told("endpoint_quarantined") if told["endpoint"] == dead]
+        await watch.holds(
+            functools.partial(_is_told, watch, "zombie")
+        )  # a beat after the gauge, which is of the moment
         (told,) = await watch.told("zombie")
         wrong = [] if shown["verdict"] == "zombie" and shown["evidence"]["shown_by"] == "refused" else [str(shown)]
         remark = f"{told['detail']['dials']} dials till then, all refused"
         return await stage.measured([told["mono_s"] - refused["mono_s"]], wrong=wrong, remark=remark)
+
+
+async def _is_told(watch: GuardStage, kind: str) -> bool:
+    return bool(await watch.told(kind))
 
 
 async def _held_for(watch: GuardStage) -> float:
