@@ -39,9 +39,9 @@ is listed below its table. None may be executed twice.
 
 What unmodified Spring Cloud apps lose, and by which way in they lose nothing, is on [another page](trial-apps.md).
 
-The documented run is on [real Nacos servers](trial.md); what `make trial ARGS="--on embedded"` finds on the registry that
-comes with the project is [documented, too](trial-embedded.md). Three of the rows are among the tests. So are restarts of
-providers that register with the official Java client (`tests/e2e/test_restarts.py`).
+On the registry that comes with the project the same rows are played by `make trial ARGS="--on embedded"`; three of them are
+among the tests (`make trial-quick`). So are restarts of providers that register with the official Java client
+(`tests/e2e/test_restarts.py`).
 """
 
 _HEAD_OF_DETAILS = (
