@@ -47,7 +47,10 @@ async def log_in(http: Http, name: str, password: str) -> tuple[str, float]:
     answer = reply.json() if reply.status == 200 else {}
     token, ttl = answer.get("accessToken"), answer.get("tokenTtl")
     if not isinstance(token, str) or not token:
-        raise NotLoggedInError(str(reply).replace(password, "***") if password else str(reply))
+        said = (
+            reply.text.replace(password, "***") if password else reply.text
+        )  # before it is cut, perhaps in the middle of it
+        raise NotLoggedInError(str(Reply(reply.status, said)))
     return token, min(ttl, LONGEST_TTL) if isinstance(ttl, int | float) and ttl > 0 else DEFAULT_TTL
 
 

@@ -53,6 +53,7 @@ async def test_every_generation_of_servers_lets_us_in(registry: EmbeddedRegistry
     ("reply", "told"),
     [
         (answer("500 Odd", "caused: wrong right;"), "HTTP 500: caused: wrong ***;"),
+        (answer("500 Odd", "x" * 198 + "right"), "HTTP 500: " + "x" * 198 + "**"),
         (b"HTTP/1.1 0 \r\n\r\n", "not HTTP: "),
         (answer("412 Odd", "no user yet"), "HTTP 412: no user yet"),
         (answer("403 No", "unknown user!"), "HTTP 403: unknown user!"),
