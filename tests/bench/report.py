@@ -21,7 +21,7 @@ def report(results: Results) -> str:
         parts.append(("At a fixed rate of 2 000 calls/s", _fixed(results)))
     if results.during:
         parts.append(("During a push, a scrape, a reload", _during(results)))
-    if results.sizes:
+    if OURS in results.sizes:
         parts.append(("Growth", _growth(results)))
     if results.ways:
         parts.append(("By address", _ways(results)))

@@ -98,7 +98,7 @@ def bars(results: Results) -> list[Bar]:
             found.append(Bar("p99 added at 2 000 calls/s, to Envoy", ours / theirs, 1.0))
     for kind, one in results.during.get(OURS, {}).items():
         found.append(Bar(f"a {kind} adds to the p99 of its second, ms", statistics.median(one.added) * 1e3, 5.0))
-    if results.sizes:
+    if OURS in results.sizes:
         small, *others = [size for size in results.sizes[OURS] if size.rounds]
         found += [Bar(f"CPU a request {_of_size(other)}, to one", other.to(small), 1.1) for other in others]
     if results.ways:
