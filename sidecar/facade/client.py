@@ -327,8 +327,8 @@ def _kind(data: bytes) -> str:
 
 
 def _body(data: bytes) -> Body:
-    """The fields of a message; none where it is no object."""
-    with suppress(WireError, ValueError):
+    """The fields of a message; none where it is no object, or one that is nested without end."""
+    with suppress(WireError, ValueError, RecursionError):
         found = json.loads(decode(data).body)
         if isinstance(found, dict):
             return found

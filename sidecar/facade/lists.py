@@ -88,7 +88,7 @@ async def read(text: str, path: tuple[str, ...] = IN_GRPC, known: ListText | Non
             return None
         addresses, end = await _addresses(text, start, known)
         document = json.loads(text[:start] + text[end:])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     for key in path[:-1]:
         document = document[key]
@@ -100,7 +100,7 @@ async def about(text: str) -> Mapping[str, Any]:
     try:
         at = _member(text, _after(_BLANK, text, 0), "serviceInfo")
         found = dict(_members(text, at, until="hosts")) if at is not None else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if "name" in found and "clusters" in found:
         return found

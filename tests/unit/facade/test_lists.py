@@ -97,11 +97,14 @@ async def test_each_generation_has_it_elsewhere(text: str, path: tuple[str, ...]
         '{"serviceInfo":{"hosts":[{}',
         '{"serviceInfo":{"hosts":[{}]',
         '{"serviceInfo":{"hosts" [',
+        f'{{"serviceInfo":{{"hosts":[{"[" * 100_000}',
+        f'{{"serviceInfo":{{"more":{"[" * 100_000},"hosts":[]}}}}',
     ],
 )
 async def test_what_is_no_list_is_left_alone(text: str) -> None:
-    """Cut short, of another shape, or no JSON at all."""
+    """Cut short, of another shape, nested without end, or no JSON at all."""
     assert await read(text) is None
+    assert await about(text) == {}
 
 
 async def test_a_list_that_comes_again_is_not_taken_apart_again() -> None:
