@@ -199,7 +199,9 @@ def _add_check(commands: "_Commands") -> None:
     )
     parser.add_argument("--format", choices=["text", "json"], default="text", help="how problems are printed")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
-    parser.add_argument("--files", action="store_true", help="referenced files must be readable, too")
+    parser.add_argument(
+        "--files", action="store_true", help="referenced files must be readable, too, and the access log writable"
+    )
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -54,10 +54,10 @@ def status(
     """Shows /clusters as a table (`text`) or as it is (`json`)."""
     only = "" if service is None else f"&service={quote(service, safe='')}"
     code, body = _look(admin, f"/clusters?format=json{only}", patience=_PATIENCE)
-    if code != 200:
-        err.write(f"{admin}: {body or 'no answer'}\n")
+    document = _document(body)
+    if code != 200 or "clusters" not in document:
+        err.write(f"{_no_sidecar(admin, code, body)}\n")
         return Exit.UNAVAILABLE
-    document = json.loads(body)
     if service is not None and not document["clusters"]:
         err.write(f"no service {service!r}\n")
         return Exit.USAGE
@@ -81,17 +81,31 @@ def _look(admin: str, path: str, *, patience: float) -> tuple[int, str]:
         connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read().decode()
-    except (OSError, HTTPException) as error:
+    except OSError as error:
+        return 0, error.strerror or str(error) or type(error).__name__
+    except (HTTPException, UnicodeError) as error:
         return 0, str(error) or type(error).__name__
     finally:
         connection.close()
 
 
-def _why_not_ready(admin: str, status: int, body: str) -> str:
-    if status == 0:
-        return f"{admin}: {body}"
+def _document(body: str) -> dict[str, Any]:
+    """Empty where it is no JSON object."""
     try:
-        document: dict[str, Any] = json.loads(body)
-        return ", ".join(f"{latch['name']} ({latch['why']})" for latch in document["latches"] if not latch["open"])
-    except (ValueError, KeyError):
-        return f"{admin}: status {status}"
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _no_sidecar(admin: str, status: int, body: str) -> str:
+    """What a port says that does not answer as a sidecar does."""
+    return f"{admin}: {f'status {status}' if status else body}: does the sidecar run, and is that its admin.listen (--admin)?"
+
+
+def _why_not_ready(admin: str, status: int, body: str) -> str:
+    try:
+        latches = _document(body)["latches"]
+        return ", ".join(f"{latch['name']} ({latch['why']})" for latch in latches if not latch["open"])
+    except (TypeError, KeyError):
+        return _no_sidecar(admin, status, body)

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from sidecar.app.sidecar import Sidecar
 
 
+_AGAIN = "reload again: SIGHUP, or POST /reload"
+"""The remedy where nothing of the file has to change."""
+
+_GONE = 2
+"""Looks in a row that find no file until it counts as gone, and not as one that is just being swapped."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """One difference, as the admin port shows it."""
@@ -73,7 +80,7 @@ class Reloader:
             sidecar.emit([ReloadRejected(problems=tuple(str(problem) for problem in error.problems))])
             return Reloaded(Result.INVALID, problems=error.problems)
         except (CannotBindError, CannotOpenLogError) as error:
-            sidecar.emit([ReloadRejected(problems=(str(error),))])
+            sidecar.emit([ReloadRejected(problems=(f"{error}; then {_AGAIN}",))])
             return Reloaded(Result.UNBOUND, problems=[Unbound(error.path, str(error))])
         self._refused = None
         sidecar.emit([ReloadApplied(changes=len(changes), sha256=loaded.sha256)])
@@ -82,12 +89,14 @@ class Reloader:
         )
 
     async def _watch(self, sidecar: "Sidecar") -> None:
+        missing = 0
         while True:
             await asyncio.sleep(self._poll)
             await sidecar.trusts.reread()
             seen = await asyncio.to_thread(fingerprint, sidecar.loaded.path)
+            missing = missing + 1 if seen is None else 0
             settled = {self._refused, sidecar.loaded.sha256 if self.last_ok else None}  # back to what is in force: tell
-            if seen is not None and seen not in settled:
+            if missing == _GONE or (seen is not None and seen not in settled):
                 self._refused = seen  # told once: the same broken file is not tried again every few seconds
                 try:
                     await self.reload(sidecar)

@@ -427,6 +427,7 @@ class SnapshotWriteFailed(Event):
     kind: ClassVar[str] = "snapshot_write_failed"
     level: ClassVar[Level] = Level.WARNING
     error: str
+    do: str = "let the sidecar's user write to nacos.snapshot_dir, or name another folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

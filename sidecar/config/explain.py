@@ -24,6 +24,9 @@ _STRUCTURE: Final = {
     "tuple_type": "a list",
 }
 
+_LEAST = "version: 1, and services: [{name: NAME}]"
+"""A configuration that serves."""
+
 
 def explain(error: ValidationError, source: Source) -> Iterator[Finding]:
     """One finding an error; keys missing from the same mapping share one."""
@@ -44,7 +47,8 @@ def _missing(locs: Iterable[Loc]) -> Iterator[Finding]:
         lacking.setdefault(loc[:-1], []).append(f"'{loc[-1]}'")
     for loc, names in lacking.items():
         related = tuple((*loc, name.strip("'")) for name in names)
-        yield Finding(loc, f"missing required key{'s' * (len(names) > 1)} {', '.join(names)}", related=related)
+        message = f"missing required key{'s' * (len(names) > 1)} {', '.join(names)}"
+        yield Finding(loc, message if loc else f"{message}; the least is {_LEAST}", related=related)
 
 
 def _unknown(loc: Loc) -> str:

@@ -54,7 +54,7 @@ def load(
     content = _read(place)
     texts = environment.overridden(environ, overrides)
     source = _parse(place, content, environ)
-    asked = [rules.files_are_readable] * files + [rules.certificates_will_do] * (files or certificates)
+    asked = [rules.files_can_be_used] * files + [rules.certificates_will_do] * (files or certificates)
     judge = _Judge(place, source, texts, rules=[*rules.RULES, *asked])
     config = judge.verdict()
     problems = arrange((*judge.problems, *around))

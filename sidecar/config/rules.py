@@ -6,6 +6,7 @@ what only the service's own keys can get wrong.
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from sidecar.certificates import CertificateError, client_context
@@ -240,7 +241,7 @@ def _objection(tls: Tls) -> CertificateError | None:
     return None
 
 
-def files_are_readable(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
+def files_can_be_used(config: Config, _written: Config, _locator: Locator) -> Iterator[Finding]:
     """Only asked for by `check --files`: the machine that checks may not be the one that runs."""
     sections: list[tuple[Section, Loc]] = [(config, ())]
     sections += [(service, ("services", index)) for index, service in enumerate(config.services)]
@@ -252,6 +253,9 @@ def files_are_readable(config: Config, _written: Config, _locator: Locator) -> I
                 and not (value.is_file() and os.access(value, os.R_OK))
             ):
                 yield Finding(loc, f"cannot be read: {value}")
+    log = Path(config.access_log.path)
+    if log.is_absolute() and not os.access(log.parent, os.W_OK | os.X_OK):
+        yield Finding(("access_log", "path"), f"cannot be written: {log}; create its folder, or name another file")
 
 
 RULES: Final[tuple[Rule, ...]] = (

@@ -17,6 +17,7 @@ from sidecar.cluster.cluster import Cluster
 from sidecar.cluster.instance import Instance, Origin, Push
 from sidecar.cluster.policy import ServicePolicy
 from tests.support.admin_backend import ScriptedBackend
+from tests.support.scripted_peer import ScriptedPeer
 from tests.support.until import PATIENCE
 
 
@@ -106,10 +107,19 @@ async def test_status_of_a_service_that_is_not_there_is_a_usage_error(console: C
 
 
 async def test_status_without_a_sidecar_is_unavailable(console: Console) -> None:
-    """Exit code 69, and who did not answer."""
+    """Exit code 69, who did not answer, and what to look at."""
     console.admin = "127.0.0.1:1"
     assert await console.status() == 69
-    assert console.err.getvalue().startswith("127.0.0.1:1: ")
+    assert console.err.getvalue().startswith("127.0.0.1:1: Connection refused: does the sidecar run")
+
+
+async def test_status_of_somebody_else_is_unavailable(console: Console) -> None:
+    """A web server answers with pages of its own, which are not shown."""
+    async with ScriptedPeer() as peer:
+        console.admin = f"127.0.0.1:{peer.port}"
+        assert await console.status() == 69
+    assert console.err.getvalue().startswith(f"{console.admin}: status 200: does the sidecar run")
+    assert console.out.getvalue() == ""
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ async def test_it_is_not_waited_for_longer_than_for_an_instance(stack: MakeStack
     async with proxy.app() as app:
         began = proxy.now
         assert (await ask(app, get(free_port()))).error == "NR no_service attempts=0"
-        assert proxy.now - began >= 0.3
+        assert proxy.now - began >= 0.29  # timers of uvloop count in milliseconds
 
 
 async def test_an_app_that_leaves_meanwhile_leaves_nothing_behind(stack: MakeStack, peers: list[ScriptedPeer]) -> None:

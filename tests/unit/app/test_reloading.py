@@ -101,6 +101,7 @@ async def test_an_address_that_is_taken_is_told_and_can_be_tried_again(tmp_path:
     problem = outcome.problems[0].as_json()
     assert problem["path"] == "listen"
     assert "cannot bind 127.0.0.1:7001 for shared" in problem["message"]
+    assert "reload again" in play.events[-1].detail["problems"][0]
     play.refusal = None
     assert (await play.reloader.reload(play.sidecar)).result is Result.APPLIED
     assert play.reloader.last_ok
@@ -127,6 +128,25 @@ async def test_the_file_is_watched_by_content(tmp_path: Path) -> None:
     await asyncio.sleep(30.0)
     assert [event.kind for event in play.events] == ["reload_applied", "reload_rejected"]
     assert play.looks_at_certificates >= 10
+    await play.reloader.close()
+
+
+@pytest.mark.virtual_time
+async def test_a_file_that_is_gone_is_told_once_and_its_return_too(tmp_path: Path) -> None:
+    """Not at the first look, which may meet it while it is being swapped."""
+    play = Play(tmp_path, poll=3.0)
+    play.reloader.watch(play.sidecar)
+    play.path.unlink()
+    async with asyncio.timeout(1000):
+        while play.reloader.last_ok:  # noqa: ASYNC110 - the reader is another thread
+            await asyncio.sleep(1.0)
+        assert play.looks_at_certificates > 1
+        await asyncio.sleep(30.0)
+        play.write(GOOD)
+        while not play.reloader.last_ok:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(1.0)
+    assert [event.kind for event in play.events] == ["reload_rejected", "reload_applied"]
+    assert "No such file" in play.events[0].detail["problems"][0]
     await play.reloader.close()
 
 

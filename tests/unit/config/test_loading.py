@@ -68,8 +68,10 @@ def test_an_unset_variable_is_not_also_a_missing_key(tmp_path: Path) -> None:
 
 
 def test_missing_keys_of_one_mapping_share_a_line(tmp_path: Path) -> None:
-    """Both are named, since one position has one problem."""
-    assert refusal(tmp_path, "") == ["sidecar.yaml:1:1: missing required keys 'version', 'services'"]
+    """Both are named, since one position has one problem, and so is what would do."""
+    assert refusal(tmp_path, "") == [
+        "sidecar.yaml:1:1: missing required keys 'version', 'services'; the least is version: 1, and services: [{name: NAME}]"
+    ]
 
 
 @pytest.mark.parametrize("text", ["- a\n", "hello\n", "5\n", "~\n"])

@@ -12,7 +12,7 @@ from sidecar.config.rules import (
     HTTP_ONLY,
     certificates_will_do,
     credentials_are_whole,
-    files_are_readable,
+    files_can_be_used,
     one_source_a_secret,
     secrets_stand_elsewhere,
 )
@@ -252,10 +252,19 @@ def test_files_must_be_there_only_when_asked_for(tmp_path: Path) -> None:
     good = tmp_path / "ca.pem"
     good.write_text("x")
     text = service(f"tls: {{ca_file: {good}, key_file: {tmp_path}/none}}") + f"nacos: {{password_file: {tmp_path}}}\n"
-    assert [finding.loc for finding in files_are_readable(*judge(text))] == [
+    assert [finding.loc for finding in files_can_be_used(*judge(text))] == [
         ("nacos", "password_file"),
         ("services", 0, "tls", "key_file"),
     ]
+
+
+def test_the_access_log_must_have_a_folder_when_asked_for(tmp_path: Path) -> None:
+    """A sidecar whose log cannot be opened does not start; streams and files that will be made pass."""
+    (finding,) = files_can_be_used(*judge(MINIMAL + f"access_log: {{path: {tmp_path}/none/a.log}}\n"))
+    assert finding.loc == ("access_log", "path")
+    assert "create its folder" in finding.message
+    for fine in (f"{tmp_path}/a.log", "stderr", "a.log"):
+        assert not list(files_can_be_used(*judge(MINIMAL + f"access_log: {{path: {fine}}}\n")))
 
 
 @pytest.mark.parametrize("where", ["nacos: {{tls: {}}}", "defaults: {{tls: {}}}"])
