@@ -39,9 +39,9 @@ is listed below its table. None may be executed twice.
 
 What unmodified Spring Cloud apps lose, and by which way in they lose nothing, is on [another page](trial-apps.md).
 
-On the registry that comes with the project the same rows are played by `make trial ARGS="--on embedded"`; three of them are
-among the tests (`make trial-quick`). So are restarts of providers that register with the official Java client
-(`tests/e2e/test_restarts.py`).
+[On the registry that comes with the project](trial-embedded.md) the same rows are played by
+`make trial ARGS="--on embedded"`; three of them are among the tests (`make trial-quick`). So are restarts of providers that
+register with the official Java client (`tests/e2e/test_restarts.py`).
 """
 
 _HEAD_OF_DETAILS = (
