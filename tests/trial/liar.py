@@ -101,21 +101,21 @@ class Liar:
         told = {**info, "hosts": self._lie(info["hosts"])}
         return Payload(payload.type, dump({**body, "serviceInfo": told}), payload.headers, payload.client_ip)
 
-    def _way(self, context: Context) -> "_Way":
-        peer = context.peer()
+    def _way(self, peer: str) -> "_Way":
         if peer not in self._ways:
             self._ways[peer] = _Way(self._server_port)
         return self._ways[peer]
 
     async def _unary(self, data: bytes, context: Context) -> bytes:
         try:
-            answer = await self._way(context).ask(data)
+            answer = await self._way(context.peer()).ask(data)
         except grpc.aio.AioRpcError as error:
             await context.abort(error.code(), error.details() or "")
         return encode(self._told(decode(answer)))
 
     async def _stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        way = self._way(context)
+        peer = context.peer()  # asked later, when the call is over, the library may crash the process
+        way = self._way(peer)
         saying = spawn(way.pass_on(requests), name="liar: to the server")
         hearing = spawn(way.listen(self._told), name="liar: to the client")
         try:
@@ -124,7 +124,7 @@ class Liar:
         finally:
             saying.cancel()
             hearing.cancel()
-            del self._ways[context.peer()]
+            del self._ways[peer]
             await way.channel.close()
 
 
