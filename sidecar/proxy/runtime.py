@@ -52,6 +52,7 @@ class Runtime:
         "now",
         "replay_bytes",
         "request_id",
+        "splices",
         "stats",
         "wall",
         "wants_record",
@@ -84,6 +85,8 @@ class Runtime:
         """A new UUID (version 4)."""
         self.replay_bytes = 0
         """Of all requests in flight, kept for another attempt."""
+        self.splices = hasattr(os, "splice")
+        """Large uploads go by it; False once the kernel has said that it does not."""
         self._date = b""
         self._date_at = -1
 

@@ -121,6 +121,7 @@ class StraightPath:
         """
         loop = cast("asyncio.AbstractEventLoop", _Loop())
         self.runtime = Runtime(loop=loop, now=itertools.repeat(_NOW).__next__)
+        self.runtime.splices = False  # there is no kernel in between: a large upload goes the way of a chunked one
         self._addresses = Addresses(600.0)
         self._sock = sock
         self._transports: list[_Transport] = []

@@ -26,23 +26,30 @@ class Body(Protocol):
 class LengthBody:
     """A body of a known number of bytes: they go on as they are."""
 
-    __slots__ = ("_left", "done", "leftover", "payload")
+    __slots__ = ("done", "left", "leftover", "payload")
 
     def __init__(self, length: int) -> None:
-        self._left = length
+        self.left = length
+        """Bytes still to come."""
         self.done = False
         self.payload = 0
         self.leftover = b""
 
     def feed(self, data: bytes) -> bytes:
         """The part of `data` that belongs to the body."""
-        left = self._left
+        left = self.left
         if len(data) > left:
             data, self.leftover = data[:left], data[left:]
         self.payload += len(data)
-        self._left = left = left - len(data)
+        self.left = left = left - len(data)
         self.done = not left
         return data
+
+    def skip(self, count: int) -> None:
+        """So many bytes have gone another way."""
+        self.payload += count
+        self.left -= count
+        self.done = not self.left
 
 
 class ChunkedBody:

@@ -17,6 +17,7 @@ from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, STUCK_TIME, end_writing, reset_on_close
 from sidecar.proxy.http1 import tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
+from sidecar.proxy.http1.bulk import WORTH_IT
 from sidecar.proxy.http1.exchange import Exchange
 from sidecar.proxy.http1.local import LocalAnswer, body_size
 from sidecar.proxy.http1.message import BAD_REQUEST, BadMessage, Framing
@@ -67,7 +68,7 @@ class WayIn(Protocol):
     def entrance(self) -> Entrance: ...
 
 
-_NOTHING, _UNCONNECTED, _INSTANCE_BLOCKED, _PIPELINE = 0, 1, 2, 4
+_NOTHING, _UNCONNECTED, _INSTANCE_BLOCKED, _PIPELINE, _HANDED_OVER = 0, 1, 2, 4, 8
 """Reasons for which reading from the app is paused; a set of bits."""
 
 
@@ -84,7 +85,6 @@ class AppConnection(asyncio.Protocol):
         "_learn_until",
         "_lingered",
         "_runtime",
-        "_sock",
         "_stats",
         "_timer",
         "_transport",
@@ -94,6 +94,7 @@ class AppConnection(asyncio.Protocol):
         "blocked",
         "ended",
         "exchange",
+        "sock",
         "write",
     )
 
@@ -105,7 +106,7 @@ class AppConnection(asyncio.Protocol):
         self._way_in = way_in
         self._wheel = runtime.wheel
         self._idle_limit = 0.0
-        self._sock = sock
+        self.sock = sock
         self._transport: asyncio.Transport
         self._timer = Timer(self._expired)
         self.exchange: Exchange | None = None
@@ -224,6 +225,22 @@ class AppConnection(asyncio.Protocol):
     def instance_unblocked(self) -> None:
         self._resume(_INSTANCE_BLOCKED)
 
+    def uploaded(self) -> None:
+        """The rest of the body, which was handed over, has gone."""
+        self._body = None
+        self.read_on()
+
+    def read_on(self) -> None:
+        """What was handed over is done with, or given back."""
+        self._resume(_HANDED_OVER)
+
+    def upload_ended(self, error: OSError | None) -> None:
+        """As `eof_received`, or with an error `connection_lost`, in the middle of what was handed over."""
+        if error is not None:
+            self._transport.abort()
+        elif not self.eof_received():
+            self._transport.close()
+
     def open_tunnel(self) -> None:
         """After 101: what was read beyond the request is the first of the other protocol."""
         self._body = RawBody()
@@ -269,7 +286,7 @@ class AppConnection(asyncio.Protocol):
         """RST: the app must not take what it got for complete."""
         self._closing = True
         self.exchange = None
-        reset_on_close(self._sock)
+        reset_on_close(self.sock)
         self._transport.abort()
 
     def cut(self, failure: Failure) -> None:
@@ -361,7 +378,7 @@ class AppConnection(asyncio.Protocol):
                 self._runtime.loop.call_later(LEARNING_PAUSE, self._go_on)
                 return None
             self._learn_until = 0.0
-            if (host := unnamed.beyond(request, self._sock)) is not None:
+            if (host := unnamed.beyond(request, self.sock)) is not None:
                 return host, None
         self._refuse(FAILURES["no_service"], None, request)
         return None
@@ -416,6 +433,13 @@ class AppConnection(asyncio.Protocol):
             self._body = None
             self._held = body.leftover
         exchange.body_part(wire, body.payload - before, self._runtime.now(), done=body.done)
+        if (
+            self._runtime.splices
+            and isinstance(body, LengthBody)
+            and body.left >= WORTH_IT
+            and exchange.hand_over(body)
+        ):
+            self._pause(_HANDED_OVER)
 
     def _refuse(self, failure: Failure, service: "Upstream | None", request: RequestHead | None = None) -> None:
         """Answers a request that does not reach any service, and closes."""

@@ -18,8 +18,9 @@ import math
 from typing import TYPE_CHECKING
 
 from sidecar.errors import FAILURES, Failure
-from sidecar.proxy.http1 import connecting, ending, patience, proof, race, recovery, tunnel
+from sidecar.proxy.http1 import bulk, connecting, ending, patience, proof, race, recovery, tunnel
 from sidecar.proxy.http1.attempt import Attempt
+from sidecar.proxy.http1.body import LengthBody
 from sidecar.proxy.http1.local import LocalAnswer, body_size
 from sidecar.proxy.http1.message import BadMessage, Framing
 from sidecar.proxy.http1.phase import HEARING, OPEN, Phase
@@ -49,6 +50,7 @@ class Exchange:
         "answer",
         "app",
         "attempt",
+        "bulk",
         "dialled",
         "head_at",
         "keep_app",
@@ -94,6 +96,8 @@ class Exchange:
         """and of either side."""
         self.replay: Replay | None = None
         """What has come of the body, for an attempt to come."""
+        self.bulk: bulk.Bulk | None = None
+        """What brings the rest of it beside us."""
         self.uploaded = request.framing is _NONE
         """All of the body has come."""
         self.keep_app = False
@@ -144,6 +148,11 @@ class Exchange:
             if done and self.phase is _AWAITING:
                 attempt.written(now)
         self.uploaded = done
+
+    def hand_over(self, body: LengthBody) -> bool:
+        """The rest of a large body may go without us; False: this one does not."""
+        self.bulk = bulk.begin(self, body)
+        return self.bulk is not None
 
     def hold_body(self) -> None:
         """No connection to an instance: no more of the body for now."""
@@ -215,7 +224,9 @@ class Exchange:
     def _waits_for_app(self) -> bool:
         """The instance takes what it gets of the request, and nothing more comes: it is not to blame for the silence."""
         connection = self.attempt.connection if self.attempt is not None else None
-        return not self.uploaded and connection is not None and not connection.blocked
+        if self.uploaded or connection is None:
+            return False
+        return not (connection.blocked or (self.bulk is not None and self.bulk.stuck))
 
     def deadline(self) -> float:
         """When the silence of both sides, or of the instance alone, has lasted too long."""
@@ -442,6 +453,9 @@ class Exchange:
     def _close_down(self) -> None:
         self.phase = _DONE
         self.attempt = None  # it knows the exchange: a circle would leave both to the garbage collector
+        if self.bulk is not None:
+            self.bulk.stop()
+            self.bulk = None
         if self.replay is not None:
             self.replay.drop()
         if self.trouble is not None:

@@ -40,6 +40,7 @@ class InstanceConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_broken",
         "_counted",
         "_held",
         "_patient",
@@ -81,6 +82,7 @@ class InstanceConnection(asyncio.Protocol):
         self._written = 0
         self._patient = False
         self._paused = False
+        self._broken: OSError | None = None
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "busy" if self.attempt else "idle"
@@ -113,9 +115,28 @@ class InstanceConnection(asyncio.Protocol):
         """More of the request's body."""
         self._written += len(data)
         if self._written > SLOW_READER and not self._patient:
+            self.be_patient()
+        self._transport.write(data)
+
+    @property
+    def plain(self) -> bool:
+        """Its bytes are on the wire as they are written."""
+        return not isinstance(self._transport, TlsTransport)
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    def be_patient(self) -> None:
+        """The request is large: an instance may be slow to read it and is still no black hole."""
+        if not self._patient:
             self._patient = True
             self._limit_silence(0)
-        self._transport.write(data)
+
+    def unwritable(self, error: OSError) -> None:
+        """Bytes that went to its socket beside the transport are not taken any more; its end is about to be read."""
+        self._broken = error
 
     def release(self) -> None:
         """The attempt is over and left nothing behind; the connection may serve again."""
@@ -203,14 +224,14 @@ class InstanceConnection(asyncio.Protocol):
         if isinstance(body, RawBody):
             tunnel.instance_ended_its_side(attempt.exchange)
         else:
-            recovery.attempt_lost(attempt, lost(None))
+            recovery.attempt_lost(attempt, lost(self._broken))
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
         attempt, self.attempt = self.attempt, None
         was_ended, self.ended, self.gone = self.ended, True, True
         if attempt is not None:
-            recovery.attempt_lost(attempt, lost(error))
+            recovery.attempt_lost(attempt, lost(error or self._broken))
         elif not was_ended:
             self._upstream.ended_idle(self)
         if self._counted:

@@ -45,7 +45,7 @@ async def test_what_is_accepted_sends_small_writes_at_once_and_finds_dead_hosts(
         async with proxy.app() as app:
             assert (await ask(app)).status == 200
             (connection,) = proxy.runtime.connections
-            sock = connection._sock  # type: ignore[attr-defined]
+            sock = connection.sock  # type: ignore[attr-defined]
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30

@@ -70,6 +70,16 @@ def test_a_counted_body_is_done_with_its_last_byte(data: bytes, cuts: list[int])
     assert body.done
 
 
+def test_bytes_that_go_another_way_are_counted_as_well() -> None:
+    """A part here, a part there; it is done with the last of them."""
+    body = LengthBody(5)
+    assert body.feed(b"ab") == b"ab"
+    body.skip(2)
+    assert (body.payload, body.left, body.done) == (4, 1, False)
+    body.skip(1)
+    assert body.done
+
+
 def test_an_open_body_is_complete_only_by_its_end() -> None:
     """The last chunk goes out with a clean FIN alone."""
     body = UntilCloseBody(chunks=True)
