@@ -11,6 +11,7 @@ from typing import Protocol
 from sidecar import clock
 from sidecar.cluster.events import Event
 from sidecar.cluster.stats import ProcessStats
+from sidecar.proxy import splice
 from sidecar.proxy.connections import AppConnections
 from sidecar.proxy.http1.request import format_request_id
 from sidecar.proxy.wheel import Wheel
@@ -85,7 +86,7 @@ class Runtime:
         """A new UUID (version 4)."""
         self.replay_bytes = 0
         """Of all requests in flight, kept for another attempt."""
-        self.splices = hasattr(os, "splice")
+        self.splices = splice.POSSIBLE
         """Large uploads go by it; False once the kernel has said that it does not."""
         self._date = b""
         self._date_at = -1

@@ -3,15 +3,17 @@
 Why: what a large body costs is being copied out of the kernel and in again. Here its pages change hands, and the
 process touches none of them, which halves the cost (docs/performance.md).
 
-How: both transports rest meanwhile. The source's has stopped reading, and nothing more is written to the target's; the
-sockets are watched here, by descriptors of their own, since a loop lets nobody watch those of its transports. Such a
-descriptor keeps a connection open, so `stop` belongs to the same turn of the loop as whatever closes one.
+How: both transports rest meanwhile. The source's has stopped reading, and nothing more is written to the target's. Their
+sockets are watched by an epoll of our own, and that by the loop: no loop lets anybody watch what its transports use, and
+uvloop tells nobody of a reset of what is watched directly. They are asked for their number each time: a transport that
+closes leaves them without one, and the number may be another connection's a moment later.
 """
 
 import asyncio
 import errno
 import fcntl
 import os
+import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,8 +23,10 @@ PIPE = 256 * 1024
 """Bytes that are moved in one turn of the loop, as many as it reads at once elsewhere: more would be no cheaper and keep
 others waiting. Whoever has very many pipes gets smaller ones from the kernel, which are slower and nothing else."""
 
-_FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
-_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
+POSSIBLE = hasattr(os, "splice") and hasattr(select, "epoll")
+"""Linux."""
+
+_FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK if POSSIBLE else 0
 _CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP})
 """What a kernel says, or whoever stands before it, that does not do this with connections."""
 
@@ -56,6 +60,7 @@ class Splice:
 
     __slots__ = (
         "_ends",
+        "_epoll",
         "_from_pipe",
         "_inside",
         "_into_pipe",
@@ -78,49 +83,54 @@ class Splice:
     ) -> None:
         """`unwritten`: bytes that the target's transport has yet to write, which go first.
 
-        Raises OSError when descriptors have run out, AttributeError where there is no splice(2).
+        Raises OSError when descriptors have run out.
         """
         self._loop = loop
+        self._source = source
+        self._target = target
         self._ends = ends
         self._unwritten = unwritten
         self._left = count
         self._inside = 0
         """Bytes that have left the source and not reached the target."""
-        opened = list(os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
+        self._epoll = select.epoll()
         try:
-            opened.append(os.dup(source.fileno()))
-            opened.append(os.dup(target.fileno()))
+            self._from_pipe, self._into_pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            for descriptor in opened:
-                os.close(descriptor)
+            self._epoll.close()
             raise
-        self._from_pipe, self._into_pipe, self._source, self._target = opened
-        if _PIPE_SIZE is not None:
-            with suppress(OSError):
-                fcntl.fcntl(self._into_pipe, _PIPE_SIZE, PIPE)
-        self.waits = False
+        with suppress(OSError):
+            fcntl.fcntl(self._into_pipe, fcntl.F_SETPIPE_SZ, PIPE)
+        self.waits = unwritten() > 0
         """The target takes no more for now."""
-        loop.add_reader(self._source, self._readable)
-        if unwritten():
-            self._wait_for_target()
+        if self.waits:
+            self._epoll.register(self._target, select.EPOLLOUT)
+        else:
+            self._epoll.register(self._source, select.EPOLLIN)
+        loop.add_reader(self._epoll.fileno(), self._ready)
 
     def __repr__(self) -> str:
         return f"<Splice {self._left} bytes to come, {self._inside} inside>"
 
     def stop(self) -> None:
         """Lets go of both connections; what is inside is lost. May be called again."""
-        if self._source < 0:
+        if self._epoll.closed:
             return
-        self._loop.remove_reader(self._source)
-        self._loop.remove_writer(self._target)
-        for descriptor in (self._from_pipe, self._into_pipe, self._source, self._target):
-            os.close(descriptor)
-        self._source = -1
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+        os.close(self._from_pipe)
+        os.close(self._into_pipe)
 
-    def _readable(self) -> None:
+    def _ready(self) -> None:
+        if not self.waits:
+            self._take_in()
+        elif not self._unwritten():
+            self._pass_on()
+
+    def _take_in(self) -> None:
         """The pipe is empty, so whoever would block is the source."""
         try:
-            count = os.splice(self._source, self._into_pipe, min(self._left, PIPE), flags=_FLAGS)
+            count = os.splice(self._source.fileno(), self._into_pipe, min(self._left, PIPE), flags=_FLAGS)
         except BlockingIOError:
             return
         except OSError as error:
@@ -139,14 +149,10 @@ class Splice:
         self._ends.moved(count)
         self._pass_on()
 
-    def _writable(self) -> None:
-        if not self._unwritten():
-            self._pass_on()
-
     def _pass_on(self) -> None:
         try:
             while self._inside:
-                self._inside -= os.splice(self._from_pipe, self._target, self._inside, flags=_FLAGS)
+                self._inside -= os.splice(self._from_pipe, self._target.fileno(), self._inside, flags=_FLAGS)
         except BlockingIOError:
             self._wait_for_target()
         except OSError as error:
@@ -158,8 +164,8 @@ class Splice:
     def _wait_for_target(self) -> None:
         if not self.waits:
             self.waits = True
-            self._loop.remove_reader(self._source)
-            self._loop.add_writer(self._target, self._writable)
+            self._epoll.unregister(self._source)
+            self._epoll.register(self._target, select.EPOLLOUT)
 
     def _wait_for_source(self) -> None:
         if not self._left:
@@ -167,5 +173,5 @@ class Splice:
             self._ends.arrived()
         elif self.waits:
             self.waits = False
-            self._loop.remove_writer(self._target)
-            self._loop.add_reader(self._source, self._readable)
+            self._epoll.unregister(self._target)
+            self._epoll.register(self._source, select.EPOLLIN)
