@@ -12,11 +12,20 @@ import socket
 _NOT_FOR_APPS = 8
 """One descriptor in so many. Fewer than there are apps: not all of them ask at once, and who lacks one pauses."""
 
+_FOR_PIPES = 8
+"""Again one in so many."""
+
 
 def full_for_apps() -> float:
     """The first number that is not for an app."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return math.inf if limit == resource.RLIM_INFINITY else limit - limit // _NOT_FOR_APPS
+
+
+def full_for_pipes() -> float:
+    """The first number that is only for connections: what merely saves work has the use of an eighth, while that is free."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if limit == resource.RLIM_INFINITY else limit // _FOR_PIPES
 
 
 def lowest_free(sock: socket.socket) -> float:

@@ -17,8 +17,8 @@ from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, STUCK_TIME, end_writing, reset_on_close
 from sidecar.proxy.http1 import tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
-from sidecar.proxy.http1.bulk import WORTH_IT
 from sidecar.proxy.http1.exchange import Exchange
+from sidecar.proxy.http1.handover import WORTH_IT
 from sidecar.proxy.http1.local import LocalAnswer, body_size
 from sidecar.proxy.http1.message import BAD_REQUEST, BadMessage, Framing
 from sidecar.proxy.http1.phase import Phase
@@ -235,7 +235,7 @@ class AppConnection(asyncio.Protocol):
         self._resume(_HANDED_OVER)
 
     def upload_ended(self, error: OSError | None) -> None:
-        """As `eof_received`, or with an error `connection_lost`, in the middle of what was handed over."""
+        """In the middle of what was handed over: what a loop does after a FIN, or with an error after something worse."""
         if error is not None:
             self._transport.abort()
         elif not self.eof_received():

@@ -18,7 +18,7 @@ import math
 from typing import TYPE_CHECKING
 
 from sidecar.errors import FAILURES, Failure
-from sidecar.proxy.http1 import bulk, connecting, ending, patience, proof, race, recovery, tunnel
+from sidecar.proxy.http1 import connecting, ending, handover, patience, proof, race, recovery, tunnel
 from sidecar.proxy.http1.attempt import Attempt
 from sidecar.proxy.http1.body import LengthBody
 from sidecar.proxy.http1.local import LocalAnswer, body_size
@@ -50,8 +50,8 @@ class Exchange:
         "answer",
         "app",
         "attempt",
-        "bulk",
         "dialled",
+        "handover",
         "head_at",
         "keep_app",
         "last_byte",
@@ -63,6 +63,7 @@ class Exchange:
         "responded",
         "sent",
         "started",
+        "through_us",
         "trouble",
         "uploaded",
         "upstream",
@@ -96,8 +97,10 @@ class Exchange:
         """and of either side."""
         self.replay: Replay | None = None
         """What has come of the body, for an attempt to come."""
-        self.bulk: bulk.Bulk | None = None
+        self.handover: handover.Handover | None = None
         """What brings the rest of it beside us."""
+        self.through_us = False
+        """That was tried, and cannot be."""
         self.uploaded = request.framing is _NONE
         """All of the body has come."""
         self.keep_app = False
@@ -150,9 +153,13 @@ class Exchange:
         self.uploaded = done
 
     def hand_over(self, body: LengthBody) -> bool:
-        """The rest of a large body may go without us; False: this one does not."""
-        self.bulk = bulk.begin(self, body)
-        return self.bulk is not None
+        """The rest of a large body may go without us; False: not this one, or not yet."""
+        attempt, replay = self.attempt, self.replay
+        if self.through_us or attempt is None or self.phase is not _AWAITING or replay is None or replay.whole:
+            return False
+        self.handover = handover.begin(self, attempt, body)
+        self.through_us = self.handover is None
+        return self.handover is not None
 
     def hold_body(self) -> None:
         """No connection to an instance: no more of the body for now."""
@@ -226,7 +233,7 @@ class Exchange:
         connection = self.attempt.connection if self.attempt is not None else None
         if self.uploaded or connection is None:
             return False
-        return not (connection.blocked or (self.bulk is not None and self.bulk.stuck))
+        return not (connection.blocked or (self.handover is not None and self.handover.blocked))
 
     def deadline(self) -> float:
         """When the silence of both sides, or of the instance alone, has lasted too long."""
@@ -453,9 +460,9 @@ class Exchange:
     def _close_down(self) -> None:
         self.phase = _DONE
         self.attempt = None  # it knows the exchange: a circle would leave both to the garbage collector
-        if self.bulk is not None:
-            self.bulk.stop()
-            self.bulk = None
+        if self.handover is not None:
+            self.handover.stop()
+            self.handover = None
         if self.replay is not None:
             self.replay.drop()
         if self.trouble is not None:

@@ -120,7 +120,7 @@ class InstanceConnection(asyncio.Protocol):
 
     @property
     def plain(self) -> bool:
-        """Its bytes are on the wire as they are written."""
+        """No TLS: what is written goes to the socket as it is."""
         return not isinstance(self._transport, TlsTransport)
 
     @property
@@ -135,8 +135,10 @@ class InstanceConnection(asyncio.Protocol):
             self._limit_silence(0)
 
     def unwritable(self, error: OSError) -> None:
-        """Bytes that went to its socket beside the transport are not taken any more; its end is about to be read."""
+        """Its socket takes no more of what came there beside the transport. One that has ended says so to whoever reads."""
         self._broken = error
+        if not isinstance(error, ConnectionError):
+            self._transport.abort()
 
     def release(self) -> None:
         """The attempt is over and left nothing behind; the connection may serve again."""
@@ -216,7 +218,7 @@ class InstanceConnection(asyncio.Protocol):
             self._end_idle()
             return False
         body = self._body
-        if isinstance(body, UntilCloseBody):
+        if isinstance(body, UntilCloseBody) and self._broken is None:
             wire = body.end()
             attempt.exchange.answer_part(attempt, wire, done=True)
             return False

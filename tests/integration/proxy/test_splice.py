@@ -100,7 +100,7 @@ async def test_what_the_transport_has_to_write_goes_first(app: Line, instance: L
     splice = begin(app, instance, 4, told, unwritten=unwritten)
     for _ in range(20):
         await asyncio.sleep(0)
-    assert splice.waits
+    assert splice.blocked
     assert told.count == 0
     instance.ours.send(b"its")
     unwritten[0] = 0
@@ -113,7 +113,7 @@ async def test_a_target_that_takes_nothing_stops_the_source(app: Line, instance:
     told, body = Told(), bytes(64 * MB)
     splice = begin(app, instance, len(body), told)
     sending = start(asyncio.get_running_loop().sock_sendall(app.theirs, body))
-    await settled(lambda: splice.waits)
+    await settled(lambda: splice.blocked)
     assert told.count < len(body) // 2
     assert len(await received(instance.theirs, len(body))) == len(body)
     await sending

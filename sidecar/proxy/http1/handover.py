@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING
 
 from sidecar.proxy.http1.body import LengthBody
 from sidecar.proxy.http1.phase import Phase
-from sidecar.proxy.splice import Splice
+from sidecar.proxy.splice import CANNOT, Splice
 
 if TYPE_CHECKING:
     from sidecar.proxy.http1.attempt import Attempt
     from sidecar.proxy.http1.exchange import Exchange
     from sidecar.proxy.http1.upstream import InstanceConnection
 
-WORTH_IT = 256 * 1024
-"""Bytes still to come: with fewer the pipe and the descriptors cost as much as they save."""
+WORTH_IT = 512 * 1024
+"""Bytes still to come: with fewer the pipe and its descriptors cost about as much as they save."""
 
 
-class Bulk:
-    """One upload's rest; it hears of the splice what its bytes would have told on the way through us."""
+class Handover:
+    """Of one upload; it hears of the splice what the bytes would have told on the way through us."""
 
     __slots__ = ("_attempt", "_body", "_connection", "_exchange", "_splice")
 
     def __init__(
         self, exchange: "Exchange", attempt: "Attempt", connection: "InstanceConnection", body: LengthBody
     ) -> None:
+        """Raises OSError where it is not worth it, or not possible for now."""
         self._exchange = exchange
         self._attempt = attempt
         self._connection = connection
@@ -36,12 +37,12 @@ class Bulk:
         self._splice = Splice(loop, source, connection.sock, body.left, self, lambda: connection.unwritten)
 
     def __repr__(self) -> str:
-        return f"<Bulk {self._splice!r}>"
+        return f"<Handover {self._splice!r}>"
 
     @property
-    def stuck(self) -> bool:
-        """The instance takes no more for now."""
-        return self._splice.waits
+    def blocked(self) -> bool:
+        """The instance takes no more bytes for now."""
+        return self._splice.blocked
 
     def stop(self) -> None:
         """Nobody wants the rest, or it is known to come to nothing."""
@@ -57,7 +58,7 @@ class Bulk:
 
     def arrived(self) -> None:
         exchange = self._exchange
-        exchange.bulk = None
+        exchange.handover = None
         exchange.uploaded = True
         if exchange.phase is Phase.AWAITING:
             self._attempt.written(exchange.upstream.runtime.now())
@@ -67,26 +68,25 @@ class Bulk:
         self._exchange.app.upload_ended(error)
 
     def target_ended(self, error: OSError) -> None:
+        if error.errno in CANNOT:
+            self._exchange.upstream.runtime.splices = False
         self._connection.unwritable(error)
 
     def refused(self) -> None:
         exchange = self._exchange
-        exchange.bulk = None
+        exchange.handover = None
         exchange.upstream.runtime.splices = False
         exchange.app.read_on()
 
 
-def begin(exchange: "Exchange", body: LengthBody) -> Bulk | None:
+def begin(exchange: "Exchange", attempt: "Attempt", body: LengthBody) -> Handover | None:
     """None: it goes on through us, piece by piece."""
-    attempt, replay = exchange.attempt, exchange.replay
-    if attempt is None or exchange.phase is not Phase.AWAITING or replay is None or replay.whole:
-        return None
     connection = attempt.connection
     if connection is None or not connection.plain:
         return None
     try:
-        bulk = Bulk(exchange, attempt, connection, body)
+        handover = Handover(exchange, attempt, connection, body)
     except OSError:
-        return None  # descriptors have run out: what is read goes through those that are open
+        return None
     connection.be_patient()
-    return bulk
+    return handover
