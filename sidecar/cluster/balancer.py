@@ -1,6 +1,7 @@
 """Choosing one of several equal endpoints. All policies share out by weight; none knows why an endpoint is here.
 
-- least_request  two candidates drawn by weight, the less loaded one for its weight wins; equal: the first drawn
+- least_request  two candidates drawn by weight, the less loaded one for its weight wins; equal: the first drawn. Among
+                 equal weights the first is drawn as from a deck of cards: each comes up once before any comes up again
 - round_robin    smooth: each gets its turns spread evenly, not in a block
 - random         one draw by weight
 
@@ -41,13 +42,23 @@ def chooser(policy: Balancing, endpoints: Sequence[Endpoint], rng: Rng) -> Choos
 
 
 def _least_request_unweighted(endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
-    count, others, random = len(endpoints), len(endpoints) - 1, rng.random
+    """A deck, and no draws that know nothing of each other: those leave some connections idle for long, which costs the
+    kernel delayed acknowledgements and the app an instance that has closed meanwhile. Nor a fixed order, with which an app
+    that asks in a rhythm would send one kind of request to one instance.
+    """
+    deck = list(endpoints)
+    count, others, random = len(deck), len(deck) - 1, rng.random
+    drawn = 0
 
     def choose() -> Endpoint:
-        i = int(random() * count)
+        nonlocal drawn
+        i = drawn + int(random() * (count - drawn))
+        first = deck[i]
+        deck[i] = deck[drawn]
+        deck[drawn] = first
         j = int(random() * others)
-        first = endpoints[i]
-        second = endpoints[j if j < i else j + 1]
+        second = deck[j if j < drawn else j + 1]
+        drawn = drawn + 1 if drawn < others else 0
         return second if second.in_flight + second.penalty < first.in_flight + first.penalty else first
 
     return choose

@@ -67,7 +67,12 @@ USAGE: tuple[Family[Usage], ...] = (
     Family("process_start_time_seconds", _G, "Unix time of the start", lambda u: u.started_at),
     Family("process_resident_memory_bytes", _G, "Memory in use", lambda u: u.resident_bytes),
     Family("process_virtual_memory_bytes", _G, "Memory mapped, most of it never touched", lambda u: u.virtual_bytes),
-    Family("process_open_fds", _G, "Open file descriptors; a pooled connection has two", lambda u: u.open_files),
+    Family(
+        "process_open_fds",
+        _G,
+        "Open file descriptors; a pooled connection has two, a large upload three more while there are plenty",
+        lambda u: u.open_files,
+    ),
     Family("process_max_fds", _G, "How many there may be", lambda u: u.file_limit),
 )
 """Absent where the system tells nothing. No label of the subject, as below."""

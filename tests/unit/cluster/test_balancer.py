@@ -86,6 +86,15 @@ def test_only_the_busiest_of_many_is_never_taken() -> None:
     assert crowd[2] not in {choose() for _ in range(500)}
 
 
+def test_equal_and_idle_ones_all_come_up_before_any_comes_up_again() -> None:
+    """Ten rounds of seven, no two in the same order: nobody waits for longer than two rounds."""
+    crowd = endpoints(*[1] * 7)
+    choose = chooser(Balancing.LEAST_REQUEST, crowd, random.Random(1))
+    rounds = [tuple(choose() for _ in crowd) for _ in range(10)]
+    assert {frozenset(one) for one in rounds} == {frozenset(crowd)}
+    assert len(set(rounds)) == 10
+
+
 def test_round_robin_gives_each_its_turn() -> None:
     """Of four equal ones, any four calls in a row reach all four."""
     crowd = endpoints(1, 1, 1, 1)
