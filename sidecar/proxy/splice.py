@@ -1,7 +1,7 @@
 """Bytes from one connection to another inside the kernel: splice(2), by way of a pipe.
 
 Why: what a large body costs is being copied out of the kernel and in again. Here its pages change hands, and the
-process touches none of them, which halves the cost (docs/performance.md).
+process touches none of them, for two thirds of the cost (docs/performance.md).
 
 How: both transports rest meanwhile. The source's has stopped reading, and nothing more is written to the target's. Their
 sockets are watched by an epoll of our own, and that by the loop: no loop lets anybody watch what its transports use, and

@@ -57,6 +57,7 @@ class Handover:
         exchange.progress = exchange.last_byte = exchange.upstream.runtime.now()
 
     def arrived(self) -> None:
+        # Never under a tunnel: only a request without a body may ask for another protocol.
         exchange = self._exchange
         exchange.handover = None
         exchange.uploaded = True
