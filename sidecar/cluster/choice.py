@@ -107,14 +107,14 @@ class Choice:
         self.tier: Tier | None = tier_of(self._tiers[0][0]) if self._tiers else None
         """Where those stand that it draws."""
 
-    def choose_without(self, excluded: Collection[Endpoint]) -> Endpoint | None:
+    def choose_without(self, excluded: Collection[Endpoint], now: float) -> Endpoint | None:
         """One that is not `excluded`, of the first tier that has one."""
         if self.choose is None:
             return None
-        endpoint = self.choose()
+        endpoint = self.choose(now)
         if endpoint not in excluded:
             return endpoint
         for tier in self._tiers:
             if left := [e for e in tier if e not in excluded]:
-                return chooser(self._policy.policy, left, self._rng)()
+                return chooser(self._policy.policy, left, self._rng)(now)
         return None

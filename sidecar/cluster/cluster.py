@@ -320,9 +320,9 @@ class Cluster:
         if self._at_rest:
             self._stir(now)
         if excluded:
-            endpoint = self._choice.choose_without(excluded)
+            endpoint = self._choice.choose_without(excluded, now)
         else:
-            endpoint = choose() if (choose := self._choice.choose) is not None else None
+            endpoint = choose(now) if (choose := self._choice.choose) is not None else None
         if endpoint is None:
             return None
         if endpoint.state is not _AVAILABLE:

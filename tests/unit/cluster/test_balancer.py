@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.cluster.balancer import chooser
+from sidecar.cluster.balancer import HAND, TURN, chooser
 from sidecar.cluster.endpoint import Endpoint
+from sidecar.cluster.instance import Instance
 from sidecar.cluster.policy import Balancing
 from tests.support.clusters import instance
 
@@ -26,7 +27,7 @@ def test_shares_follow_weights(policy: Balancing, weights: tuple[float, ...]) ->
     """One call after the other, each endpoint gets its weight's share of the calls within three points."""
     crowd = endpoints(*weights)
     choose = chooser(policy, crowd, random.Random(7))
-    counts = Counter(choose() for _ in range(DRAWS))
+    counts = Counter(choose(0.0) for _ in range(DRAWS))
     for one in crowd:
         assert counts[one] / DRAWS == pytest.approx(one.weight / sum(weights), abs=0.03)
 
@@ -39,7 +40,7 @@ def test_any_weights_share_out(weights: list[float], policy: Balancing, seed: in
     """Whatever the weights, no share is off by more than five points."""
     crowd = endpoints(*weights)
     choose = chooser(policy, crowd, random.Random(seed))
-    counts = Counter(choose() for _ in range(3000))
+    counts = Counter(choose(0.0) for _ in range(3000))
     for one in crowd:
         assert abs(counts[one] / 3000 - one.weight / sum(weights)) < 0.05
 
@@ -54,7 +55,7 @@ def test_under_load_in_flight_requests_follow_weights_too() -> None:
     for _ in range(4000):
         if len(still_open) == 40:
             still_open.pop(rng.randrange(40)).in_flight -= 1
-        one = choose()
+        one = choose(0.0)
         one.in_flight += 1
         still_open.append(one)
         carried += heavy.in_flight
@@ -67,7 +68,7 @@ def test_the_less_loaded_of_two_is_taken(weights: tuple[float, float]) -> None:
     busy, idle = endpoints(*weights)
     busy.in_flight = 5
     choose = chooser(Balancing.LEAST_REQUEST, [busy, idle], random.Random(1))
-    assert {choose() for _ in range(50)} == {idle}
+    assert {choose(0.0) for _ in range(50)} == {idle}
 
 
 def test_a_failure_weighs_like_a_request_in_flight() -> None:
@@ -75,7 +76,7 @@ def test_a_failure_weighs_like_a_request_in_flight() -> None:
     failing, well = endpoints(1, 1)
     failing.penalty, well.in_flight = 2, 1
     choose = chooser(Balancing.LEAST_REQUEST, [failing, well], random.Random(1))
-    assert {choose() for _ in range(50)} == {well}
+    assert {choose(0.0) for _ in range(50)} == {well}
 
 
 def test_only_the_busiest_of_many_is_never_taken() -> None:
@@ -83,23 +84,74 @@ def test_only_the_busiest_of_many_is_never_taken() -> None:
     crowd = endpoints(1, 1, 1, 1)
     crowd[2].in_flight = 9
     choose = chooser(Balancing.LEAST_REQUEST, crowd, random.Random(1))
-    assert crowd[2] not in {choose() for _ in range(500)}
+    assert crowd[2] not in {choose(0.0) for _ in range(500)}
 
 
 def test_equal_and_idle_ones_all_come_up_before_any_comes_up_again() -> None:
     """Ten rounds of seven, no two in the same order: nobody waits for longer than two rounds."""
     crowd = endpoints(*[1] * 7)
     choose = chooser(Balancing.LEAST_REQUEST, crowd, random.Random(1))
-    rounds = [tuple(choose() for _ in crowd) for _ in range(10)]
+    rounds = [tuple(choose(0.0) for _ in crowd) for _ in range(10)]
     assert {frozenset(one) for one in rounds} == {frozenset(crowd)}
     assert len(set(rounds)) == 10
+
+
+def many(*weights: float) -> list[Endpoint]:
+    """Three hundred, whose weights repeat themselves."""
+    return [Endpoint(Instance("10.0.0.1", 1 + i, weight=weights[i % len(weights)]), 0.0) for i in range(300)]
+
+
+def test_among_many_a_hand_comes_round_again_in_its_order() -> None:
+    """Whoever calls often finds the same few, each as often as the others."""
+    choose = chooser(Balancing.LEAST_REQUEST, many(1), random.Random(1))
+    hand = [choose(0.0) for _ in range(HAND)]
+    assert len(set(hand)) == HAND
+    assert [choose(TURN / 2) for _ in range(3 * HAND)] == 3 * hand
+
+
+def test_a_hand_is_drawn_anew_when_its_turn_is_over() -> None:
+    """All of them at once, and from those that have waited longest."""
+    choose = chooser(Balancing.LEAST_REQUEST, many(1), random.Random(1))
+    hands = [frozenset(choose(number * TURN) for _ in range(HAND)) for number in range(9)]
+    assert len(frozenset().union(*hands)) == 9 * HAND
+
+
+@pytest.mark.parametrize("trouble", ["in_flight", "penalty"])
+def test_who_is_busy_or_failed_of_late_leaves_the_hand(trouble: str) -> None:
+    """Its place is drawn for, and it is not called again before the others were."""
+    choose = chooser(Balancing.LEAST_REQUEST, many(1), random.Random(1))
+    hand = [choose(0.0) for _ in range(HAND)]
+    setattr(hand[5], trouble, 1)
+    second = [choose(0.0) for _ in range(HAND)]
+    assert [i for i in range(HAND) if second[i] is not hand[i]] == [5]
+    assert second[5] not in hand
+
+
+def test_who_calls_seldom_has_no_hand() -> None:
+    """A hand that has not come round within its turn is none: all of many come up before any comes up again."""
+    crowd = many(1)
+    choose = chooser(Balancing.LEAST_REQUEST, crowd, random.Random(1))
+    assert len({choose(number * TURN / HAND) for number in range(len(crowd))}) == len(crowd)
+
+
+@pytest.mark.parametrize("weights", [(1,), (1, 2, 5)])
+@pytest.mark.parametrize("pause", [TURN / 1000, TURN / HAND / 3, TURN])
+def test_shares_among_many_follow_weights_however_often_one_calls(weights: tuple[float, ...], pause: float) -> None:
+    """Over some hundred turns each kind of endpoint gets its weights' share of the calls within three points."""
+    crowd = many(*weights)
+    choose = chooser(Balancing.LEAST_REQUEST, crowd, random.Random(7))
+    counts: Counter[float] = Counter()
+    for number in range(int(max(DRAWS, 100 * TURN / pause))):
+        counts[choose(number * pause).weight] += 1
+    for weight in set(weights):
+        assert counts[weight] / counts.total() == pytest.approx(weight / sum(weights), abs=0.03)
 
 
 def test_round_robin_gives_each_its_turn() -> None:
     """Of four equal ones, any four calls in a row reach all four."""
     crowd = endpoints(1, 1, 1, 1)
     choose = chooser(Balancing.ROUND_ROBIN, crowd, random.Random(1))
-    calls = [choose() for _ in range(40)]
+    calls = [choose(0.0) for _ in range(40)]
     assert all(set(calls[i : i + 4]) == set(crowd) for i in range(37))
 
 
@@ -107,7 +159,7 @@ def test_round_robin_is_smooth() -> None:
     """A heavy endpoint gets its many turns spread out: the light one's turns are evenly far apart."""
     heavy, light = endpoints(4, 1)
     choose = chooser(Balancing.ROUND_ROBIN, [heavy, light], random.Random(1))
-    turns = [i for i in range(500) if choose() is light]
+    turns = [i for i in range(500) if choose(0.0) is light]
     assert {later - earlier for earlier, later in pairwise(turns)} <= {4, 5, 6}
 
 
@@ -115,7 +167,7 @@ def test_round_robin_is_smooth() -> None:
 def test_the_only_one_is_always_taken(policy: Balancing) -> None:
     """With one endpoint there is no draw."""
     (only,) = endpoints(1)
-    assert chooser(policy, [only], random.Random(1))() is only
+    assert chooser(policy, [only], random.Random(1))(0.0) is only
 
 
 @pytest.mark.parametrize("policy", Balancing)
@@ -124,7 +176,7 @@ def test_the_same_seed_makes_the_same_choices(policy: Balancing) -> None:
 
     def calls() -> list[str]:
         choose = chooser(policy, endpoints(1, 2, 3), random.Random(5))
-        return [choose().address for _ in range(100)]
+        return [choose(0.0).address for _ in range(100)]
 
     assert calls() == calls()
 
@@ -141,4 +193,4 @@ class Extreme:
 def test_the_edge_of_the_range_is_still_an_endpoint(policy: Balancing, weights: tuple[float, ...]) -> None:
     """A draw just below one never falls off the end, whatever rounding does to the sums."""
     crowd = endpoints(*weights)
-    assert chooser(policy, crowd, Extreme())() in crowd
+    assert chooser(policy, crowd, Extreme())(0.0) in crowd

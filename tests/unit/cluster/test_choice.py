@@ -24,7 +24,7 @@ def chosen(
     *endpoints: Endpoint, excluded: tuple[Endpoint, ...] = (), prefer: str | None = None
 ) -> set[Endpoint | None]:
     choice = Choice(endpoints, LoadBalancing(prefer_cluster=prefer), rng=random.Random(1), now=0.0)
-    return {choice.choose_without(excluded) for _ in range(100)}
+    return {choice.choose_without(excluded, 0.0) for _ in range(100)}
 
 
 AVAILABLE = make("a", State.AVAILABLE)
