@@ -5,20 +5,19 @@ cancellation cost as much as reading the request's head.
 
 How: a timer lies in the bucket of the tick at which it should be looked at. Moving the deadline later is only a
 write; when its bucket comes up, a timer whose deadline is still ahead is put into a later bucket. Moving it
-earlier than its bucket files it anew, and the old entry is skipped when it comes up. A timer never fires early,
-and at most one tick late.
+earlier than its bucket moves it to another one. A timer never fires early, and at most one tick late.
 """
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 RESOLUTION = 0.1
 """Seconds a tick: head, response and idle limits are seconds long, nobody notices a tenth."""
 
 _HORIZON = 100
-"""Ticks: nothing is filed further ahead, so that the wheel lets go of a dead connection's timer within 10 s."""
+"""Ticks: nothing is filed further ahead, so that there are at most so many buckets."""
 
 _NOWHERE = 1 << 62
 
@@ -50,11 +49,6 @@ class Timer:
         """No deadline for now."""
         self.deadline = math.inf
 
-    def cancel(self) -> None:
-        """Never again; lets go of the callback's owner at once."""
-        self.deadline = math.inf
-        self.expired = _forgotten
-
 
 def _ring(timer: Timer, now: float) -> None:
     """One broken callback must not stop the clocks of all other connections; the loop's handler is told."""
@@ -73,7 +67,7 @@ class Wheel:
     def __init__(self, call_later: CallLater, now: Callable[[], float]) -> None:
         self._call_later = call_later
         self._now = now
-        self._buckets: dict[int, list[Timer]] = {}
+        self._buckets: dict[int, dict[Timer, None]] = {}
         self._last = int(now() / RESOLUTION)
         self._ticking = False
 
@@ -94,9 +88,25 @@ class Wheel:
         tick = min(max(int(timer.deadline / RESOLUTION), self._last) + 1, self._last + _HORIZON)
         if tick >= timer.tick:
             return
+        self._take_out(timer)
         timer.tick = tick
         timer.looked_at = tick * RESOLUTION
-        self._buckets.setdefault(tick, []).append(timer)
+        self._buckets.setdefault(tick, {})[timer] = None
+
+    def cancel(self, timer: Timer) -> None:
+        """Never again; lets go of it, and of its callback's owner, at once.
+
+        An app that connects for each call would else leave a hundred thousand of them behind, from ten seconds.
+        """
+        self._take_out(timer)
+        timer.deadline = math.inf
+        timer.expired = _forgotten
+
+    def _take_out(self, timer: Timer) -> None:
+        bucket = self._buckets.get(timer.tick)
+        if bucket is not None:
+            bucket.pop(timer, None)
+        timer.tick, timer.looked_at = _NOWHERE, math.inf
 
     def _start(self, now: float) -> None:
         self._ticking = True
@@ -119,10 +129,10 @@ class Wheel:
             else:
                 self._ticking = False
 
-    def _sift(self, bucket: list[Timer], tick: int, now: float) -> None:
+    def _sift(self, bucket: Iterable[Timer], tick: int, now: float) -> None:
         for timer in bucket:
             if timer.tick != tick:
-                continue  # it was filed anew, earlier
+                continue  # another one's callback has moved or cancelled it
             timer.tick, timer.looked_at = _NOWHERE, math.inf
             if timer.deadline <= now:
                 timer.deadline = math.inf

@@ -185,7 +185,7 @@ class AppConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         del error
         self.ended = self._closing = True
-        self._timer.cancel()
+        self._wheel.cancel(self._timer)
         self._runtime.connections.discard(self)
         if self._stats is not None:
             self._stats.app_connections -= 1

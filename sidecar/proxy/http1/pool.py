@@ -235,7 +235,7 @@ class Pool(Generic[PooledT]):
     def close(self) -> None:
         """Closes all that idles, and keeps nothing from now on."""
         self._shut = True
-        self._sweeper.cancel()
+        self._wheel.cancel(self._sweeper)
         self.keep_only(lambda _: False)
         if self in self._stats.pools:
             self._stats.pools.remove(self)

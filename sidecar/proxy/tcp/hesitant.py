@@ -106,7 +106,7 @@ class Hesitant(Relay):
     def hand_over(self, sock: socket.socket) -> asyncio.Protocol:
         """It is HTTP: all that has been done for it is undone, and somebody else takes the connection."""
         self._no_more_silence()
-        self._timer.cancel()
+        self.runtime.wheel.cancel(self._timer)
         self.over = True
         self.runtime.connections.discard(self.app)
         stats = self.upstream.stats

@@ -111,7 +111,7 @@ class Relay:
         elif side is self.instance:
             self.end(_RESET if error is not None else None)
         if self.app.gone and (self.instance is None or self.instance.gone):
-            self._timer.cancel()
+            self.runtime.wheel.cancel(self._timer)
 
     def end(self, failure: Failure | None) -> None:
         """Told and counted once. Without a failure both ends get FIN after their last bytes, else RST."""
@@ -156,7 +156,7 @@ class Relay:
         if self._unwritten:
             self.runtime.wheel.arm(self._timer, self._now() + STUCK_TIME)
         else:
-            self._timer.cancel()
+            self.runtime.wheel.cancel(self._timer)
 
     def _look_at_last_bytes(self) -> None:
         if self._left() < self._unwritten:

@@ -47,12 +47,13 @@ async def test_a_deadline_that_moves_later_is_only_a_write() -> None:
 
 
 async def test_a_deadline_that_moves_earlier_fires_then_and_not_again() -> None:
-    """The entry in the later bucket is skipped."""
+    """It has left the later bucket."""
     loop = asyncio.get_running_loop()
     wheel, alarm = Wheel(loop.call_later, loop.time), Alarm()
     start = loop.time()
     wheel.arm(alarm.timer, start + 8)
     wheel.arm(alarm.timer, start + 2)
+    assert repr(wheel) == "<Wheel 1 timers>"
     await asyncio.sleep(20)
     assert [round(rang - start) for rang in alarm.rang] == [2]
 
@@ -88,8 +89,8 @@ async def test_a_timer_may_be_armed_again_while_it_fires() -> None:
     assert all(1 <= later - earlier < 1.3 for earlier, later in itertools.pairwise(rang))
 
 
-async def test_the_owner_of_a_cancelled_timer_is_let_go_at_once() -> None:
-    """A connection that closed an hour before its idle limit is not kept alive by it."""
+async def test_a_cancelled_timer_and_its_owner_are_let_go_at_once() -> None:
+    """A connection that closed an hour before its idle limit is not kept alive by it, nor leaves anything behind."""
     loop = asyncio.get_running_loop()
     wheel = Wheel(loop.call_later, loop.time)
 
@@ -102,10 +103,32 @@ async def test_the_owner_of_a_cancelled_timer_is_let_go_at_once() -> None:
     owner = Owner()
     gone = weakref.ref(owner)
     wheel.arm(owner.timer, loop.time() + 3600)
-    owner.timer.cancel()
+    wheel.cancel(owner.timer)
+    assert repr(wheel) == "<Wheel 0 timers>"
     del owner
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("moved", [False, True])
+async def test_a_callback_may_cancel_or_move_another_timer_of_its_tick(moved: bool) -> None:  # noqa: FBT001
+    """The other one does not ring with it: never again, or at its new time."""
+    loop = asyncio.get_running_loop()
+    wheel, other, rang = Wheel(loop.call_later, loop.time), Alarm(), list[float]()
+
+    def first(now: float) -> None:
+        rang.append(now)
+        if moved:
+            wheel.arm(other.timer, now + 3)
+        else:
+            wheel.cancel(other.timer)
+
+    for timer in (Timer(first), other.timer):
+        wheel.arm(timer, loop.time() + 1)
+    await asyncio.sleep(2)
+    assert (len(rang), other.rang) == (1, [])
+    await asyncio.sleep(3)
+    assert len(other.rang) == moved
 
 
 async def test_an_empty_wheel_does_not_tick() -> None:
