@@ -2,7 +2,7 @@
 
 - least_request  two candidates drawn by weight, the less loaded one for its weight wins; equal: the first drawn. Among
                  equal weights the first is drawn as from a deck of cards: each comes up once before any comes up again.
-                 Among many, a hand of them is played round and round for some milliseconds, by those who ask that often
+                 Many such are played by hands: some come round again and again for a few milliseconds, while they are idle
 - round_robin    smooth: each gets its turns spread evenly, not in a block
 - random         one draw by weight
 
@@ -47,12 +47,15 @@ def chooser(policy: Balancing, endpoints: Sequence[Endpoint], rng: Rng) -> Choos
     if policy is Balancing.RANDOM:
         return _random(endpoints, rng)
     weights = {endpoint.weight for endpoint in endpoints}
-    draw = _least_request(endpoints, rng) if len(weights) > 1 else _least_request_unweighted(endpoints, rng)
+    if len(weights) > 1:
+        return _least_request(endpoints, rng)
+    draw = _least_request_unweighted(endpoints, rng)
     return _by_hands(draw, endpoints[:HAND]) if len(endpoints) > HAND else draw
 
 
 def _by_hands(draw: Chooser, places: Sequence[Endpoint]) -> Chooser:
-    """Whoever was drawn comes round again while it is `TURN` young, and idle, and has not failed of late; each as often.
+    """Each that was drawn has a place for a `TURN`, and every place its turn: that endpoint if it is idle and has not failed
+    of late, else one drawn for this once. It keeps its place all the same: those that answer fast shall not collect places.
 
     Why: what the kernel and we keep of hundreds of connections is more than a processor's caches. Who calls thousands of
     times a second finds those warm that were used a moment ago; who calls less often comes round too late, and draws.
@@ -63,9 +66,9 @@ def _by_hands(draw: Chooser, places: Sequence[Endpoint]) -> Chooser:
     def choose(now: float) -> Endpoint:
         nonlocal at
         at = at + 1 if at < last else 0
-        endpoint = hand[at]
-        if now < until[at] and not endpoint.in_flight and not endpoint.penalty:
-            return endpoint
+        if now < until[at]:
+            endpoint = hand[at]
+            return draw(now) if endpoint.in_flight or endpoint.penalty else endpoint
         endpoint = hand[at] = draw(now)
         until[at] = now + TURN
         return endpoint
