@@ -17,13 +17,15 @@ from heapq import heapify, heapreplace
 from itertools import accumulate
 from typing import Protocol
 
-from sidecar.cluster.endpoint import Endpoint
+from sidecar.cluster.endpoint import Endpoint, State
 from sidecar.cluster.policy import Balancing
 from sidecar.cluster.rng import Rng
 
+_AVAILABLE = State.AVAILABLE
+
 HAND = 32
-"""Among more endpoints than these, so many are at hand. With 32 calls in flight one in five of 16 has not answered yet when it
-comes round again, and one in sixteen of 24."""
+"""Among more endpoints than these, so many are at hand. When an app made calls over 32 connections at once, one in five of 16
+had not answered yet when it came round again, and one in sixteen of 24."""
 
 TURN = 0.02
 """Seconds for which an endpoint stays at hand: long beside the first call over cold memory, short for who looks at shares."""
@@ -49,26 +51,29 @@ def chooser(policy: Balancing, endpoints: Sequence[Endpoint], rng: Rng) -> Choos
     weights = {endpoint.weight for endpoint in endpoints}
     if len(weights) > 1:
         return _least_request(endpoints, rng)
-    draw = _least_request_unweighted(endpoints, rng)
-    return _by_hands(draw, endpoints[:HAND]) if len(endpoints) > HAND else draw
+    return _by_hands(endpoints, rng) if len(endpoints) > HAND else _least_request_unweighted(endpoints, rng)
 
 
-def _by_hands(draw: Chooser, places: Sequence[Endpoint]) -> Chooser:
+def _by_hands(endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
     """Each that was drawn has a place for a `TURN`, and every place its turn: that endpoint if it is idle and has not failed
     of late, else one drawn for this once. It keeps its place all the same: those that answer fast shall not collect places.
 
     Why: what the kernel and we keep of hundreds of connections is more than a processor's caches. Who calls thousands of
     times a second finds those warm that were used a moment ago; who calls less often comes round too late, and draws.
     """
-    hand, until = list(places), [-math.inf] * len(places)
-    at, last = 0, len(places) - 1
+    draw = _least_request_unweighted(endpoints, rng)
+    stand_in = _least_request_unweighted(endpoints, rng)  # a deck of its own: places, worth many calls, stay even
+    hand, until = list(endpoints[:HAND]), [-math.inf] * HAND  # nobody has a place before it is drawn
+    at, last = 0, HAND - 1
 
     def choose(now: float) -> Endpoint:
         nonlocal at
         at = at + 1 if at < last else 0
         if now < until[at]:
             endpoint = hand[at]
-            return draw(now) if endpoint.in_flight or endpoint.penalty else endpoint
+            if endpoint.in_flight or endpoint.penalty or endpoint.state is not _AVAILABLE:
+                return stand_in(now)
+            return endpoint
         endpoint = hand[at] = draw(now)
         until[at] = now + TURN
         return endpoint
@@ -78,8 +83,8 @@ def _by_hands(draw: Chooser, places: Sequence[Endpoint]) -> Chooser:
 
 def _least_request_unweighted(endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
     """A deck, and no draws that know nothing of each other: those leave some connections idle for long, which costs the
-    kernel delayed acknowledgements and the app an instance that has closed meanwhile. Nor a fixed order, with which an app
-    that asks in a rhythm would send one kind of request to one instance.
+    kernel delayed acknowledgements and the app an instance that has closed meanwhile. Nor an order that stays, with which
+    an app that asks in a rhythm would send one kind of request to one instance.
     """
     deck = list(endpoints)
     count, others, random = len(deck), len(deck) - 1, rng.random

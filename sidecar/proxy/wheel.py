@@ -96,7 +96,7 @@ class Wheel:
     def cancel(self, timer: Timer) -> None:
         """Never again; lets go of it, and of its callback's owner, at once.
 
-        An app that connects for each call would else leave a hundred thousand of them behind, from ten seconds.
+        An app that connects for each call would else leave a hundred thousand of them behind, those of ten seconds.
         """
         self._take_out(timer)
         timer.deadline = math.inf
@@ -105,7 +105,9 @@ class Wheel:
     def _take_out(self, timer: Timer) -> None:
         bucket = self._buckets.get(timer.tick)
         if bucket is not None:
-            bucket.pop(timer, None)
+            del bucket[timer]
+            if not bucket:
+                del self._buckets[timer.tick]
         timer.tick, timer.looked_at = _NOWHERE, math.inf
 
     def _start(self, now: float) -> None:
@@ -122,17 +124,15 @@ class Wheel:
             for tick in range(first, min(current + 1, first + _HORIZON)):
                 bucket = self._buckets.pop(tick, None)
                 if bucket is not None:
-                    self._sift(bucket, tick, now)
+                    self._sift(bucket, now)
         finally:
             if self._buckets:
                 self._start(now)
             else:
                 self._ticking = False
 
-    def _sift(self, bucket: Iterable[Timer], tick: int, now: float) -> None:
+    def _sift(self, bucket: Iterable[Timer], now: float) -> None:
         for timer in bucket:
-            if timer.tick != tick:
-                continue  # another one's callback has moved or cancelled it
             timer.tick, timer.looked_at = _NOWHERE, math.inf
             if timer.deadline <= now:
                 timer.deadline = math.inf

@@ -131,7 +131,20 @@ async def test_a_callback_may_cancel_or_move_another_timer_of_its_tick(moved: bo
     assert len(other.rang) == moved
 
 
-async def test_an_empty_wheel_does_not_tick() -> None:
+async def test_a_cancelled_timer_never_rings_again() -> None:
+    """Not even for one who arms it once more."""
+    loop = asyncio.get_running_loop()
+    wheel, alarm = Wheel(loop.call_later, loop.time), Alarm()
+    wheel.arm(alarm.timer, loop.time() + 1)
+    wheel.cancel(alarm.timer)
+    assert alarm.timer.deadline == math.inf
+    wheel.arm(alarm.timer, loop.time() + 1)
+    await asyncio.sleep(5)
+    assert alarm.rang == []
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_an_empty_wheel_does_not_tick(cancelled: bool) -> None:  # noqa: FBT001
     """When the last timer is gone, nothing keeps the loop busy, and the wheel still works afterwards."""
     loop = asyncio.get_running_loop()
     calls: list[float] = []
@@ -142,7 +155,11 @@ async def test_an_empty_wheel_does_not_tick() -> None:
 
     wheel, alarm = Wheel(call_later, loop.time), Alarm()
     wheel.arm(alarm.timer, loop.time() + 0.2)
-    await asyncio.sleep(5)
+    if cancelled:
+        other = Alarm()
+        wheel.arm(other.timer, loop.time() + 60)
+        wheel.cancel(other.timer)
+    await asyncio.sleep(1)
     ticks = len(calls)
     await asyncio.sleep(60)
     assert len(calls) == ticks
