@@ -128,6 +128,7 @@ class ScriptedPeer:
         self.talks: list[Talk] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._closed = False
         self.port = 0
 
     @property
@@ -150,6 +151,7 @@ class ScriptedPeer:
 
     async def open(self, port: int = 0) -> None:
         """Listens (again), on the port it had or on a free one."""
+        self._closed = False
         self._server = await asyncio.start_server(self._met, self._host, port or self.port or free_port(), backlog=256)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -160,6 +162,7 @@ class ScriptedPeer:
 
     async def close(self) -> None:
         """Refuses, and ends every connection."""
+        self._closed = True
         self.stop_listening()
         for talk in self.talks:
             talk.writer.close()
@@ -168,6 +171,9 @@ class ScriptedPeer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:  # it was accepted a moment before
+            writer.close()
+            return
         talk = Talk(reader, writer)
         script = self.scripts[min(len(self.talks), len(self.scripts) - 1)]
         self.talks.append(talk)
