@@ -55,8 +55,8 @@ def chooser(policy: Balancing, endpoints: Sequence[Endpoint], rng: Rng) -> Choos
 
 
 def _by_hands(endpoints: Sequence[Endpoint], rng: Rng) -> Chooser:
-    """Each that was drawn has a place for a `TURN`, and every place its turn: that endpoint if it is idle and has not failed
-    of late, else one drawn for this once. It keeps its place all the same: those that answer fast shall not collect places.
+    """Each that was drawn has a place for a `TURN`, and every place its turn: that endpoint if it is available, idle and has
+    not failed of late, else one drawn for this once. It keeps its place all the same: those that answer fast shall not collect places.
 
     Why: what the kernel and we keep of hundreds of connections is more than a processor's caches. Who calls thousands of
     times a second finds those warm that were used a moment ago; who calls less often comes round too late, and draws.
