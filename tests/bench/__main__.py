@@ -88,11 +88,11 @@ async def _run(options: argparse.Namespace, results: Results) -> None:
                 for one in ORDER:
                     _say(f"growth: {one}")
                     place = folder / f"growth-{one}"
-                    results.sizes[one] = await grow(one, around, 2 * options.rounds, options.seconds, place)
+                    results.sizes[one] = await grow(one, around, 2 * options.rounds * options.seconds, place)
                 results.sizes[OURS].append(await largest(around, folder / "largest"))
             if "address" in options.only:
                 _say("by address")
-                results.ways = await ways(around, 2 * options.rounds, options.seconds, folder / "ways")
+                results.ways = await ways(around, 2 * options.rounds * options.seconds, folder / "ways")
             if "start" in options.only:
                 _say("starts")
                 results.starts = await starts(around, 5, folder / "starts")

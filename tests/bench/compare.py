@@ -12,6 +12,10 @@ from tests.bench.work import Work
 RATE = 2000.0
 """Calls a second of the open loop: a tenth of what the slowest can carry."""
 
+TURN = 1
+"""Seconds of a round where costs are compared to a tenth: whatever else runs on the machine comes and goes within a few
+seconds, and should meet both of a pair."""
+
 DIRECT = "direct"
 
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench.compare import measure
+from tests.bench.compare import TURN, measure
 from tests.bench.contender import Contender, Round, contender
 from tests.bench.ground import Ground
 from tests.bench.load import wrk
@@ -68,8 +68,8 @@ class Size:
         return Work(f"size-{self}", "60 B answer", script=hosts(self.called))
 
 
-async def grow(name: str, ground: Ground, rounds: int, seconds: int, folder: Path) -> list[Size]:
-    """All sizes of a proxy run at once and have their rounds in turns."""
+async def grow(name: str, ground: Ground, seconds: int, folder: Path) -> list[Size]:
+    """All sizes of a proxy run at once and have their rounds in turns, so many seconds of each size."""
     sizes = [Size(*each) for each in SIZES[name]]
     folder.mkdir()  # noqa: ASYNC240 - nothing else runs yet
     async with AsyncExitStack() as stack:
@@ -79,10 +79,10 @@ async def grow(name: str, ground: Ground, rounds: int, seconds: int, folder: Pat
             one = await stack.enter_async_context(contender(name, size.behind(ground), place, terms))
             size.resident = one.resident()
             running.append((size, one))
-        for number in range(rounds + 1):
+        for number in range(seconds // TURN + 1):
             for size, one in running:
                 if number:
-                    size.rounds.append(measure(one, size.work(), seconds, folder))
+                    size.rounds.append(measure(one, size.work(), TURN, folder))
                 else:
                     wrk(one.peer.port, size.work(), 1, folder)
     return sizes

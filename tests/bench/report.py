@@ -99,7 +99,7 @@ def _during(results: Results) -> Iterator[str]:
 
 def _growth(results: Results) -> Iterator[str]:
     yield "Microseconds of CPU a request, services by name in turns, as many of them as are called; ratios are medians of"
-    yield "pairs of rounds. MiB resident before the first request."
+    yield "pairs of rounds of one second. MiB resident before the first request."
     yield ""
     rows = []
     for name, sizes in results.sizes.items():
@@ -134,7 +134,7 @@ def _ways(results: Results) -> Iterator[str]:
     ]
     yield from _table(["", "µs CPU a request"], rows)
     yield ""
-    yield f"By address costs {ratio(results.ways):.2f} times as much (median of pairs of rounds in turns)."
+    yield f"By address costs {ratio(results.ways):.2f} times as much (median of pairs of rounds of one second)."
 
 
 def _idle(results: Results) -> Iterator[str]:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.bench.compare import measure
+from tests.bench.compare import TURN, measure
 from tests.bench.contender import contender
 from tests.bench.ground import Ground
 from tests.bench.load import wrk
@@ -32,8 +32,8 @@ Ways = Mapping[str, Sequence[float]]
 """Microseconds of CPU a request, of each round."""
 
 
-async def ways(ground: Ground, rounds: int, seconds: int, folder: Path) -> Ways:
-    """By `HOST` and `ADDRESS`, as many of each; three instances of the service, another service beside it."""
+async def ways(ground: Ground, seconds: int, folder: Path) -> Ways:
+    """By `HOST` and `ADDRESS`, so many seconds of each; three instances of the service, another service beside it."""
     instances = ground.instances(3)
     services = {"busy": instances, "other": ground.instances(1, first=4)}
     works = {
@@ -42,10 +42,10 @@ async def ways(ground: Ground, rounds: int, seconds: int, folder: Path) -> Ways:
     }
     found: dict[str, list[float]] = {way: [] for way in works}
     async with contender("sidecar", services, folder) as one:
-        for number in range(rounds + 1):
+        for number in range(seconds // TURN + 1):
             for way, work in works.items():
                 if number:
-                    found[way].append(measure(one, work, seconds, folder).cost)
+                    found[way].append(measure(one, work, TURN, folder).cost)
                 else:
                     wrk(one.peer.port, work, 1, folder)
     return found
