@@ -84,7 +84,8 @@ async def _logging(backend: Backend, asked: Asked) -> Answer:
     level = asked.query.get("level")
     if asked.method == "POST":
         if level not in LEVELS:
-            return text(f"level: expected one of {', '.join(LEVELS)}, got {level!r}", 400)
+            got = "nothing" if level is None else repr(level)
+            return text(f"level: expected one of {', '.join(LEVELS)}, got {got}", 400)
         backend.set_log_level(level)
     elif level is not None:
         return wrong_method(("POST",))

@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-import uvloop
-
 from sidecar.app.backend import AppBackend
 from sidecar.app.listeners import CannotBindError
 from sidecar.app.logs import CannotOpenLogError
 from sidecar.app.reloading import Reloader
 from sidecar.app.sidecar import Sidecar
 from sidecar.config import ConfigError, Loaded, load
+from sidecar.config.report import as_text
 from sidecar.tasks import spawn
 
 _SWITCH = 0.0005
@@ -49,7 +48,7 @@ def run(config: Path | None, overrides: Mapping[str, str]) -> Ending:
     try:
         loaded = reload()
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(as_text(error.problems))
         return Ending.INVALID
     _raise_file_limit()
     sys.setswitchinterval(_SWITCH)
@@ -139,13 +138,23 @@ def _dump_stacks() -> None:
     """Threads and tasks, to stderr."""
     faulthandler.dump_traceback(file=sys.stderr)
     for task in asyncio.all_tasks():
-        task.print_stack(file=sys.stderr)
+        try:
+            task.print_stack(file=sys.stderr)
+        except Exception:  # noqa: BLE001 - one in compiled code (gRPC's) has frames without a line, at which traceback fails
+            sys.stderr.write(f"{task!r}\n")
 
 
 def _event_loop(wanted: str) -> tuple[LoopFactory, str]:
-    if wanted == "asyncio":
-        return asyncio.new_event_loop, "asyncio"
-    return uvloop.new_event_loop, "uvloop"
+    """`auto` is uvloop where it can be had: not on every platform."""
+    if wanted != "asyncio":
+        try:
+            import uvloop  # noqa: PLC0415 - only where it is wanted
+        except ImportError:
+            if wanted == "uvloop":
+                raise
+        else:
+            return uvloop.new_event_loop, "uvloop"
+    return asyncio.new_event_loop, "asyncio"
 
 
 def _raise_file_limit() -> None:

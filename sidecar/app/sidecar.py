@@ -22,7 +22,7 @@ from sidecar.app.services import Service, Services
 from sidecar.app.settings import nacos_options, own_addresses, own_hosts, shared_policy, transparent_addresses
 from sidecar.app.trusts import Trusts
 from sidecar.cluster.addresses import Addresses
-from sidecar.cluster.events import DrainEnded, DrainStarted, Event, Listening, Ready, Starting
+from sidecar.cluster.events import DrainEnded, DrainStarted, DrainWithdrawn, Event, Listening, Ready, Starting
 from sidecar.cluster.policy import Protocol, ServicePolicy
 from sidecar.cluster.stats import ProcessStats
 from sidecar.config import Config, Loaded
@@ -159,9 +159,9 @@ class Sidecar:
         """The operator's drain and undrain; False once the process is stopping."""
         if self.stopping:
             return False
-        if out and not self._out_of_service:
-            self.emit([DrainStarted(by="operator")])
-        self._out_of_service = out
+        if out is not self._out_of_service:
+            self._out_of_service = out
+            self.emit([DrainStarted(by="operator") if out else DrainWithdrawn()])
         return True
 
     def begin_stop(self, by: str) -> None:

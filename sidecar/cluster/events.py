@@ -457,6 +457,13 @@ class DrainStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrainWithdrawn(Event):
+    """The operator wants it ready again."""
+
+    kind: ClassVar[str] = "drain_withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrainEnded(Event):
     """The last event of a process."""
 

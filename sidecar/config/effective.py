@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from sidecar.config.model import Config
+from sidecar.config.rules import HTTP_ONLY
 from sidecar.config.section import Shape, shown
 
 
@@ -14,6 +15,7 @@ def effective(config: Config) -> dict[str, Any]:
     values["defaults"] = {}
     for service in values["services"]:
         _only_one_source(service)
+        _only_of_its_protocol(service)
     return values
 
 
@@ -28,3 +30,13 @@ def _only_one_source(service: dict[str, Any]) -> None:
     static = discovery.pop("static")
     if static is not None:
         service["discovery"] = {"static": static}
+
+
+def _only_of_its_protocol(service: dict[str, Any]) -> None:
+    """What means nothing to a tcp service may come from the defaults, but not be written on it."""
+    if service["protocol"] == "tcp":
+        for *path, key in HTTP_ONLY:
+            section = service
+            for step in path:
+                section = section[step]
+            del section[key]

@@ -2,10 +2,12 @@
 
 A name that does not resolve keeps the addresses it had; a service of which nothing ever resolved gets no list at
 all, never an empty one. Every round is told, changed or not, because the guard counts answers. A round comes every
-30 s, each second while the list is in doubt, and with a back-off from 1 s while a name never resolved.
+30 s, each second while the list is in doubt, and with a back-off from 1 s while a name never resolved. A name that
+begins to fail is told of once, and so is its return.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -20,12 +22,14 @@ ROUND = 30.0
 DOUBT_INTERVAL = 1.0
 RESOLVE_TIMEOUT = 5.0
 
+_log = logging.getLogger("sidecar")
+
 
 class StaticSource:
     """Lists of `services`: by their names in the YAML, `ip:port`, `name:port` or `[ipv6]:port` each."""
 
     def __init__(self, services: Mapping[str, Sequence[str]]) -> None:
-        self._services = {name: _Addresses(texts) for name, texts in services.items()}
+        self._services = {name: _Addresses(name, texts) for name, texts in services.items()}
         self._updates: asyncio.Queue[Update | None] = asyncio.Queue()
         self._watching: list[asyncio.Task[Any]] = []
 
@@ -68,9 +72,11 @@ class StaticSource:
 class _Addresses:
     """What one service's texts stand for."""
 
-    __slots__ = ("_known", "_retry", "doubted", "names", "woken")
+    __slots__ = ("_failing", "_known", "_retry", "_service", "doubted", "names", "woken")
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, service: str, texts: Sequence[str]) -> None:
+        self._service = service
+        self._failing: set[str] = set()
         self._known: dict[tuple[str, int], tuple[Instance, ...]] = {}
         self.names: list[tuple[str, int]] = []
         for text in texts:
@@ -110,10 +116,26 @@ class _Addresses:
 
     async def _resolve(self, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
-        with suppress(OSError, TimeoutError, UnicodeError):
+        try:
             async with asyncio.timeout(RESOLVE_TIMEOUT):
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except TimeoutError:
+            self._failed(host, port, f"no answer within {RESOLVE_TIMEOUT:g} s")
+        except OSError as error:
+            self._failed(host, port, error.strerror or str(error))
+        except UnicodeError:
+            self._failed(host, port, "no name that DNS can have")
+        else:
             self._known[host, port] = tuple(Instance(str(address[0]), port, name=host) for *_, address in found)
+            if host in self._failing:
+                self._failing.remove(host)
+                _log.info("%s: %s resolves again", self._service, host)
+
+    def _failed(self, host: str, port: int, why: str) -> None:
+        if host not in self._failing:
+            self._failing.add(host)
+            kept = "the addresses it had stay in use" if self._known[host, port] else "it has no instances"
+            _log.warning("%s: %s cannot be resolved: %s; %s, and it is tried again", self._service, host, why, kept)
 
 
 def _split(text: str) -> tuple[str, int]:

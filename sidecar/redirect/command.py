@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sidecar.config import ConfigError, load
+from sidecar.config.report import as_text
 from sidecar.exits import Exit
 from sidecar.redirect.rules import (
     CHAIN,
@@ -62,7 +63,7 @@ def iptables(
     try:
         loaded = load(path, environ=environ)
     except ConfigError as error:
-        return Outcome("", f"{error}\n", Exit.CONFIG)
+        return Outcome("", as_text(error.problems), Exit.CONFIG)
     redirect = redirect_of(loaded.config, uid)
     if action != "delete" and redirect is None:
         wrong = "not set" if loaded.config.transparent is None else "any free port cannot be redirected to"

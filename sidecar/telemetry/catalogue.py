@@ -5,6 +5,7 @@ label whose words are known is exported with all of them from the start, at 0: a
 event hides that event from `rate()`.
 """
 
+import itertools
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -110,6 +111,14 @@ def _snapshot_age(service: Service) -> float | None:
 def _snapshot_source(service: Service) -> dict[str, int]:
     origin = service.cluster.origin
     return {} if origin is None else {origin.value: 1}
+
+
+_FACADE_REQUESTS = tuple(itertools.product(("grpc", "http"), ("passed", "rewritten", "answered", "failed")))
+
+
+def _facade_requests(process: Process) -> dict[tuple[str, str], int]:
+    """Two labels whose words are known: each pair from the start."""
+    return {pair: process.stats.facade_requests[pair] for pair in _FACADE_REQUESTS}
 
 
 PER_SERVICE: tuple[Family[Service], ...] = (
@@ -383,9 +392,9 @@ PROCESS: tuple[Family[Process], ...] = (
     Family(
         "sidecar_facade_requests_total",
         _C,
-        "Requests of the app to the façade: passed on untouched, answered with a list that is ours, answered without the "
-        "registry, or failed for want of it",
-        lambda p: p.stats.facade_requests,
+        "Requests of the app to the façade, by grpc and http: passed on untouched (passed), with a list that is ours "
+        "(rewritten), without the registry (answered), or failed for want of it (failed)",
+        _facade_requests,
         ("protocol", "result"),
     ),
     Family(

@@ -45,19 +45,20 @@ def end(exchange: "Exchange", code: int, failure: Failure | None, now: float) ->
         upstream.wake_soon()
 
 
-def extra_fields(exchange: "Exchange") -> bytes:
-    """Our own fields on a proxied answer, ready to be added to its head; mostly none."""
+def extra_fields(exchange: "Exchange", status: int) -> bytes:
+    """Our own fields on a proxied answer of this status, ready to be added to its head; mostly none."""
     policy = exchange.upstream.policy
     if not policy.via and not policy.debug_headers:
         return b""
     lines = [b"Via: 1.1 nacos-sidecar\r\n"] if policy.via else []
     attempt = exchange.attempt
     if policy.debug_headers and attempt is not None:
+        rescued = _rescued_by(exchange) if status < 500 else None
         lines += [
             b"x-sidecar-endpoint: %b\r\n" % attempt.endpoint.address.encode(),
             b"x-sidecar-attempts: %d\r\n" % (len(_tries(exchange)) + 1),
             b"x-sidecar-upstream-time-ms: %d\r\n" % int((exchange.head_at - attempt.started) * 1000),
-            b"x-sidecar-rescued: %b\r\n" % (_rescued_by(exchange) or "-").encode(),
+            b"x-sidecar-rescued: %b\r\n" % (rescued or "-").encode(),
         ]
     return b"".join(lines)
 

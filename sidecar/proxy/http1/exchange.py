@@ -359,7 +359,7 @@ class Exchange:
         app = self.app
         self.keep_app = keep = self.uploaded and answer.keeps_app(self.request)
         try:
-            extra = ending.extra_fields(self) if upstream.adds_fields else b""
+            extra = ending.extra_fields(self, answer.status) if upstream.adds_fields else b""
             head = answer.to_app(self.request, keep, extra)
         except BadMessage as error:
             recovery.attempt_failed(attempt, error.failure)

@@ -70,7 +70,7 @@ async def test_config_dump_shows_what_is_in_force_and_where_it_came_from(tmp_pat
 
 
 async def test_drain_and_undrain_move_readiness_only(tmp_path: Path) -> None:
-    """While drained by the operator calls are answered; undrain brings readiness back."""
+    """While drained by the operator calls are answered; undrain brings readiness back. Each is told of once."""
     async with providers(1) as (provider,), running(tmp_path, static(provider.address)) as process:
         await process.ready()
         answer = await process.admin("/drain", method="POST")
@@ -78,8 +78,11 @@ async def test_drain_and_undrain_move_readiness_only(tmp_path: Path) -> None:
         assert (await process.admin("/readyz")).status == 503
         assert await process.metric("sidecar_draining") == 1
         assert await answered_by(process) == str(provider.port)
-        assert json.loads((await process.admin("/undrain", method="POST")).body) == {"state": "LIVE"}
+        for _ in range(2):
+            assert json.loads((await process.admin("/undrain", method="POST")).body) == {"state": "LIVE"}
         assert (await process.admin("/readyz")).status == 200
+        told = [event["kind"] for event in (await _json(process, "/events"))["events"]]
+        assert [kind for kind in told if kind.startswith("drain")] == ["drain_started", "drain_withdrawn"]
 
 
 async def test_a_stopping_process_cannot_be_undrained(tmp_path: Path) -> None:

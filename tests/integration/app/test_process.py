@@ -14,8 +14,9 @@ import pytest
 
 from sidecar.app.process import spare_lists
 from sidecar.cluster.instance import Instance
+from sidecar.embedded.registry import EmbeddedRegistry
 from sidecar.tasks import spawn
-from tests.integration.app.test_sidecar import answered_by, static
+from tests.integration.app.test_sidecar import answered_by, registered, static
 from tests.support.needs import find
 from tests.support.process import Child
 from tests.support.providers import providers
@@ -67,6 +68,7 @@ async def test_an_invalid_file_ends_it_with_78_and_every_problem(tmp_path: Path)
         output = process.child.output()
         assert "sidecar.yaml:2:9: listen:" in output
         assert "unknown key 'nam'" in output
+        assert "errors, 0 warnings" in output
 
 
 async def test_an_access_log_that_cannot_be_opened_ends_it_with_69(tmp_path: Path) -> None:
@@ -93,8 +95,13 @@ async def test_the_collector_passes_over_what_is_there_when_ready() -> None:
 
 
 async def test_usr1_dumps_the_state_and_usr2_the_stacks(tmp_path: Path) -> None:
-    """Both signals write to stderr and leave the process serving."""
-    async with providers(1) as (provider,), running(tmp_path, static(provider.address)) as process:
+    """Both signals write to stderr and leave the process serving; of all tasks, those of a registry's session, too."""
+    async with (
+        EmbeddedRegistry(port=0) as registry,
+        providers(1) as (provider,),
+        running(tmp_path, registered(registry.address)) as process,
+    ):
+        registry.register("orders", "127.0.0.1", provider.port)
         await process.ready()
         process.child.signal(signal.SIGUSR1)
         event = await process.event("state_dump")
@@ -102,9 +109,11 @@ async def test_usr1_dumps_the_state_and_usr2_the_stacks(tmp_path: Path) -> None:
         process.child.signal(signal.SIGUSR2)
 
         async def dumped() -> bool:
-            return "most recent call first" in process.child.output()
+            told = process.child.output()
+            return "most recent call first" in told and told.count("Stack for <Task") > 5
 
         await until(dumped)
+        assert "Traceback" not in process.child.output()
         assert await answered_by(process) == str(provider.port)
 
 

@@ -53,7 +53,7 @@ KINDS = [
 ]
 """The contract's list."""
 
-BEYOND = ["hold_ordered", "obey_ordered", "redirect_refused", "second_opinion", "list_withheld"]
+BEYOND = ["hold_ordered", "obey_ordered", "redirect_refused", "second_opinion", "list_withheld", "drain_withdrawn"]
 """What it lacks (docs/design.md, Deviations)."""
 
 CLASSES = [c for c in vars(events).values() if isinstance(c, type) and issubclass(c, Event) and c is not Event]

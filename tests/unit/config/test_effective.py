@@ -26,6 +26,20 @@ def test_a_static_service_loads_again(tmp_path: Path) -> None:
     assert config(tmp_path, effective_yaml(first)) == first
 
 
+def test_a_tcp_service_loads_again(tmp_path: Path) -> None:
+    """What the defaults say of requests is not written on it, where it would be an error."""
+    text = service("protocol: tcp\nlisten: 127.0.0.1:5432\ndiscovery: {static: ['a:1']}")
+    first = config(
+        tmp_path, text + "defaults: {via: true, outlier_detection: {consecutive_5xx: 7, max_ejected: 50%}}\n"
+    )
+    shown = effective(first)["services"][0]
+    assert "via" not in shown
+    assert "consecutive_5xx" not in shown["outlier_detection"]
+    again = config(tmp_path, effective_yaml(first))
+    assert effective(again) == effective(first)
+    assert again.services[0].outlier_detection.max_ejected == first.services[0].outlier_detection.max_ejected
+
+
 def test_secrets_are_stars() -> None:
     """In YAML and in the dump of the admin port."""
     values = {"version": 1, "services": [{"name": "a"}], "nacos": {"password": "hush", "secret_key": "hush"}}

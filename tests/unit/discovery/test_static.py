@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -85,6 +86,43 @@ async def test_a_failed_resolution_changes_nothing(names: Names) -> None:
         first = await addresses(updates)
         names.known["db"] = None
         assert await addresses(updates) == first
+
+
+async def test_a_name_that_fails_is_told_of_once(names: Names, caplog: pytest.LogCaptureFixture) -> None:
+    """And so is its return: a name that is written wrong is no error anywhere else."""
+    caplog.set_level(logging.INFO, "sidecar")
+    names.known |= {"a": ["10.0.0.1"], "typo": None}
+    async with opened("a:1", "typo:2") as (_, updates):
+        for _ in range(3):
+            await addresses(updates)
+        names.known |= {"a": None, "typo": ["10.0.0.2"]}
+        for _ in range(2):
+            await addresses(updates)
+    again = "and it is tried again"
+    assert caplog.messages == [
+        f"orders: typo cannot be resolved: no answer; it has no instances, {again}",
+        f"orders: a cannot be resolved: no answer; the addresses it had stay in use, {again}",
+        "orders: typo resolves again",
+    ]
+
+
+async def test_a_resolver_that_is_silent_is_told_of(
+    names: Names, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Within five seconds, and the other names are not held up for longer."""
+    names.known["a"] = ["10.0.0.1"]
+
+    async def silent(host: str, port: int, **options: Any) -> list[tuple[Any, ...]]:
+        if host == "silent":
+            await asyncio.Event().wait()
+        return await names(host, port, **options)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    async with opened("a:1", "silent:2") as (_, updates):
+        assert await addresses(updates) == ["10.0.0.1:1"]
+    assert [message.partition(";")[0] for message in caplog.messages] == [
+        "orders: silent cannot be resolved: no answer within 5 s"
+    ]
 
 
 async def test_one_failing_name_does_not_take_the_others_along(names: Names) -> None:

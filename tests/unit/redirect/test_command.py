@@ -131,3 +131,11 @@ def test_a_configuration_without_a_listener_is_none(tmp_path: Path, line: str, t
         outcome = iptables(written(tmp_path, MINIMAL + line), environ=NOTHING, action=action)
         assert (outcome.out, outcome.code) == ("", 78)
         assert told in outcome.err
+
+
+def test_a_bad_configuration_is_told_as_check_tells_it(tmp_path: Path) -> None:
+    """Every problem, and how many there are."""
+    outcome = iptables(written(tmp_path, "version: 2\nservces: []\n"), environ=NOTHING, action="print")
+    assert outcome.code == 78
+    assert outcome.err.endswith("3 errors, 0 warnings\n")
+    assert outcome.err.count("\n") == 4

@@ -39,7 +39,8 @@ def test_every_kind_about_a_service_is_a_fact_or_compared_or_left_out() -> None:
     """A new kind has to be put into one of them."""
     about_the_process = {
         "starting", "listening", "ready", "reload_applied", "reload_rejected", "snapshot_write_failed",
-        "access_log_dropped", "loop_lag", "drain_started", "drain_ended", "state_dump", "crash", "redirect_refused",
+        "access_log_dropped", "loop_lag", "drain_started", "drain_withdrawn", "drain_ended", "state_dump", "crash",
+        "redirect_refused",
     }  # fmt: skip
     assert CLASSES.keys() == FACTS | COMPARED.keys() | BY_ANSWERS | about_the_process
 

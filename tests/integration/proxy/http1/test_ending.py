@@ -1,7 +1,7 @@
 """A request is told once: one record, one count."""
 
 from tests.support.ports import free_port
-from tests.support.scripted_peer import ScriptedPeer
+from tests.support.scripted_peer import ScriptedPeer, Talk
 from tests.support.stack import MakeStack, call
 
 REQUEST = (
@@ -44,6 +44,25 @@ async def test_several_attempts_are_listed(stack: MakeStack) -> None:
         assert (record.attempts, record.rescued_by) == (2, "retry")
         rescue = next(event for event in proxy.events if event.kind == "rescue")
         assert (rescue.endpoint, rescue.detail) == (peer.address, {"by": "retry", "attempts": 2, "dialled": None})
+
+
+async def test_a_bad_answer_is_no_rescue(stack: MakeStack) -> None:
+    """Whatever was tried before it: not in the log, the counter, the events, nor in the headers."""
+
+    async def overloaded(talk: Talk) -> None:
+        while await talk.request():
+            await talk.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+    async with ScriptedPeer(overloaded) as peer, ScriptedPeer(overloaded) as other:
+        proxy = stack(debug_headers=True)
+        await proxy.open(peer.port, other.port)
+        answer = await call(proxy)
+        assert answer.status == 503
+        assert b"\r\nx-sidecar-attempts: 3\r\n" in answer.head
+        assert b"\r\nx-sidecar-rescued: -\r\n" in answer.head
+        assert proxy.records[0].rescued_by is None
+        assert not proxy.cluster.stats.rescued
+        assert "rescue" not in [event.kind for event in proxy.events]
 
 
 async def test_counters_add_up(stack: MakeStack) -> None:
