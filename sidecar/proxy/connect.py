@@ -1,4 +1,4 @@
-"""Dialling an instance, and what holds for connections on either side; turns an OSError into a row of `errors.py`.
+"""Dialling an instance; turns an OSError into a row of `errors.py`.
 
 A failed dial is a promise: nothing was sent, so any request may go elsewhere.
 """
@@ -6,38 +6,18 @@ A failed dial is a promise: nothing was sent, so any request may go elsewhere.
 import asyncio
 import errno
 import socket
-import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TypeVar, cast
 
 from sidecar.certificates import CertificateError
 from sidecar.errors import FAILURES, Failure
 from sidecar.proxy.handshake import cause_of
+from sidecar.proxy.sockets import BLACK_HOLE_MS, set_black_hole_limit, tune
 from sidecar.proxy.tls import CutOffError, TurnedAwayError
 from sidecar.proxy.trust import Wrap
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
-
-BLACK_HOLE_MS = 3000
-"""TCP_USER_TIMEOUT towards instances: a host that vanished swallows what a pooled connection sends; without it
-the kernel repeats for a quarter of an hour."""
-
-SLOW_READER = 64 * 1024
-"""Bytes after which an instance may stop reading for a while without being taken for a black hole: until then they fit
-into the receive window of its kernel, which acknowledges them whatever the program does."""
-
-HIGH_WATER, LOW_WATER = 64 * 1024, 16 * 1024
-"""Bytes unwritten to one side at which reading from the other stops, and goes on."""
-
-STUCK_TIME = 5.0
-"""Seconds in which a peer that is to be let go takes none of what is left for it: then it is reset. One that stays and
-does not read would keep the connection, and with it drain, for ever."""
-
-_RESET = struct.pack("ii", 1, 0)
-
-_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 30, 10, 3
-_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 _HUNG_UP = frozenset({errno.EINVAL, errno.ENOTCONN})
 """What a socket says that was connected and reset before we could set its options."""
@@ -174,36 +154,3 @@ def _given_up_on_failure(sock: socket.socket) -> Iterator[None]:
     except BaseException:
         sock.close()
         raise
-
-
-def tune(sock: socket.socket) -> None:
-    """Small writes at once, and dead peers found while a connection idles. For either side."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", _KEEPALIVE_IDLE),
-        ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL),
-        ("TCP_KEEPCNT", _KEEPALIVE_COUNT),
-    ):
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def set_black_hole_limit(sock: socket.socket, milliseconds: int) -> None:
-    """How long sent bytes may stay unacknowledged; 0 leaves it to the kernel. Linux only."""
-    if _USER_TIMEOUT is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
-
-
-def end_writing(transport: asyncio.Transport) -> None:
-    """FIN after what is written. A peer that has reset the connection meanwhile needs none: one loop raises that here."""
-    if not transport.is_closing():
-        with suppress(OSError):
-            transport.write_eof()
-
-
-def reset_on_close(sock: socket.socket) -> None:
-    """Its end will be RST, so that the peer does not take what it got for complete. One that is closed stays so."""
-    if sock.fileno() >= 0:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -14,8 +14,17 @@ class AppSide(Protocol):
         """A request is in flight."""
         ...
 
+    @property
+    def unwritten(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        ...
+
     def close(self) -> None:
-        """Ends it with FIN."""
+        """Ends it with FIN, after what is written."""
+        ...
+
+    def abort(self) -> None:
+        """Ends it with RST."""
         ...
 
     def cut(self, failure: Failure) -> None:
@@ -69,8 +78,11 @@ class AppConnections:
         return len(idle)
 
     def abort_active(self, failure: Failure) -> int:
-        """Ends those with a request with RST; how many requests were cut."""
+        """Ends those with a request with RST, and those that still take the last of an answer; how many requests were cut."""
         active = [connection for connection in self if connection.busy]
         for connection in active:
             connection.cut(failure)
+        for connection in self:
+            if not connection.busy and connection.unwritten:  # FIN after a part of an answer looks like its end
+                connection.abort()
         return len(active)

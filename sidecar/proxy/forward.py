@@ -32,9 +32,10 @@ from sidecar.cluster.policy import (
 )
 from sidecar.errors import FAILURES, Failure
 from sidecar.proxy import connect
-from sidecar.proxy.connect import DialError, ProtocolT, failure_of, set_black_hole_limit
+from sidecar.proxy.connect import DialError, ProtocolT, failure_of
 from sidecar.proxy.ourselves import Ourselves
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.sockets import set_black_hole_limit
 from sidecar.proxy.upstream import Upstream
 from sidecar.tasks import spawn
 

@@ -10,11 +10,11 @@ import errno
 import socket
 
 from sidecar.cluster.policy import Protocol, ServicePolicy
-from sidecar.proxy.connect import reset_on_close, tune
 from sidecar.proxy.descriptors import full_for_apps, lowest_free
 from sidecar.proxy.http1.downstream import AppConnection
 from sidecar.proxy.routing import Router
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.sockets import reset_on_close, tune
 from sidecar.proxy.tcp.relay import Relay
 from sidecar.proxy.unnamed import Unnamed
 from sidecar.proxy.upstream import Upstream

@@ -16,6 +16,8 @@ import socket
 import ssl
 from typing import Any, Final, cast
 
+from sidecar.proxy.sockets import last_words
+
 RECORD: Final = 16 * 1024
 """Bytes of data that a record holds at most (RFC 8446 §5.1)."""
 
@@ -225,7 +227,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._open:
-            if error is not None and self._unjudged:
+            if error is not None:
                 self._hear_last_words()
             above, self._above = self._above, _NOBODY  # they know each other: a circle for the garbage collector
             above.connection_lost(self._error or error)
@@ -305,12 +307,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return None
 
     def _hear_last_words(self) -> None:
-        """A write fails as soon as RST has come, before anyone has read what came ahead of it: why we were turned away."""
-        try:
-            self._incoming.write(self._sock.recv(_READ))
-            self._ssl.read(RECORD)
-        except OSError as error:
-            self._error = self._error or self._refusal(error)
+        """A write fails as soon as RST has come: an answer may be ahead of it, or why we were turned away."""
+        for data in last_words(self._sock):
+            self.data_received(data)
 
     def _flush(self) -> None:
         if self._outgoing.pending:

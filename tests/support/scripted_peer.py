@@ -97,6 +97,11 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+def is_reset(sock: socket.socket) -> bool:
+    """RST has come, read or not: the connection's state is CLOSE (tcp(7), TCP_INFO)."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 7
+
+
 Script = Callable[[Talk], Awaitable[None]]
 
 

@@ -209,6 +209,18 @@ async def until(condition: Callable[[], bool], within: float = PATIENCE) -> None
         await asyncio.sleep(0.005)
 
 
+async def at_instance(stack: Stack) -> Any:
+    """The attempt of the only request in flight, once it is written to an instance."""
+
+    def attempts() -> list[Any]:
+        exchanges = [connection.exchange for connection in stack.runtime.connections]  # type: ignore[attr-defined]
+        found = [exchange.attempt for exchange in exchanges if exchange is not None]
+        return [attempt for attempt in found if attempt is not None and attempt.connection is not None]
+
+    await until(lambda: len(attempts()) == 1)
+    return attempts()[0]
+
+
 def begin(coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     """Starts something that the test awaits later."""
     return asyncio.get_running_loop().create_task(coroutine)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol, cast
 from sidecar.cluster.policy import ServicePolicy
 from sidecar.cluster.stats import ServiceStats
 from sidecar.errors import FAILURES, Failure
-from sidecar.proxy.connect import HIGH_WATER, LOW_WATER, STUCK_TIME, end_writing, reset_on_close
 from sidecar.proxy.http1 import tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody
 from sidecar.proxy.http1.exchange import Exchange
@@ -24,6 +23,7 @@ from sidecar.proxy.http1.message import BAD_REQUEST, BadMessage, Framing
 from sidecar.proxy.http1.phase import Phase
 from sidecar.proxy.http1.request import RequestHead, read_request
 from sidecar.proxy.runtime import Runtime
+from sidecar.proxy.sockets import HIGH_WATER, LOW_WATER, end_writing, reset_on_close, untaken
 from sidecar.proxy.wheel import Timer
 from sidecar.record import Record
 
@@ -135,6 +135,11 @@ class AppConnection(asyncio.Protocol):
     def busy(self) -> bool:
         """A request is in flight."""
         return self.exchange is not None
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size()
 
     # What the loop calls
 
@@ -278,9 +283,9 @@ class AppConnection(asyncio.Protocol):
         self._closing = True
         self.exchange = None
         self._transport.close()
-        self._untaken = self._transport.get_write_buffer_size()
-        if self._untaken:
-            self.arm(self._runtime.now() + STUCK_TIME)
+        if self.unwritten:
+            self._untaken = self._left()
+            self.arm(self._runtime.now() + self._slowness)
 
     def abort(self) -> None:
         """RST: the app must not take what it got for complete."""
@@ -504,12 +509,22 @@ class AppConnection(asyncio.Protocol):
 
     def _wait_until_taken(self, now: float) -> None:
         """What is written goes first, but not to an app that takes none of it."""
-        left = self._transport.get_write_buffer_size()
+        left = self._left()
         if left >= self._untaken:
             self.abort()
         else:
             self._untaken = left
-            self.arm(now + STUCK_TIME)
+            self.arm(now + self._slowness)
+
+    @property
+    def _slowness(self) -> float:
+        """Seconds in which an app may take nothing: as in the middle of an answer."""
+        idle = self._way_in.entrance.policy.timeouts.idle
+        return self._idle_limit if idle is None else idle
+
+    def _left(self) -> int:
+        """A kernel has megabytes of it, and asks for more only when a third of them is gone."""
+        return self.unwritten + untaken(self.sock)
 
     # Flow control
 

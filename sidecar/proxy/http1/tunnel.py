@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from sidecar.errors import Failure
-from sidecar.proxy.connect import reset_on_close
 from sidecar.proxy.http1 import race
 from sidecar.proxy.http1.attempt import Attempt
 from sidecar.proxy.http1.phase import Phase
 from sidecar.proxy.http1.response import ResponseHead
+from sidecar.proxy.sockets import reset_on_close
 
 if TYPE_CHECKING:
     from sidecar.proxy.http1.exchange import Exchange

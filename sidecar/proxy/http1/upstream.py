@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, cast
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.errors import FAILURES
-from sidecar.proxy.connect import (
-    BLACK_HOLE_MS,
-    HIGH_WATER,
-    LOW_WATER,
-    SLOW_READER,
-    end_writing,
-    lost,
-    set_black_hole_limit,
-)
+from sidecar.proxy.connect import lost
 from sidecar.proxy.http1 import recovery, tunnel
 from sidecar.proxy.http1.body import Body, ChunkedBody, LengthBody, RawBody, UntilCloseBody
 from sidecar.proxy.http1.message import PROTOCOL, BadMessage, Framing
 from sidecar.proxy.http1.phase import Phase
 from sidecar.proxy.http1.response import ResponseHead, read_response
+from sidecar.proxy.sockets import (
+    BLACK_HOLE_MS,
+    HIGH_WATER,
+    LOW_WATER,
+    SMALL,
+    end_writing,
+    last_words,
+    set_black_hole_limit,
+    window,
+)
 from sidecar.proxy.tls import TlsTransport
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class InstanceConnection(asyncio.Protocol):
         "_held",
         "_patient",
         "_paused",
+        "_room",
         "_transport",
         "_upstream",
         "_written",
@@ -80,6 +83,8 @@ class InstanceConnection(asyncio.Protocol):
         self._held = b""
         self._body: Body | None = None
         self._written = 0
+        self._room = SMALL
+        """Bytes that its kernel takes at least."""
         self._patient = False
         self._paused = False
         self._broken: OSError | None = None
@@ -109,13 +114,15 @@ class InstanceConnection(asyncio.Protocol):
         self.attempt = attempt
         self._body = None
         self._written = len(data)
+        if self._written > self._room:
+            self._mind_the_window()
         self._transport.write(data)
 
     def write(self, data: bytes) -> None:
         """More of the request's body."""
         self._written += len(data)
-        if self._written > SLOW_READER and not self._patient:
-            self.be_patient()
+        if self._written > self._room and not self._patient:
+            self._mind_the_window()
         self._transport.write(data)
 
     @property
@@ -130,7 +137,7 @@ class InstanceConnection(asyncio.Protocol):
 
     def be_patient(self) -> None:
         """The request is large: an instance may be slow to read it and is still no black hole."""
-        if not self._patient:
+        if not self._patient and not self._transport.is_closing():
             self._patient = True
             self._limit_silence(0)
 
@@ -230,6 +237,10 @@ class InstanceConnection(asyncio.Protocol):
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
+        if error is not None and self.attempt is not None:
+            self.spent = True
+            for data in last_words(self.sock):  # such as a 413 to a body that goes on
+                self.data_received(data)
         attempt, self.attempt = self.attempt, None
         was_ended, self.ended, self.gone = self.ended, True, True
         if attempt is not None:
@@ -254,6 +265,12 @@ class InstanceConnection(asyncio.Protocol):
             self.ended = True
             self._upstream.ended_idle(self)
             self._transport.abort()
+
+    def _mind_the_window(self) -> None:
+        """What its kernel has no room for is not acknowledged until its program reads."""
+        self._room = max(self._room, window(self.sock))
+        if self._written > self._room:
+            self.be_patient()
 
     def _limit_silence(self, milliseconds: int) -> None:
         if not self._transport.is_closing():

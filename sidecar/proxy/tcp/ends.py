@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, cast
 
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.errors import Failure
-from sidecar.proxy.connect import (
+from sidecar.proxy.sockets import (
     HIGH_WATER,
     LOW_WATER,
-    SLOW_READER,
+    SMALL,
     end_writing,
+    last_words,
     reset_on_close,
     set_black_hole_limit,
+    untaken,
+    window,
 )
 
 if TYPE_CHECKING:
@@ -50,8 +53,13 @@ class End(asyncio.Protocol):
 
     @property
     def unwritten(self) -> int:
-        """Bytes that the peer has not taken yet."""
+        """Bytes that the kernel has not taken yet."""
         return 0 if self.gone else self._transport.get_write_buffer_size()
+
+    @property
+    def untaken(self) -> int:
+        """Bytes that the peer has not taken yet."""
+        return 0 if self.gone else self.unwritten + untaken(self._sock)
 
     def join(self, other: "End") -> None:
         """From now on this end's bytes go to the other; what was kept goes first, and so does its FIN."""
@@ -122,6 +130,9 @@ class End(asyncio.Protocol):
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
+        if error is not None and not self.relay.over:
+            for data in last_words(self._sock):
+                self.data_received(data)
         self.gone = self.ended = True
         self._held.clear()
         self.relay.lost(self, error)
@@ -168,12 +179,13 @@ class AppEnd(End):
 class InstanceEnd(End):
     """The instance's side."""
 
-    __slots__ = ("_counted", "_patient", "_written", "endpoint")
+    __slots__ = ("_counted", "_patient", "_room", "_written", "endpoint")
 
     def __init__(self, relay: "Relay", endpoint: Endpoint, sock: socket.socket) -> None:
         super().__init__(relay, sock)
         self.endpoint = endpoint
         self._written = 0
+        self._room = SMALL
         self._patient = False
         self._counted = False
 
@@ -186,10 +198,16 @@ class InstanceEnd(End):
     def write(self, data: bytes) -> None:
         if not self._patient:
             self._written += len(data)
-            if self._written > SLOW_READER and not self._transport.is_closing():
-                self._patient = True
-                set_black_hole_limit(self._sock, 0)
+            if self._written > self._room:
+                self._mind_the_window()
         self._transport.write(data)
+
+    def _mind_the_window(self) -> None:
+        """As in http1.upstream: an instance that does not read for a while is no black hole."""
+        self._room = max(self._room, window(self._sock))
+        if self._written > self._room and not self._transport.is_closing():
+            self._patient = True
+            set_black_hole_limit(self._sock, 0)
 
     def eof_received(self) -> bool:
         return not self.relay.does_without(self) and super().eof_received()

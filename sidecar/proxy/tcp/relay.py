@@ -10,7 +10,6 @@ import socket
 from typing import TYPE_CHECKING
 
 from sidecar.errors import FAILURES, Failure
-from sidecar.proxy.connect import STUCK_TIME
 from sidecar.proxy.runtime import Runtime
 from sidecar.proxy.tcp import ending
 from sidecar.proxy.tcp.ends import AppEnd, End, InstanceEnd
@@ -30,7 +29,7 @@ class Relay:
     __slots__ = (
         "_now",
         "_timer",
-        "_unwritten",
+        "_untaken",
         "app",
         "begun",
         "dialled",
@@ -58,7 +57,7 @@ class Relay:
         self.over = False
         """It is told and counted; what is left is to write the last bytes."""
         self._timer = Timer(self._expired)
-        self._unwritten = 0
+        self._untaken = 0
 
     def __repr__(self) -> str:
         return f"<Relay {self.upstream.cluster.name} {self.app!r} {self.instance!r}>"
@@ -152,21 +151,23 @@ class Relay:
             self._arm()
 
     def _watch_last_bytes(self) -> None:
-        self._unwritten = self._left()
-        if self._unwritten:
-            self.runtime.wheel.arm(self._timer, self._now() + STUCK_TIME)
+        """They go at the pace of who takes them: a kernel has megabytes of them, and asks for more when a third is gone."""
+        idle = self.upstream.policy.timeouts.idle
+        self._untaken = self._left()
+        if idle is not None and any(side.unwritten for side in self._sides()):
+            self.runtime.wheel.arm(self._timer, self._now() + idle)
         else:
             self.runtime.wheel.cancel(self._timer)
 
     def _look_at_last_bytes(self) -> None:
-        if self._left() < self._unwritten:
+        if self._left() < self._untaken:
             self._watch_last_bytes()
             return
         for side in self._sides():
             side.abort()
 
     def _left(self) -> int:
-        return sum(side.unwritten for side in self._sides())
+        return sum(side.untaken for side in self._sides())
 
     def _sides(self) -> tuple[End, ...]:
         return (self.app,) if self.instance is None else (self.app, self.instance)

@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.errors import FAILURES
 from sidecar.proxy import connect
+from sidecar.proxy.sockets import BLACK_HOLE_MS, end_writing, reset_on_close
 from tests.support.ports import free_port
 from tests.support.scripted_peer import ScriptedPeer, full_backlog
 from tests.support.stack import until
@@ -105,7 +106,7 @@ async def test_the_socket_is_tuned_for_small_writes_and_dead_hosts() -> None:
         sock = made.sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == connect.BLACK_HOLE_MS
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == BLACK_HOLE_MS
         assert made.transport is not None
         made.transport.close()
         await asyncio.sleep(0)
@@ -118,9 +119,9 @@ async def test_an_end_may_be_said_to_a_peer_that_has_reset() -> None:
         transport, _ = await loop.create_connection(asyncio.Protocol, *server.getsockname())
         transport.pause_reading()
         peer, _ = server.accept()
-        connect.reset_on_close(peer)
+        reset_on_close(peer)
         peer.close()
         for _ in range(2):
-            connect.end_writing(transport)
+            end_writing(transport)
         transport.abort()
-        connect.end_writing(transport)
+        end_writing(transport)

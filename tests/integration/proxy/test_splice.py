@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from sidecar.proxy.connect import reset_on_close
+from sidecar.proxy.sockets import reset_on_close
 from sidecar.proxy.splice import Splice
 from tests.support.leftovers import held
 from tests.support.stack import begin as start

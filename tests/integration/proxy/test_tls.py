@@ -4,6 +4,7 @@ import asyncio
 import select
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from sidecar.cluster.instance import Instance
 from sidecar.cluster.policy import Timeouts, Tls, WaitForInstance
 from sidecar.errors import FAILURES
 from sidecar.proxy import connect
+from sidecar.proxy.sockets import reset_on_close
 from sidecar.proxy.tls import TlsTransport
 from sidecar.proxy.trust import Trust
 from tests.support.certificates import Authority
-from tests.support.scripted_peer import OK, ScriptedPeer, Talk, hanging
-from tests.support.stack import GET, POST, MakeStack, ask, begin, call, until
+from tests.support.scripted_peer import OK, ScriptedPeer, Talk, hanging, is_reset
+from tests.support.stack import GET, POST, MakeStack, ask, at_instance, begin, call, read, until
 from tests.support.tls_instance import TLS12, TLS13, TlsInstance, Visit, server_context
 from tests.support.until import PATIENCE
 
@@ -114,6 +116,33 @@ async def test_large_bodies_pass_both_ways(stack: MakeStack, ca: Authority, vers
             assert await app.body(head) == body
             await sending
         assert proxy.runtime.replay_bytes == 0
+
+
+@BOTH
+async def test_an_answer_ahead_of_a_reset_is_read(stack: MakeStack, ca: Authority, version: ssl.TLSVersion) -> None:
+    """An instance that refuses a body resets at the next byte of it; its answer waits in the kernel, encrypted."""
+    go = threading.Event()
+
+    def refuse(visit: Visit) -> None:
+        visit.conn.recv(65536)
+        go.wait(PATIENCE)
+        visit.conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or it may wait for one, and is thrown away
+        visit.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+        reset_on_close(visit.conn)
+        visit.conn.close()
+
+    with TlsInstance(server_context(ca.issue("127.0.0.1"), version=version), refuse) as instance:
+        proxy = stack(tls=Tls(ca_file=ca.file))
+        await proxy.open(instance.port)
+        async with proxy.app() as app:
+            await app.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n" + b"x" * 1000)
+            attempt = await at_instance(proxy)
+            attempt.connection.pause_reading()
+            go.set()
+            await until(lambda: is_reset(attempt.connection.sock))
+            await app.send(b"x" * 1000)
+            answer = await read(app)
+            assert (answer.status, answer.body) == (413, b"no")
 
 
 # Handshakes that fail

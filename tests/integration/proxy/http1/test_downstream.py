@@ -487,12 +487,6 @@ async def test_an_instance_that_reads_slowly_stops_the_app(stack: MakeStack) -> 
             assert (await read(app)).status == 200
 
 
-@pytest.fixture
-def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of a second is as good as five for an app that never reads."""
-    monkeypatch.setattr(downstream, "STUCK_TIME", 0.1)
-
-
 async def glut(proxy: Stack, app: Talk) -> downstream.AppConnection:
     """Asks for more answers than all buffers hold and reads none; when the proxy can write no more."""
     app.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -508,11 +502,10 @@ GLUT = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60000
 
 
 @pytest.mark.virtual_time
-@pytest.mark.usefixtures("short_patience")
 async def test_an_app_that_asks_and_does_not_read_is_reset_in_the_end(stack: MakeStack) -> None:
     """After the idle limit; it is told no 408, because all of its requests were complete."""
     async with ScriptedPeer(answering(GLUT)) as peer:
-        proxy = stack(keepalive=Keepalive(app_idle_timeout=0.2))
+        proxy = stack(keepalive=Keepalive(app_idle_timeout=0.2), timeouts=Timeouts(idle=5.0))
         await proxy.open(peer.port)
         async with proxy.app() as app:
             await glut(proxy, app)
@@ -521,11 +514,10 @@ async def test_an_app_that_asks_and_does_not_read_is_reset_in_the_end(stack: Mak
 
 
 @pytest.mark.virtual_time
-@pytest.mark.usefixtures("short_patience")
-async def test_drain_does_not_wait_for_an_app_that_does_not_read(stack: MakeStack) -> None:
+async def test_a_closed_app_that_does_not_read_is_reset_in_the_end(stack: MakeStack) -> None:
     """Closing lets what is written go first, but only while any of it goes."""
     async with ScriptedPeer(answering(GLUT)) as peer:
-        proxy = stack()
+        proxy = stack(timeouts=Timeouts(idle=5.0))
         await proxy.open(peer.port)
         async with proxy.app() as app:
             await glut(proxy, app)
@@ -534,13 +526,28 @@ async def test_drain_does_not_wait_for_an_app_that_does_not_read(stack: MakeStac
 
 
 @pytest.mark.virtual_time
-async def test_an_app_that_reads_slowly_gets_all_that_was_written(
+async def test_what_the_kernel_still_has_counts_when_an_app_reads_slowly(
     stack: MakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A closed connection lasts as long as its app takes something now and then: nothing is cut short."""
-    monkeypatch.setattr(downstream, "STUCK_TIME", 1.0)
+    """It has room for megabytes, and takes more of ours a long time after the app has begun to read on."""
+    left = [1000, 900, 800, 700, 600, 500]
+    monkeypatch.setattr(downstream, "untaken", lambda _: left.pop(0) if len(left) > 1 else left[0])
     async with ScriptedPeer(answering(GLUT)) as peer:
-        proxy = stack()
+        proxy = stack(timeouts=Timeouts(idle=2.0))
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await glut(proxy, app)
+            began = proxy.now
+            proxy.runtime.connections.close_idle()
+            await until(lambda: not len(proxy.runtime.connections))
+            assert 12 <= proxy.now - began < 14
+
+
+@pytest.mark.virtual_time
+async def test_an_app_that_reads_slowly_gets_all_that_was_written(stack: MakeStack) -> None:
+    """A closed connection lasts as long as its app takes something now and then: nothing is cut short."""
+    async with ScriptedPeer(answering(GLUT)) as peer:
+        proxy = stack(timeouts=Timeouts(idle=1.0))
         await proxy.open(peer.port)
         async with proxy.app() as app:
             await glut(proxy, app)

@@ -17,10 +17,10 @@ from sidecar.cluster.endpoint import State
 from sidecar.cluster.policy import OutlierDetection, Retry, Timeouts
 from sidecar.errors import FAILURES
 from sidecar.proxy import splice
-from sidecar.proxy.connect import BLACK_HOLE_MS, reset_on_close
 from sidecar.proxy.http1 import handover
 from sidecar.proxy.http1.exchange import Exchange
 from sidecar.proxy.http1.handover import Handover
+from sidecar.proxy.sockets import BLACK_HOLE_MS, reset_on_close
 from sidecar.proxy.splice import Splice
 from tests.support.descriptors import none_left
 from tests.support.leftovers import growth, held

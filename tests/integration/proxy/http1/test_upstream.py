@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from sidecar.cluster.policy import HostHeader, Keepalive, Timeouts
-from sidecar.proxy.connect import BLACK_HOLE_MS
-from tests.support.scripted_peer import OK, ScriptedPeer, Talk, answering, serving
-from tests.support.stack import GET, POST, MakeStack, ask, call, until
+from sidecar.proxy.sockets import BLACK_HOLE_MS
+from tests.support.scripted_peer import OK, ScriptedPeer, Talk, answering, is_reset, serving
+from tests.support.stack import GET, POST, MakeStack, ask, at_instance, call, read, until
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 
@@ -145,11 +145,19 @@ async def test_the_instance_sees_the_host_it_should(stack: MakeStack, setting: H
 
 
 @pytest.mark.one_loop
-async def test_an_instance_that_stops_reading_a_large_upload_is_no_black_hole(stack: MakeStack) -> None:
-    """The limit on unacknowledged bytes would end a connection whose window stays shut: it is lifted for uploads."""
-    size = 4 * 1024 * 1024
+@pytest.mark.parametrize(("size", "pooled"), [(4 * 1024 * 1024, False), (150_000, True)])
+async def test_an_instance_that_stops_reading_a_large_upload_is_no_black_hole(
+    stack: MakeStack, size: int, *, pooled: bool
+) -> None:
+    """The limit on unacknowledged bytes would end a connection whose window stays shut: it is lifted for uploads.
+
+    Over a pooled connection a body that came with its head goes out with it.
+    """
 
     async def script(talk: Talk) -> None:
+        if pooled:
+            await talk.request()
+            await talk.send(OK)
         head = await talk.head()
         talk.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await asyncio.sleep(BLACK_HOLE_MS / 1000 + 1)
@@ -162,5 +170,38 @@ async def test_an_instance_that_stops_reading_a_large_upload_is_no_black_hole(st
         proxy = stack(timeouts=Timeouts(response=30))
         await proxy.open(peer.port)
         async with proxy.app() as app:
+            if pooled:
+                assert (await ask(app)).status == 200
             answer = await ask(app, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
             assert answer.status == 200
+        assert len(peer.talks) == 1
+
+
+@pytest.mark.http("H-40")
+async def test_an_answer_that_comes_before_the_end_of_the_upload_is_heard(stack: MakeStack) -> None:
+    """An instance that refuses a body resets at the next byte of it; a loop that fails to write does not read any more."""
+
+    async def refuse(talk: Talk) -> None:
+        await talk.head()
+        await go.wait()
+        await talk.send(TOO_LARGE)
+        talk.reset()
+
+    go = asyncio.Event()
+    async with ScriptedPeer(refuse) as peer:
+        proxy = stack()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await app.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n" + b"x" * 1000)
+            attempt = await at_instance(proxy)
+            attempt.connection.pause_reading()
+            go.set()
+            await until(lambda: is_reset(attempt.connection.sock))
+            await app.send(b"x" * 1000)
+            answer = await read(app)
+            assert (answer.status, answer.body) == (413, b"no")
+        assert proxy.codes == [(413, "-")]
+        await until(lambda: proxy.cluster.endpoints[peer.address].connections == 0)
+
+
+TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.cluster.policy import Tls
-from sidecar.proxy.connect import HIGH_WATER
+from sidecar.proxy.sockets import HIGH_WATER
 from tests.integration.proxy.tcp.conftest import echo, relay_of
 from tests.support.certificates import Authority
-from tests.support.scripted_peer import ScriptedPeer, Talk
+from tests.support.scripted_peer import ScriptedPeer, Talk, is_reset
 from tests.support.stack import MakeStack
 from tests.support.tls_instance import TLS12, TLS13, TlsInstance, Visit, server_context
 from tests.support.until import settled
@@ -41,6 +41,38 @@ async def test_a_server_may_speak_first(tcp: MakeStack) -> None:
         await proxy.open(peer.port)
         async with proxy.app() as app:
             assert await app.reader.readline() == b"220 ready\r\n"
+
+
+@pytest.mark.parametrize("side", ["app", "instance"])
+async def test_what_was_said_before_a_reset_is_passed_on(tcp: MakeStack, side: str) -> None:
+    """Both ways, though a write that fails ends the connection before the loop has read it."""
+    joined, resets = asyncio.Event(), asyncio.Event()
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def says_its_last(talk: Talk) -> None:
+        await joined.wait()
+        end = getattr(relay, side)
+        end.pause_reading()
+        await talk.send(b"last words")
+        talk.reset()
+        await settled(lambda: is_reset(end._sock))
+        resets.set()
+
+    async def listens(talk: Talk) -> None:
+        hearing = asyncio.get_running_loop().create_task(talk.reader.readexactly(10))
+        await resets.wait()
+        await talk.send(b"x")
+        heard.set_result(await hearing)
+
+    async with ScriptedPeer(says_its_last if side == "instance" else listens) as peer:
+        proxy = tcp()
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            relay = await relay_of(proxy)
+            await settled(lambda: relay.instance is not None)
+            joined.set()
+            await (says_its_last if side == "app" else listens)(app)
+            assert await heard == b"last words"
 
 
 async def test_fin_of_the_app_is_passed_on_and_the_answer_still_comes(tcp: MakeStack) -> None:

@@ -4,7 +4,6 @@ import pytest
 
 from sidecar.cluster.policy import CircuitBreakers, Timeouts
 from sidecar.errors import FAILURES
-from sidecar.proxy.tcp import relay as module
 from tests.integration.proxy.tcp.conftest import echo, relay_of
 from tests.support.scripted_peer import ScriptedPeer, Talk, hanging
 from tests.support.stack import MakeStack
@@ -110,18 +109,15 @@ async def test_drain_sees_it_as_busy_and_cuts_it(tcp: MakeStack) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_an_app_that_takes_none_of_the_last_bytes_is_reset(
-    tcp: MakeStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_app_that_takes_none_of_the_last_bytes_is_reset(tcp: MakeStack) -> None:
     """A peer that stays and does not read would hold the connection for ever."""
-    monkeypatch.setattr(module, "STUCK_TIME", 0.2)
 
     async def flood(talk: Talk) -> None:
         talk.writer.write(b"x" * 16_000_000)
         talk.half_close()
 
     async with ScriptedPeer(flood) as peer:
-        proxy = tcp()
+        proxy = tcp(timeouts=Timeouts(idle=5.0))
         await proxy.open(peer.port)
         async with proxy.app() as app:
             relay = await relay_of(proxy)
