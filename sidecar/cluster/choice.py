@@ -18,10 +18,12 @@ from sidecar.cluster.rng import Rng
 RAMP_START = 0.1
 """Share of its weight that an endpoint starts with: enough to warm up, too little to hurt."""
 
-_AVAILABLE, _HELD, _QUARANTINED = State.AVAILABLE, State.HELD, State.QUARANTINED
+_AVAILABLE, _HELD = State.AVAILABLE, State.HELD
+_PROBATION, _QUARANTINED = State.PROBATION, State.QUARANTINED
 
 ONE_AT_A_TIME = frozenset({State.PROBATION, State.QUARANTINED})
-"""States in which one request tries whether the endpoint is well again."""
+"""States in which one request tries whether the endpoint is well again; meanwhile others go there only where nobody better is
+left, and to one that refused not at all."""
 
 
 class Tier(enum.IntEnum):
@@ -57,7 +59,7 @@ def tier_of(endpoint: Endpoint) -> Tier | None:
     if state is _QUARANTINED and not endpoint.trial:
         return None
     if state in ONE_AT_A_TIME and endpoint.in_flight:
-        return None
+        return _UNPROVEN if state is _PROBATION else None
     return _TIERS.get(state)
 
 

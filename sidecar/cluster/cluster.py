@@ -351,6 +351,12 @@ class Cluster:
             return NOTHING
         return self._after(endpoint, self._reached(endpoint, Proof.CONNECT, now), now)
 
+    def report_answering(self, endpoint: Endpoint, now: float) -> Sequence[Event]:
+        """An attempt that goes on is being answered well; its end is reported all the same."""
+        if endpoint.state is not State.PROBATION:
+            return NOTHING
+        return self._after(endpoint, self._outliers.answering(endpoint, now), now)
+
     def report_answer(
         self, endpoint: Endpoint, status: int, now: float, *, leaving: bool = False, closing: bool = False
     ) -> Sequence[Event]:

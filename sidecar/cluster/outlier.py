@@ -46,6 +46,10 @@ class OutlierDetector:
         endpoint.consecutive_failures = endpoint.consecutive_gateway = 0
         if self.policy.success_rate_threshold is not None:
             self._count(endpoint, now, good=True)
+        return self.answering(endpoint, now)
+
+    def answering(self, endpoint: Endpoint, now: float) -> list[Event]:
+        """A good answer has begun: probation is over, though a stream or a tunnel may last for hours."""
         if endpoint.ejection is None or not endpoint.ejection.move(Verdict.ANSWERED):
             return []
         endpoint.ramp_from = now

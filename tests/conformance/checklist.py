@@ -54,7 +54,7 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "H-30": Rule("9112 §6.3", "A request without framing has no body; an answer without framing ends with FIN, and only with FIN."),
     "H-31": Rule("9112 §6.3", "Bytes behind a complete answer are thrown away with their connection."),
     "H-32": Rule("9112 §7.1", "A chunk size is hexadecimal digits, fifteen at most, and must be right; in answers spaces may follow it."),
-    "H-33": Rule("9112 §7.1.1", "Chunk extensions are dropped; over 4 KiB a chunk or 64 KiB a message they are refused."),
+    "H-33": Rule("9112 §7.1.1", "Chunk extensions are dropped; over 4 KiB a chunk, or 64 KiB a message beyond an eighth of its payload, they are refused."),
     "H-34": Rule("9112 §7.1.2", "Trailers stay trailers: to the instance always, to the app when it asked or the answer declared them; without those that frame, route or authenticate; 64 fields and 16 KiB at most."),
     "H-35": Rule("9110 §10.1.4", "TE ends here; `TE: trailers` is said anew for an app that said it."),
     "H-36": Rule("9112 §8", "An incomplete request never looks complete: its connection to the instance is cut, without a last chunk."),

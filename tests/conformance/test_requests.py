@@ -63,6 +63,8 @@ REFUSED = [
     ("H-12", 400, get(start=b"GET http://user@a/ HTTP/1.1")),
     ("H-12", 400, get(start=b"GET http:///x HTTP/1.1")),
     ("H-13", 501, get(start=b"CONNECT a:443 HTTP/1.1", host=b"Host: a:443")),
+    ("H-13", 501, get(start=b"CONNECT /orders HTTP/1.1")),
+    ("H-13", 501, get(start=b"CONNECT http://a/orders HTTP/1.1")),
     ("H-13", 400, get(start=b"GET a:80 HTTP/1.1")),
     ("H-14", 400, get(start=b"GET * HTTP/1.1")),
     ("H-15", 400, get(start=b"GET /a b HTTP/1.1")),

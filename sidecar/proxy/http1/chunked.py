@@ -10,7 +10,10 @@ MAX_SIZE_LINE: Final = 4 * 1024
 """A size line with its extensions; real ones take ten bytes."""
 
 MAX_OVERHEAD: Final = 64 * 1024
-"""Extension bytes of one message; more is an attack, not a body."""
+"""Extension bytes of one message beyond what its payload pays for; more is an attack, not a body."""
+
+PAID_BY: Final = 8
+"""Bytes of payload for each byte of extensions or padding: a stream may last for hours."""
 
 MAX_TRAILER_BYTES: Final = 16 * 1024
 MAX_TRAILERS: Final = 64
@@ -102,7 +105,7 @@ class ChunkedReader:
         if found is None:
             return self._hold(data, at)
         size = int(found[1], 16)
-        self._overhead += found.end() - at - len(found[1]) - 2
+        self._overhead = max(0, self._overhead + found.end() - at - len(found[1]) - 2 - size // PAID_BY)
         if self._overhead > MAX_OVERHEAD or found.end() - at > MAX_SIZE_LINE:
             raise BadMessage(self._failure, "chunk extensions are too long")
         if size:

@@ -57,7 +57,7 @@ def _not_dialled(exchange: "Exchange", attempt: Attempt, failure: Failure, now: 
     """Our own limit, or a place that leads back to us: no endpoint is to blame, and the next dial would fail as well."""
     attempt.never_made(now)
     if race.is_on(exchange):
-        race.back_to_witness(exchange)
+        race.back_to_witness(exchange, now)
     else:
         exchange.fail(failure, now)
 
@@ -66,7 +66,7 @@ def _no_descriptor(exchange: "Exchange", attempt: Attempt, failure: Failure, now
     """Ours have run out: something idle gives way, or another request will give its own back."""
     attempt.never_made(now)
     if race.is_on(exchange):
-        race.back_to_witness(exchange)
+        race.back_to_witness(exchange, now)
     elif exchange.upstream.pool.make_room():
         exchange.choose(now)
     else:

@@ -26,7 +26,8 @@ def end(exchange: "Exchange", code: int, failure: Failure | None, now: float) ->
     else:
         stats.flagged[code, flags] += 1
     stats.request_duration.observe(now - exchange.started)
-    stats.bytes_to_instance += exchange.received
+    if exchange.received and exchange.attempt is not None and exchange.attempt.connection is not None:
+        stats.bytes_to_instance += exchange.received
     stats.bytes_to_app += exchange.sent
     rescued = None
     if failure is None and code < 500:

@@ -310,11 +310,17 @@ class Exchange:
             self.trouble = Trouble(self.upstream.policy.wait_for_instance.timeout)
         return self.trouble
 
-    def _limit_try(self, attempt: Attempt, seconds: float) -> None:
+    def limit_rest(self, attempt: Attempt, now: float) -> None:
+        """It is waited for again, for what is left of its share of the time."""
+        if (seconds := self.upstream.per_try) is not None:
+            self._limit_try(attempt, seconds, after=max(0.0, attempt.started + seconds - now))
+
+    def _limit_try(self, attempt: Attempt, seconds: float, *, after: float | None = None) -> None:
         trouble = self.ensure_trouble()
         if trouble.per_try is not None:
             trouble.per_try.cancel()
-        trouble.per_try = self.upstream.runtime.loop.call_later(seconds, self._try_over, attempt, seconds)
+        delay = seconds if after is None else after
+        trouble.per_try = self.upstream.runtime.loop.call_later(delay, self._try_over, attempt, seconds)
 
     def _try_over(self, attempt: Attempt, seconds: float) -> None:
         if self.phase is not _AWAITING or attempt is not self.attempt:
@@ -377,6 +383,8 @@ class Exchange:
         else:
             self.phase = _ANSWERING
             self.last_byte = now
+            if answer.status < 500:
+                upstream.tell(upstream.cluster.report_answering(attempt.endpoint, now))
             app.arm(self.deadline())
             if app.blocked:
                 self.app_blocked()

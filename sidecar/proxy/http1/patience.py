@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def nobody(exchange: "Exchange", now: float) -> None:
     """The cluster has nobody to offer to this request."""
     if race.is_on(exchange):
-        race.back_to_witness(exchange)
+        race.back_to_witness(exchange, now)
         return
     trouble = exchange.ensure_trouble()
     if trouble.excluded and exchange.upstream.cluster.usable(now):

@@ -36,11 +36,13 @@ def begin(exchange: "Exchange", now: float) -> None:
         retrying.retry(exchange, decision, now)
 
 
-def back_to_witness(exchange: "Exchange") -> None:
+def back_to_witness(exchange: "Exchange", now: float) -> None:
     """The second attempt is over, the first is still open."""
     trouble = exchange.ensure_trouble()
     exchange.attempt, trouble.witness = trouble.witness, None
     exchange.phase = Phase.AWAITING
+    if exchange.attempt is not None:
+        exchange.limit_rest(exchange.attempt, now)
 
 
 def give_up_witness(exchange: "Exchange", now: float) -> None:

@@ -52,7 +52,8 @@ def attempt_failed(attempt: Attempt, failure: Failure, *, proven: bool = False) 
         trouble.witness = None
         return
     if trouble.witness is not None:
-        race.back_to_witness(exchange)
+        trouble.excluded.add(attempt.endpoint)
+        race.back_to_witness(exchange, now)
         return
     exchange.phase = Phase.CHOOSING
     trouble.last = failure

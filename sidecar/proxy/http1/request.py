@@ -21,6 +21,8 @@ IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"
 LEADING_BLANK: Final = 8
 """Bytes of empty lines that may precede a request (RFC 9112 §2.2 asks for one line at least)."""
 
+_SERVED: Final = frozenset(METHODS) - {b"CONNECT"}
+
 VIA: Final = b"Via: 1.1 nacos-sidecar\r\n"
 
 _HOST: Final = b" HTTP/1.1\r\nHost: "
@@ -115,7 +117,7 @@ class RequestHead:
         if fields.offers is not None and method == b"GET" and fields.framing is Framing.NONE:
             self._offer(fields.offers)
         if target[0] != _SLASH:
-            if method != b"CONNECT" and (plain := _PLAINLY_ABSOLUTE(target)) is not None:
+            if (plain := _PLAINLY_ABSOLUTE(target)) is not None:
                 self.absolute = True
                 self.authority, self.target = plain.groups()
             else:
@@ -161,8 +163,6 @@ class RequestHead:
 
     def _resolve(self) -> None:
         """A target that is no path: `*`, or absolute-form, which names the host (RFC 9112 §3.2.2, §3.2.4)."""
-        if self.method == b"CONNECT":
-            raise BadMessage(FAILURES["connect_method"], "CONNECT is not served")
         if self.target == b"*" and self.method == b"OPTIONS":
             return
         found = _ABSOLUTE(self.target)
@@ -200,7 +200,9 @@ def _read_strict(data: bytes, limits: Limits) -> RequestHead | None:
     if size < 4:
         return None
     method, target, old = line.groups()
-    if method not in METHODS:
+    if method not in _SERVED:
+        if method == b"CONNECT":
+            raise BadMessage(FAILURES["connect_method"], "CONNECT is not served")
         raise BadMessage(FAILURES["unknown_method"], "unknown method")
     block = data[start : size - 2]
     # A line has four bytes or more, so most heads need no count.

@@ -20,6 +20,7 @@ def switched(attempt: Attempt, answer: ResponseHead, rest: bytes) -> None:
     if race.is_on(exchange):
         race.settle(attempt, now)
     attempt.settled()
+    exchange.upstream.tell(exchange.upstream.cluster.report_answering(attempt.endpoint, now))
     exchange.answer, exchange.head_at, exchange.responded = answer, now, True
     exchange.phase = Phase.TUNNEL
     exchange.last_byte = now

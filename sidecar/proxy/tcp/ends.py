@@ -195,6 +195,11 @@ class InstanceEnd(End):
             self._counted = True
             self.relay.upstream.pool.opened(self.endpoint)
 
+    def data_received(self, data: bytes) -> None:
+        if not self.received:
+            self.relay.answered_by(self)
+        super().data_received(data)
+
     def write(self, data: bytes) -> None:
         if not self._patient:
             self._written += len(data)

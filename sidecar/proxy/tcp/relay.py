@@ -97,6 +97,10 @@ class Relay:
         del instance
         return False
 
+    def answered_by(self, instance: InstanceEnd) -> None:
+        """Its first byte: whatever becomes of the connection, it serves."""
+        self.upstream.tell(self.upstream.cluster.report_answering(instance.endpoint, self._now()))
+
     def moved(self) -> None:
         """A byte or an end came from somewhere."""
         self.last_byte = self._now()

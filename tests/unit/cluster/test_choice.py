@@ -62,9 +62,14 @@ def test_some_states_are_never_chosen(state: State) -> None:
     assert chosen(make("a", state)) == {None}
 
 
-def test_a_busy_one_on_probation_is_not_chosen() -> None:
-    """One request at a time."""
-    assert tier_of(make("a", State.PROBATION, in_flight=1)) is None
+def test_a_busy_one_on_probation_is_chosen_when_nobody_better_is_left() -> None:
+    """One request at a time, but what is tried may last for hours; an ejected one comes later still."""
+    busy, ejected, stalled = (
+        make("a", State.PROBATION, in_flight=1), make("b", State.EJECTED), make("c", State.STALLED)
+    )  # fmt: skip
+    assert tier_of(busy) is Tier.UNPROVEN
+    assert chosen(busy, ejected) == {busy}
+    assert chosen(busy, stalled) == {stalled}
 
 
 def test_one_request_may_try_a_quarantined_one_that_is_never_probed() -> None:

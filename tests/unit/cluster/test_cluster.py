@@ -536,6 +536,35 @@ def test_an_ejection_is_about_the_address(orders: Stage) -> None:
     assert orders.state("a") is State.QUARANTINED
 
 
+def test_a_probation_ends_when_a_good_answer_begins(orders: Stage) -> None:
+    """A stream may last for hours; that it ends is reported all the same, and changes nothing more."""
+    for _ in range(3):
+        orders.call(503, on="a")
+    orders.wait(30.1)
+    trial = orders.begin("a")
+    assert orders.state("a") is State.PROBATION
+    (restored,) = orders.cluster.report_answering(trial, orders.now)
+    assert (restored.kind, restored.detail) == ("endpoint_restored", {"by": "answer"})
+    assert orders.state("a") is State.AVAILABLE
+    assert orders["a"].in_flight == 1
+    assert not orders.cluster.report_answering(trial, orders.now)
+    assert not orders.cluster.report_answer(trial, 200, orders.now)
+    assert orders["a"].in_flight == 0
+
+
+def test_who_is_being_tried_serves_while_all_others_refuse(orders: Stage) -> None:
+    """It accepts connections, which is more than they do."""
+    for _ in range(3):
+        orders.call(503, on="a")
+    orders.wait(30.1)
+    trial = orders.begin("a")
+    for letter in "bc":
+        orders.call("refused", on=letter)
+    assert orders.cluster.usable(orders.now)
+    assert orders.cluster.pick(orders.now) is trial
+    assert trial.in_flight == 2
+
+
 @pytest.mark.parametrize("trouble", ["eject", "refused", "answers", "probation"])
 def test_restore_lifts_what_keeps_an_endpoint_out(orders: Stage, trouble: str) -> None:
     """By hand, for refusing, for its answers or on probation: afterwards it is available, and that is told once."""

@@ -1,5 +1,6 @@
 """A request is told once: one record, one count."""
 
+from sidecar.cluster.policy import WaitForInstance
 from tests.support.ports import free_port
 from tests.support.scripted_peer import ScriptedPeer, Talk
 from tests.support.stack import MakeStack, call
@@ -63,6 +64,16 @@ async def test_a_bad_answer_is_no_rescue(stack: MakeStack) -> None:
         assert proxy.records[0].rescued_by is None
         assert not proxy.cluster.stats.rescued
         assert "rescue" not in [event.kind for event in proxy.events]
+
+
+async def test_a_body_that_no_instance_was_there_for_is_not_counted_as_sent(stack: MakeStack) -> None:
+    """It came, and went nowhere."""
+    proxy = stack(wait_for_instance=WaitForInstance(timeout=0.0))
+    await proxy.open()
+    proxy.list(free_port())
+    assert (await call(proxy, REQUEST)).status == 503
+    assert proxy.records[0].bytes_received == 4
+    assert proxy.cluster.stats.bytes_to_instance == 0
 
 
 async def test_counters_add_up(stack: MakeStack) -> None:

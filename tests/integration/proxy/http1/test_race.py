@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sidecar.cluster.endpoint import State
-from sidecar.cluster.policy import CircuitBreakers, OutlierDetection
+from sidecar.cluster.policy import CircuitBreakers, OutlierDetection, Retry, Timeouts
 from sidecar.errors import FAILURES
 from sidecar.proxy.http1.downstream import AppConnection
 from tests.support.scripted_peer import OK, Script, ScriptedPeer, Talk, hanging
@@ -113,6 +113,30 @@ async def test_a_witness_that_answers_after_all_wins(stack: MakeStack) -> None:
         stall(proxy, bad)
         answer = await asked
         assert (answer.status, answer.body) == (200, b"me")
+        assert settled(proxy)
+
+
+@pytest.mark.virtual_time
+async def test_a_witness_that_is_gone_back_to_has_what_is_left_of_its_time(stack: MakeStack) -> None:
+    """`per_try_timeout` counts from when it was asked; and who failed beside it is not asked again."""
+
+    async def break_off(talk: Talk) -> None:
+        await talk.request()
+        talk.reset()
+
+    async with ScriptedPeer(hanging) as bad, ScriptedPeer(break_off) as other:
+        proxy = stack(retry=Retry(per_try_timeout=2.0), timeouts=Timeouts(response=9.0))
+        await proxy.open(bad.port, other.port)
+        proxy.add(other.port, first=bad.port)
+        began = proxy.now
+        asked = begin(call(proxy))
+        await until(lambda: proxy.cluster.endpoints[bad.address].owed == 1)
+        await asyncio.sleep(1.0)
+        stall(proxy, bad)
+        await until(lambda: len(other.requests) == 1)
+        assert (await asked).status == 504
+        assert 2.0 <= proxy.now - began < 3.0
+        assert len(other.requests) == 1
         assert settled(proxy)
 
 

@@ -100,6 +100,13 @@ def test_overhead_is_bounded() -> None:
     assert not refuses(b"1\r\nx\r\n" * MAX_OVERHEAD)
 
 
+def test_a_long_stream_may_have_as_many_extensions_as_its_payload_pays_for() -> None:
+    """A signature with each chunk is no attack, however long it goes on; and nothing is saved up for one."""
+    signed = b"1000;" + b"s" * 85 + b"\r\n" + b"x" * 4096 + b"\r\n"
+    assert not refuses(signed * 2000)
+    assert refuses(signed * 2000 + (b"1;" + b"a" * 4000 + b"\r\nx\r\n") * (MAX_OVERHEAD // 4000 + 1))
+
+
 def test_trailers_that_would_change_the_message_are_dropped() -> None:
     """Framing, routing, authentication and our own names never pass as trailers; others keep their order."""
     lines = b"B: 1\r\nContent-Length: 3\r\nhost: x\r\na: 2\r\nSet-Cookie: c\r\nx-sidecar-error: e\r\nTransfer-Encoding: z\r\n"
