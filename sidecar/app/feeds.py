@@ -93,7 +93,11 @@ class Feeds:
 
     def slow_beat(self, now: float) -> None:
         """Tells doubts, refreshes files, lets go of feeds that are replaced."""
-        for feed in (self._registry, self._static):
+        for feed in (
+            self._registry,
+            self._static,
+            *self._leaving,
+        ):  # one that is replaced serves until the next is connected
             if feed is not None:
                 feed.doubt(now)
         if self._keeper is not None and self._registry is not None:

@@ -7,7 +7,7 @@ weight has changed, so that a choice costs the same among three and among five h
 
 import enum
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from sidecar.cluster.balancer import Chooser, chooser
@@ -58,7 +58,7 @@ def tier_of(endpoint: Endpoint) -> Tier | None:
         return _tier_of_living(endpoint) if endpoint.hold is not None and endpoint.hold.alive else _UNPROVEN
     if state is _QUARANTINED and not endpoint.trial:
         return None
-    if state in ONE_AT_A_TIME and endpoint.in_flight:
+    if endpoint.on_trial and state in ONE_AT_A_TIME:
         return _UNPROVEN if state is _PROBATION else None
     return _TIERS.get(state)
 
@@ -89,22 +89,28 @@ class Choice:
     def __init__(self, endpoints: Iterable[Endpoint], policy: LoadBalancing, *, rng: Rng, now: float) -> None:
         tiers: dict[Tier, list[Endpoint]] = {tier: [] for tier in Tier}
         first = tiers[Tier.FIRST]
+        trials: list[Endpoint] = []
         for endpoint in endpoints:
             if endpoint.state is _AVAILABLE:  # as most are, of perhaps five thousand
                 found = first
             elif (tier := tier_of(endpoint)) is not None:
                 found = tiers[tier]
+                if found is first and endpoint.state in ONE_AT_A_TIME:
+                    trials.append(endpoint)
             else:
                 continue
             found.append(endpoint)
             weight = endpoint.instance.weight
             endpoint.weight = weight if endpoint.ramp_from is None else ramped(endpoint, policy.slow_start, now)
         if policy.prefer_cluster is not None:
-            tiers[Tier.PREFERRED] = [e for e in first if e.instance.cluster == policy.prefer_cluster]
+            preferred = tiers[Tier.PREFERRED] = [e for e in first if e.instance.cluster == policy.prefer_cluster]
+            trials = [e for e in trials if e in preferred] if preferred else trials
         self._policy = policy
         self._rng = rng
         self._tiers = [found for found in tiers.values() if found]
         self.choose: Chooser | None = chooser(policy.policy, self._tiers[0], rng) if self._tiers else None
+        if self.choose is not None and trials:
+            self.choose = _trying(trials, self.choose, 1.0 / len(self._tiers[0]), rng)
         """Draws from the first tier; None when nobody may be used."""
         self.tier: Tier | None = tier_of(self._tiers[0][0]) if self._tiers else None
         """Where those stand that it draws."""
@@ -120,3 +126,15 @@ class Choice:
             if left := [e for e in tier if e not in excluded]:
                 return chooser(self._policy.policy, left, self._rng)(now)
         return None
+
+
+def _trying(trials: Sequence[Endpoint], choose: Chooser, share: float, rng: Rng) -> Chooser:
+    """Each of `trials` has its turn, whatever it carries: beside idle ones a stream from before would keep it from ever being drawn."""
+
+    def try_or_choose(now: float) -> Endpoint:
+        for endpoint in trials:
+            if not endpoint.on_trial and rng.random() < share:
+                return endpoint
+        return choose(now)
+
+    return try_or_choose

@@ -230,6 +230,7 @@ class Cluster:
         if len(push.instances) <= SLICE:
             return self._done(events, now)
         self._worked_at = now  # the reading of it was a slice already
+        self._members_due = self._members.next_due(now)
         return self._settle_touched(events, now)
 
     @property
@@ -264,7 +265,10 @@ class Cluster:
     def update_policy(self, policy: ServicePolicy, now: float) -> list[Event]:
         """Another policy with the same discovery: endpoints keep what we saw of them."""
         self.policy = policy
-        self._members.update_policy(policy)
+        self._members.update_policy(policy, now)
+        if policy.protection.probe is not Probe.NONE:
+            for endpoint in self.endpoints.values():
+                endpoint.trial = False
         self._outliers.policy = policy.outlier_detection
         self._schedule.policy = policy
         lifted = policy.outlier_detection.stall_after is None
@@ -368,6 +372,7 @@ class Cluster:
         endpoint.requests += 1
         if endpoint.plain and status < 500 and not closing and not leaving:
             return NOTHING
+        endpoint.on_trial = False  # or an older one has ended: then two may try it at once
         events = self._reached(endpoint, Proof.ANSWER, now)
         if self.policy.outlier_detection.leaving_signals:
             events += self._heed(endpoint, signal(endpoint, status, announced=leaving, closing=closing), now)
@@ -388,6 +393,7 @@ class Cluster:
         """
         endpoint.in_flight -= 1
         endpoint.requests += 1
+        endpoint.on_trial = False
         lost = failure.reason in _LOST
         stall_after = self.policy.outlier_detection.stall_after
         if stall_after is not None and silent >= stall_after and not lost:
@@ -610,6 +616,7 @@ class Cluster:
     def _settle(self, endpoint: Endpoint, now: float) -> None:
         before, endpoint.state = endpoint.state, state_of(endpoint)
         if endpoint.state is not before:
+            endpoint.on_trial = False
             if before is State.AVAILABLE and endpoint.ejection is not None:
                 endpoint.ejection.available += now - endpoint.since
             endpoint.since = now
@@ -659,7 +666,7 @@ class Cluster:
             return self.pick(now, excluded)
         endpoint.in_flight += 1
         if endpoint.state in ONE_AT_A_TIME:
-            endpoint.trial = False
+            endpoint.trial, endpoint.on_trial = False, True
             self._choose_anew()
         return endpoint
 

@@ -74,6 +74,7 @@ class Endpoint:
         "failures",
         "given_up",
         "heard",
+        "heard_after",
         "heard_at",
         "hold",
         "host",
@@ -85,6 +86,7 @@ class Endpoint:
         "last_failure",
         "leaving_until",
         "listed",
+        "on_trial",
         "owed",
         "owing_since",
         "penalty",
@@ -145,6 +147,8 @@ class Endpoint:
         self.quarantine: Quarantine | None = None
         self.trial = False
         """Quarantined, never probed, and due: one request may try it."""
+        self.on_trial = False
+        """That one, or the one of a probation, is under way; others may be left from before."""
         self.ejection: Ejection | None = None
         self.rate: SuccessRate | None = None
         self.ejections = 0
@@ -158,6 +162,9 @@ class Endpoint:
         """It has kept a connection open before, so that closing one tells something."""
         self.stalled = False
         self.heard_at = now
+        """When it was found that a byte had come; at first when it began."""
+        self.heard_after = -math.inf
+        """A time after which that byte came: that of the look before."""
         self.owing_since: float | None = None
         self.given_up: deque[GivenUp] | None = None
         self.unheard_until = -math.inf

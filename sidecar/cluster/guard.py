@@ -207,6 +207,12 @@ class Guard:
     def __repr__(self) -> str:
         return f"<Guard {self.doubt.value}, {len(self.held)} held>"
 
+    def update_policy(self, policy: Protection, now: float, *, empty: bool) -> dict[str, End]:
+        """Another policy; what is held goes where this one doubts no such list. `empty`: the list in force."""
+        self.policy = policy
+        doubts = policy.on_empty is OnEmpty.HOLD if empty else policy.shrink_threshold < 1.0
+        return {} if doubts or now < self.ordered_until else self._let_go(now)
+
     def connected(self, now: float, *, second_node: bool = False) -> None:
         """A registry session opened: its first lists may be partial. `second_node`: there is another one to ask."""
         self._clock.start(now)

@@ -95,10 +95,10 @@ class Membership:
         self._empty_until = math.inf
         self._started = False
 
-    def update_policy(self, policy: ServicePolicy) -> None:
+    def update_policy(self, policy: ServicePolicy, now: float) -> None:
         """Another policy with the same discovery."""
         self.policy = policy
-        self.guard.policy = policy.protection
+        self._let_go(self.guard.update_policy(policy.protection, now, empty=not self._latest.instances))
         self.backlog.put(list(self.roster.endpoints.values()), self._touch)
 
     def take(self, push: Push, now: float) -> list[Event]:

@@ -7,7 +7,6 @@ Quarantined ones come before held ones, which are in use anyway; of either kind 
 
 import math
 from collections.abc import Iterable
-from itertools import islice
 
 from sidecar.cluster.agenda import Agenda
 from sidecar.cluster.allowance import Allowance
@@ -45,6 +44,7 @@ class Schedule:
     __slots__ = (
         "_dials",
         "_hurried",
+        "_hurrying",
         "_next_step",
         "_overdue",
         "_probes",
@@ -61,7 +61,9 @@ class Schedule:
         self.policy = policy
         self._waiting = 0
         self._hurried = False
-        """Requests wait since a moment ago: all that refuse are to be tried earlier than planned."""
+        """Requests wait since a moment ago: all that refuse are to be tried earlier than planned,"""
+        self._hurrying: list[Endpoint] = []
+        """and these have not been told so."""
         self._turns = Agenda()
         """Whom time alone may do something to, and when."""
         self._probes = Agenda()
@@ -103,13 +105,15 @@ class Schedule:
             agenda.drop(endpoint)
 
     def hurry(self, endpoints: Iterable[Endpoint]) -> None:
-        """Gives those that refuse the earlier turns that waiting requests ask for."""
-        if not self._hurried:
-            return
-        self._hurried = False
-        for endpoint in islice((one for one in endpoints if one.state is State.QUARANTINED), AT_ONCE):
-            self._turns.put(endpoint, self.turn_at(endpoint))
-            self._probes.put(endpoint, self.probe_at(endpoint))
+        """Gives those that refuse the earlier turns that waiting requests ask for, a slice of them."""
+        if self._hurried:
+            self._hurried = False
+            self._hurrying = [one for one in endpoints if one.state is State.QUARANTINED]
+        slice_, self._hurrying = self._hurrying[:AT_ONCE], self._hurrying[AT_ONCE:]
+        for endpoint in slice_:
+            if endpoint.state is State.QUARANTINED:
+                self._turns.put(endpoint, self.turn_at(endpoint))
+                self._probes.put(endpoint, self.probe_at(endpoint))
 
     def take_turns(self, now: float) -> list[Endpoint]:
         """Those to whom time does something now, a slice of them; `follow` plans their next turn."""
@@ -148,7 +152,7 @@ class Schedule:
 
     def next_due(self) -> float:
         """When something is to be done. Overdue probes without a free slot wait for a result."""
-        if self._hurried:
+        if self._hurried or self._hurrying:
             return -math.inf
         due = min(self._turns.first(), self._probes.first(), self._next_step)
         if self._overdue and self._probes_out < PROBES_AT_ONCE:
@@ -177,7 +181,7 @@ class Schedule:
 
     def trial_at(self, endpoint: Endpoint) -> float:
         """When one request may try a quarantined endpoint that is never probed."""
-        if endpoint.state is not State.QUARANTINED or endpoint.quarantine is None or endpoint.in_flight:
+        if endpoint.state is not State.QUARANTINED or endpoint.quarantine is None or endpoint.on_trial:
             return math.inf
         if self.policy.protection.probe is not Probe.NONE:
             return math.inf

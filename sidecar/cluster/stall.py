@@ -111,11 +111,11 @@ class StallWatch:
         suspected = any(e.owed >= SUSPECTS or e.given_up or e.stalled for e in endpoints)
         if not suspected and now - self._listened < LISTEN_EVERY:
             return []
-        self._listened = now
+        before, self._listened = self._listened, now
         self._p99.sample(now)
         for endpoint in endpoints:
             if endpoint.heard or endpoint.owed or endpoint.owing_since is not None or endpoint.given_up is not None:
-                _listen(endpoint, now)
+                _listen(endpoint, before, now)
         if suspected:
             changed = self._judge(endpoints, max(stall_after, PATIENCE * self._p99.value(now)), now)
             self.found = any(endpoint.stalled for endpoint in endpoints)
@@ -139,10 +139,10 @@ class StallWatch:
 
     @staticmethod
     def _judge(endpoints: Collection[Endpoint], patience: float, now: float) -> list[Endpoint]:
-        first, second = _latest_two(endpoint.heard_at for endpoint in endpoints)
+        first, second = _latest_two(endpoint.heard_after for endpoint in endpoints)
         changed = []
         for endpoint in endpoints:
-            others = second if endpoint.heard_at == first else first
+            others = second if endpoint.heard_after == first else first
             silent = _is_silent(endpoint, others, patience, now)
             if silent is not endpoint.stalled:
                 endpoint.stalled = silent
@@ -156,6 +156,7 @@ def give_up(endpoint: Endpoint, *, silent: float, now: float) -> None:
     """An attempt ended after `silent` seconds of waiting for its first byte: it counts as owed for a while."""
     if endpoint.given_up is None:
         endpoint.given_up = deque()
+    _forget_old(endpoint.given_up, now)
     endpoint.given_up.append(GivenUp(now - silent, now + EVIDENCE))
 
 
@@ -164,26 +165,33 @@ def owed(endpoint: Endpoint) -> int:
     return endpoint.owed + len(endpoint.given_up or ())
 
 
-def _listen(endpoint: Endpoint, now: float) -> None:
+def _forget_old(given_up: deque[GivenUp], now: float) -> None:
+    """Also where nobody looks, since there is no other endpoint."""
+    while given_up and given_up[0].until <= now:
+        given_up.popleft()
+
+
+def _listen(endpoint: Endpoint, before: float, now: float) -> None:
+    """`before`: the time of the last look."""
     if endpoint.heard:
-        endpoint.heard, endpoint.heard_at = False, now
+        endpoint.heard, endpoint.heard_after, endpoint.heard_at = False, before, now
         endpoint.owing_since = endpoint.given_up = None
         endpoint.unheard_until = -math.inf
-    while endpoint.given_up and endpoint.given_up[0].until <= now:
-        endpoint.given_up.popleft()
+    if endpoint.given_up:
+        _forget_old(endpoint.given_up, now)
     if endpoint.owed < SUSPECTS:
         endpoint.owing_since = None
     elif endpoint.owing_since is None:
         endpoint.owing_since = now
 
 
-def _is_silent(endpoint: Endpoint, others_heard: float, patience: float, now: float) -> bool:
+def _is_silent(endpoint: Endpoint, others_heard_after: float, patience: float, now: float) -> bool:
     if owed(endpoint) < SUSPECTS:
         return False
     if endpoint.stalled:
         return endpoint.heard_at < now  # whatever became of patience and the others meanwhile
     since = endpoint.given_up[0].sent if endpoint.given_up else endpoint.owing_since
-    return since is not None and now - since >= patience and others_heard > since
+    return since is not None and now - since >= patience and others_heard_after >= since
 
 
 def _latest_two(times: Iterable[float]) -> tuple[float, float]:

@@ -24,7 +24,10 @@ async def resolve(host: str) -> list[str]:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except UnicodeError as error:
+            raise OSError(f"{host} is no name that DNS can have") from error
         return list(dict.fromkeys(str(address[0]) for *_, address in found))
     return [host]
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sidecar.app.feeds import Feeds
 from sidecar.app.services import Services
 from sidecar.cluster.events import Event
 from sidecar.cluster.instance import Instance, Origin
-from sidecar.cluster.policy import Discovery, ServicePolicy
+from sidecar.cluster.policy import Discovery, Probe, Protection, ServicePolicy
 from sidecar.cluster.stats import ProcessStats
 from sidecar.discovery.last_good import LastGood
 from sidecar.discovery.options import NacosOptions
@@ -107,6 +108,28 @@ async def test_the_old_session_serves_until_the_new_registry_answers() -> None:
             await until(moved)
             assert play.stats.reconnects["config"] == 1
             await play.feeds.close()
+
+
+async def test_a_feed_on_its_way_out_is_asked_about_what_is_held() -> None:
+    """While the new registry is away it is the one that knows: a second answer confirms a doubted list, in time."""
+    async with EmbeddedRegistry(port=0) as old:
+        for port in (7001, 7002, 7003):
+            old.register("orders", "127.0.0.1", port)
+        quick = Protection(confirm=1.0, max_hold=600.0, probe=Probe.NONE)
+        play = Play(replace(_policy("orders"), protection=quick))
+        play.follow(NacosOptions(server_addresses=(old.address,)))
+        await play.listed("orders", 7001, 7002, 7003)
+        play.follow(NacosOptions(server_addresses=(f"127.0.0.1:{free_port()}",)))
+        for port in (7002, 7003):
+            old.deregister("orders", "127.0.0.1", port)
+
+        async def confirmed() -> bool:
+            play.services.due(play.now())
+            play.feeds.slow_beat(play.now())
+            return {one.port for one in play.services["orders"].cluster.in_force()} == {7001}
+
+        await until(confirmed)
+        await play.feeds.close()
 
 
 async def test_a_feed_on_its_way_out_brings_no_list_of_another_service() -> None:

@@ -1,6 +1,7 @@
 """The order of choice."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -64,9 +65,8 @@ def test_some_states_are_never_chosen(state: State) -> None:
 
 def test_a_busy_one_on_probation_is_chosen_when_nobody_better_is_left() -> None:
     """One request at a time, but what is tried may last for hours; an ejected one comes later still."""
-    busy, ejected, stalled = (
-        make("a", State.PROBATION, in_flight=1), make("b", State.EJECTED), make("c", State.STALLED)
-    )  # fmt: skip
+    busy, ejected, stalled = make("a", State.PROBATION), make("b", State.EJECTED), make("c", State.STALLED)
+    busy.on_trial = True
     assert tier_of(busy) is Tier.UNPROVEN
     assert chosen(busy, ejected) == {busy}
     assert chosen(busy, stalled) == {stalled}
@@ -78,7 +78,17 @@ def test_one_request_may_try_a_quarantined_one_that_is_never_probed() -> None:
     endpoint.trial = True
     assert tier_of(endpoint) is Tier.FIRST
     endpoint.in_flight = 1
+    assert tier_of(endpoint) is Tier.FIRST
+    endpoint.on_trial = True
     assert tier_of(endpoint) is None
+
+
+def test_a_trial_has_its_turn_whatever_the_endpoint_carries_from_before() -> None:
+    """Beside idle ones the busier of any two is never drawn; in a preferred cluster only those of it are tried."""
+    tried, idle, far = make("a", State.PROBATION, in_flight=5), make("b", State.AVAILABLE), make("c", State.PROBATION)
+    assert chosen(tried, idle) == {tried, idle}
+    tried.instance, idle.instance = (replace(one.instance, cluster="near") for one in (tried, idle))
+    assert chosen(tried, idle, far, prefer="near") == {tried, idle}
 
 
 def test_the_preferred_cluster_comes_first_while_it_has_anyone() -> None:

@@ -18,10 +18,11 @@ from sidecar.cluster.addresses import Addresses
 from sidecar.cluster.choice import Tier, tier_of
 from sidecar.cluster.cluster import PACE, Cluster
 from sidecar.cluster.endpoint import Endpoint, LastFailure, State
-from sidecar.cluster.instance import Instance, Origin, Push
+from sidecar.cluster.instance import Instance, Origin, Push, Via
 from sidecar.cluster.policy import (
     Balancing,
     LoadBalancing,
+    OnEmpty,
     OutlierDetection,
     Probe,
     Protection,
@@ -563,6 +564,94 @@ def test_who_is_being_tried_serves_while_all_others_refuse(orders: Stage) -> Non
     assert orders.cluster.usable(orders.now)
     assert orders.cluster.pick(orders.now) is trial
     assert trial.in_flight == 2
+
+
+@pytest.mark.parametrize("probe", [Probe.TCP, Probe.NONE])
+def test_what_began_before_keeps_nobody_out(probe: Probe) -> None:
+    """A tunnel that is open since before the ejection, or the refused connect, is no trial."""
+    orders = Stage(protection=Protection(probe=probe))
+    orders.lists("abc")
+    tunnel = orders.begin("a")
+    if probe is Probe.NONE:
+        orders.call("connect_timeout", on="a")
+    else:
+        for _ in range(3):
+            orders.call(503, on="a")
+    orders.wait(31, alive="abc")
+    for _ in range(100):
+        orders.call()
+    assert orders.state("a") is State.AVAILABLE
+    assert tunnel.in_flight == 1
+
+
+def test_a_request_tries_alone_beside_what_began_before() -> None:
+    """One at a time; the end of the trial, good or bad, makes room for the next."""
+    orders = Stage()
+    orders.lists("ab")
+    orders.begin("a")
+    for _ in range(3):
+        orders.call(503, on="a")
+    orders.wait(30.1)
+    picked = [orders.cluster.pick(orders.now) for _ in range(40)]
+    assert picked.count(orders["a"]) == 1
+    orders.cluster.report_failure(orders["a"], FAILURES["app_left"], orders.now)
+    assert not orders["a"].on_trial
+    picked = [orders.cluster.pick(orders.now) for _ in range(40)]
+    assert picked.count(orders["a"]) == 1
+
+
+def test_another_way_to_probe_ends_the_wait_for_a_request() -> None:
+    """A reload from `probe: none`: who refuses is dialled, and no longer due for a trial."""
+    orders = Stage(protection=Protection(probe=Probe.NONE))
+    orders.lists("a")
+    orders.call("refused", on="a")
+    orders.wait(1)
+    assert orders.cluster.usable(orders.now)
+    probed = replace(orders.cluster.policy, protection=Protection(probe=Probe.TCP))
+    orders.cluster.update_policy(probed, orders.now)
+    assert not orders.cluster.usable(orders.now)
+    orders.wait(1, alive="a")
+    assert orders.state("a") is State.AVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("left", "changes", "lets_go"),
+    [
+        ("", {"on_empty": OnEmpty.OBEY}, True),
+        ("", {"shrink_threshold": 1.0}, False),
+        ("a", {"shrink_threshold": 1.0}, True),
+        ("a", {"on_empty": OnEmpty.OBEY}, False),
+        ("a", {"shrink_threshold": 0.9}, False),
+    ],
+)
+def test_a_policy_that_doubts_no_such_list_lets_go(left: str, changes: dict[str, Any], lets_go: bool) -> None:  # noqa: FBT001
+    """By a reload in the middle of a doubt; not what is kept by order."""
+    for ordered in (False, True):
+        orders = Stage()
+        orders.lists("abcd")
+        orders.wait(61)
+        if ordered:
+            orders.cluster.hold(300, orders.now)
+        orders.lists(left)
+        missing = set("abcd") - set(left)
+        assert {letter for letter in missing if orders[letter].hold is not None} == missing
+        policy = replace(orders.cluster.policy, protection=replace(orders.cluster.policy.protection, **changes))
+        orders.events += orders.cluster.update_policy(policy, orders.now)
+        orders.wait(1, alive="abcd")
+        assert (not orders.cluster.guard.held) is (lets_go and not ordered)
+        assert orders.cluster.stats.holds_ended["obeyed"] == (len(missing) if lets_go and not ordered else 0)
+
+
+def test_a_long_list_that_is_said_again_is_confirmed_in_time() -> None:
+    """Nothing else is due for the service."""
+    orders = Stage(protection=Protection(probe=Probe.NONE, shrink_threshold=0.2))
+    listed = [Instance(f"10.0.1.{number}", 80) for number in range(1, 201)]
+    orders.lists(listed)
+    orders.lists(listed[:100])
+    orders._take_list = orders.cluster.take
+    orders.lists(listed[:100], via=Via.QUERY)
+    orders.wait(orders.cluster.policy.protection.confirm + 1)
+    assert not orders.cluster.guard.held
 
 
 @pytest.mark.parametrize("trouble", ["eject", "refused", "answers", "probation"])

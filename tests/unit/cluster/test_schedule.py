@@ -147,6 +147,20 @@ def test_waiting_requests_move_plans_nearer() -> None:
     assert plan.waiting == 2
 
 
+def test_all_that_refuse_are_hurried_a_slice_at_a_time() -> None:
+    """However many they are, the last of them as well."""
+    plan, endpoints = schedule(), [out(tried=NOW - 1, next_try=NOW + 30) for _ in range(3 * AT_ONCE)]
+    for endpoint in endpoints:
+        plan.follow(endpoint, NOW)
+    plan.waiting = 1
+    slices = 0
+    while plan.next_due() == -math.inf:
+        plan.hurry(endpoints)
+        slices += 1
+    assert slices == 3
+    assert plan._probes.take(NOW, most=1000) == endpoints
+
+
 def test_a_held_one_is_dialled_by_its_hold() -> None:
     """In use or not; but not one that is on its way out, nor one that is being dialled."""
     plan, endpoint = schedule(), Endpoint(instance("a"), NOW)
@@ -165,6 +179,8 @@ def test_without_probes_a_request_may_try() -> None:
     assert (plan.probe_at(endpoint), plan.trial_at(endpoint)) == (math.inf, NOW + 2)
     assert plan.turn_at(endpoint) == NOW + 2
     endpoint.in_flight = 1
+    assert plan.trial_at(endpoint) == NOW + 2
+    endpoint.on_trial = True
     assert plan.trial_at(endpoint) == math.inf
 
 

@@ -9,6 +9,7 @@ from sidecar.cluster.endpoint import State
 from sidecar.cluster.policy import OutlierDetection
 from sidecar.cluster.stall import LOOK_EVERY, Percentile
 from sidecar.cluster.stats import DURATION_BUCKETS, Histogram
+from sidecar.errors import FAILURES
 from tests.support.clusters import Stage
 
 
@@ -311,3 +312,39 @@ def test_a_held_one_that_stalls_is_used_after_the_others(orders: Stage) -> None:
     talk(orders, "bc", 1.5, alive="a")
     assert orders.state("a") is State.HELD
     assert orders.chosen(20) == {"b", "c"}
+
+
+def test_an_instance_that_has_just_come_has_not_answered(orders: Stage) -> None:
+    """That it is there proves nothing of those that owe."""
+    talk(orders, "abc", 2.0)
+    for letter in "abc":
+        freeze(orders, letter)
+    orders.wait(10)
+    orders.lists("abcd")
+    orders.wait(2, alive="d")
+    assert [orders.state(letter) for letter in "abcd"] == [State.AVAILABLE] * 4
+
+
+def test_who_was_heard_before_the_silence_was_not_heard_during_it(orders: Stage) -> None:
+    """A look finds bytes that came up to a second ago: all froze at once, and impatient callers know exactly when."""
+    for offset in range(10):
+        talk(orders, "abc", 1.0 + offset / 10)
+        for letter in "abc":
+            orders[letter].heard = True  # the last bytes, right before
+        sent, waiting = orders.now, [orders.begin(letter) for letter in "abcabc"]
+        orders.wait(1.5)
+        for endpoint in waiting:
+            orders.cluster.report_failure(endpoint, FAILURES["app_left"], orders.now, silent=orders.now - sent)
+        orders.wait(5)
+        assert "endpoint_stalled" not in orders.kinds()
+
+
+def test_given_up_attempts_are_kept_for_ten_seconds_though_nobody_looks() -> None:
+    """With a single endpoint there is none to compare it with."""
+    only = Stage()
+    only.lists("a")
+    for _ in range(1000):
+        endpoint = only.begin("a")
+        only.wait(0.1)
+        only.cluster.report_failure(endpoint, FAILURES["app_left"], only.now, silent=1.5)
+    assert len(only["a"].given_up or ()) <= 101

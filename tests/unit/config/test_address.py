@@ -8,7 +8,8 @@ from sidecar.config.address import Address, listen_address, remote_address, serv
 
 
 @pytest.mark.parametrize(
-    "text", ["127.0.0.1:15001", "[::1]:80", "localhost:0", "0.0.0.0:19901", "db.internal:5432", "a_b:1"]
+    "text",
+    ["127.0.0.1:15001", "[::1]:80", "localhost:0", "0.0.0.0:19901", "db.internal:5432", "a_b:1", "x" * 63 + ".y:1"],
 )
 def test_an_address_reads_and_writes_the_same(text: str) -> None:
     """`str()` of an address is what the operator wrote, v6 in brackets."""
@@ -34,6 +35,8 @@ def test_every_v6_address_survives(host: object, port: int) -> None:
         "a:65536",
         "a:",
         "a b:1",
+        "x" * 64 + ":1",
+        "a." + "x" * 64 + ":1",
         "http://a:1",
         80,
     ],

@@ -55,3 +55,5 @@ async def test_an_address_is_its_own_name() -> None:
     assert "127.0.0.1" in await resolve("localhost")
     with pytest.raises(OSError, match="known"):
         await resolve("no-such-host.invalid")
+    with pytest.raises(OSError, match="no name that DNS can have"):
+        await resolve("x" * 64 + ".example")
