@@ -75,7 +75,10 @@ def untaken(sock: socket.socket) -> int:
 
 
 def last_words(sock: socket.socket) -> Iterator[bytes]:
-    """What came ahead of the RST at which a write has failed: the loop lets go of a connection without reading that."""
+    """What came ahead of the RST at which a write has failed: the loop lets go of a connection without reading that.
+
+    Bytes of the socket: where TLS lies above it they are nobody's but that's.
+    """
     with suppress(OSError):
         while data := sock.recv(_READ):
             yield data

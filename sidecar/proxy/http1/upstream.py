@@ -237,7 +237,7 @@ class InstanceConnection(asyncio.Protocol):
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
-        if error is not None and self.attempt is not None:
+        if error is not None and self.attempt is not None and self.plain:  # what comes by TLS is read by that alone
             self.spent = True
             for data in last_words(self.sock):  # such as a 413 to a body that goes on
                 self.data_received(data)

@@ -21,6 +21,7 @@ from sidecar.proxy.sockets import (
     untaken,
     window,
 )
+from sidecar.proxy.tls import TlsTransport
 
 if TYPE_CHECKING:
     from sidecar.proxy.tcp.relay import Relay
@@ -130,8 +131,8 @@ class End(asyncio.Protocol):
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
-        if error is not None and not self.relay.over:
-            for data in last_words(self._sock):
+        if error is not None and not self.relay.over and not isinstance(self._transport, TlsTransport):
+            for data in last_words(self._sock):  # what comes by TLS is read by that alone
                 self.data_received(data)
         self.gone = self.ended = True
         self._held.clear()

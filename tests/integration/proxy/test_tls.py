@@ -1,6 +1,7 @@
 """TLS to instances, on the wire: a real OpenSSL on the other side, both versions, both loops."""
 
 import asyncio
+import contextlib
 import select
 import socket
 import ssl
@@ -13,7 +14,7 @@ import pytest
 from sidecar.cluster.endpoint import Endpoint
 from sidecar.cluster.events import EndpointQuarantined
 from sidecar.cluster.instance import Instance
-from sidecar.cluster.policy import Timeouts, Tls, WaitForInstance
+from sidecar.cluster.policy import Protocol, Retry, Timeouts, Tls, WaitForInstance
 from sidecar.errors import FAILURES
 from sidecar.proxy import connect
 from sidecar.proxy.sockets import reset_on_close
@@ -143,6 +144,34 @@ async def test_an_answer_ahead_of_a_reset_is_read(stack: MakeStack, ca: Authorit
             await app.send(b"x" * 1000)
             answer = await read(app)
             assert (answer.status, answer.body) == (413, b"no")
+
+
+@BOTH
+@pytest.mark.parametrize("protocol", [Protocol.HTTP1, Protocol.TCP])
+async def test_what_follows_a_broken_record_is_nobodys_answer(
+    stack: MakeStack, ca: Authority, version: ssl.TLSVersion, protocol: Protocol
+) -> None:
+    """Whoever is on the way may add bytes to a connection, and none of them may pass for the instance's."""
+    forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+
+    def tamper(visit: Visit) -> None:
+        visit.conn.recv(65536)
+        with socket.socket(fileno=visit.conn.detach()) as raw:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.sendall(b"\x17\x03\x03\x00\x20" + b"?" * 32)
+            with contextlib.suppress(OSError):
+                for _ in range(200):
+                    raw.sendall(forged)
+
+    with TlsInstance(server_context(ca.issue("127.0.0.1"), version=version), tamper) as instance:
+        proxy = stack(protocol=protocol, tls=Tls(ca_file=ca.file), retry=Retry(retry_on=frozenset()))
+        await proxy.open(instance.port)
+        for _ in range(10):
+            async with proxy.app() as app:
+                await app.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                with contextlib.suppress(ConnectionError):
+                    while data := await app.reader.read(65536):
+                        assert b"forged" not in data
 
 
 # Handshakes that fail
