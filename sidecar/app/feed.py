@@ -71,6 +71,8 @@ class Feed:
 
     async def _run(self) -> None:
         async for update in self._source.updates():
+            if self._is_over() and not isinstance(update, Disconnected):
+                continue
             if isinstance(update, Push):
                 await self._pushed(update)
             else:
@@ -109,6 +111,12 @@ class Feed:
         self._remarks.readable(push.service)
         if await put_in_force(push, service.cluster, emit=self._emit, now=self._now):
             self._keep(service)
+
+    def _is_over(self) -> bool:
+        """It was replaced, and has lost its session or seen its heir's. A later session of its own would make every list of the
+        heir's an older one.
+        """
+        return self.heir is not None and (self.session is None or self.heir.connected.is_set())
 
     def _speaks(self) -> bool:
         """Not before its first session (at a reload the feed before it still serves), nor after its heir's."""

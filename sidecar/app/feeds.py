@@ -93,19 +93,13 @@ class Feeds:
 
     def slow_beat(self, now: float) -> None:
         """Tells doubts, refreshes files, lets go of feeds that are replaced."""
-        for feed in (
-            self._registry,
-            self._static,
-            *self._leaving,
-        ):  # one that is replaced serves until the next is connected
+        for feed in (self._registry, self._static, *self._leaving):
             if feed is not None:
                 feed.doubt(now)
         if self._keeper is not None and self._registry is not None:
             self._keeper.refresh([self._services[name] for name in self._registry.names], now)
-        if self._leaving and (self._registry is None or self._registry.connected.is_set()):
-            self._stats.reconnects["config"] += sum(feed.session is not None for feed in self._leaving)
-            self._let_go(self._leaving)
-            self._leaving = []
+        replaced = self._registry is None or self._registry.connected.is_set()
+        self._let_go([feed for feed in self._leaving if replaced or feed.session is None])
 
     async def close(self) -> None:
         """Ends every feed."""
@@ -115,7 +109,7 @@ class Feeds:
 
     def _follow_static(self, addresses: Mapping[str, tuple[str, ...]]) -> None:
         if self._static is not None:
-            self._let_go([self._static])
+            self._close(self._static)
         self._static = self._feed(StaticSource(addresses), addresses) if addresses else None
 
     def _follow_registry(
@@ -123,6 +117,7 @@ class Feeds:
     ) -> None:
         if self._registry is not None:
             self._leaving.append(self._registry)
+        self._let_go([feed for feed in self._leaving if feed.session is None])
         for feed in self._leaving:
             feed.names -= frozenset(changed)
         self._keep_files(options)
@@ -161,7 +156,13 @@ class Feeds:
     def _names(feed: Feed | None) -> frozenset[str]:
         return feed.names if feed is not None else frozenset()
 
+    def _let_go(self, leaving: Sequence[Feed]) -> None:
+        """Of those that were replaced: one with a session serves until the next has one."""
+        for feed in leaving:
+            self._leaving.remove(feed)
+            self._stats.reconnects["config"] += feed.session is not None
+            self._close(feed)
+
     @staticmethod
-    def _let_go(feeds: Sequence[Feed]) -> None:
-        for feed in feeds:
-            spawn(feed.close(), name="close a replaced feed")
+    def _close(feed: Feed) -> None:
+        spawn(feed.close(), name="close a replaced feed")

@@ -91,14 +91,26 @@ class Services(Mapping[str, Service]):
         """
         return {policy.name: self._build(policy, own_addresses) for policy in policies}
 
-    def put_in_force(self, services: dict[str, Service], policies: Sequence[ServicePolicy], now: float) -> None:
-        """Replaces the old set; requests in flight end under the upstream they began with, and are woken there."""
+    def put_in_force(
+        self,
+        services: dict[str, Service],
+        policies: Sequence[ServicePolicy],
+        now: float,
+        *,
+        own_addresses: frozenset[str] | None = None,
+    ) -> None:
+        """Replaces the old set; requests in flight end under the upstream they began with, and are woken there.
+
+        `own_addresses`: where the app is listened to from now on; None: as before.
+        """
         replaced = [old for name, old in self._now.items() if services.get(name) is not old]
         self._now = services
         for policy in policies:
             cluster = services[policy.name].cluster
             if cluster.policy != policy:
                 self._emit(cluster.update_policy(policy, now))
+            if own_addresses is not None:
+                self._emit(cluster.update_own(own_addresses, now))
         for old in replaced:
             old.upstream.close()
             self._retire(old, now)
@@ -179,5 +191,6 @@ class Services(Mapping[str, Service]):
                 own_addresses=own_addresses,
                 dials=self._dials,
                 claims=self._addresses.of(policy.name),
+                stats=known.cluster.stats if known is not None else None,  # what is counted, and in flight, goes on
             )
         return Service(cluster, Upstream(cluster, self._runtime, policy, self._trusts.of(policy.tls)))

@@ -194,7 +194,8 @@ class Sidecar:
         config = loaded.config
         policies = await asyncio.to_thread(_policies, config)  # ten milliseconds for two hundred services
         await self.trusts.prepare(policies)
-        built = self.services.build(policies, own_addresses=own_addresses(config))
+        own = own_addresses(config)
+        built = self.services.build(policies, own_addresses=own)
         entrances = self._entrances(config, built)
         wanted = _wanted(config, entrances)
         opened = await self.listeners.prepare(wanted)
@@ -209,7 +210,7 @@ class Sidecar:
                 await facade.close()
             raise
         self.listeners.commit(wanted, opened, entrances)
-        self.services.put_in_force(built, policies, self.loop.time())
+        self.services.put_in_force(built, policies, self.loop.time(), own_addresses=own)
         bound = {listener.name: listener.bound or "" for listener in self.listeners}
         heard = self.facades.commit(config, facade, self.services, bound)
         self.trusts.keep_only(policies)

@@ -275,6 +275,11 @@ class Cluster:
         events = self._told_of_stalls(self._stalls.acquit(self.endpoints.values()), now) if lifted else []
         return self._done(events, now)
 
+    def update_own(self, addresses: frozenset[str], now: float) -> list[Event]:
+        """Our own addresses are others now: an endpoint there would be ourselves, one that was no longer is."""
+        events = self._roster.update_own(addresses)
+        return events + self._done([], now) if self._roster.touched else events
+
     def retire(self, now: float) -> None:
         """Another cluster takes its place under its name, or none: its addresses have left."""
         self._roster.claims.close(now)

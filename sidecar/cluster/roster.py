@@ -50,6 +50,19 @@ class Roster:
         """What is listed and what is held."""
         return tuple(endpoint.instance for endpoint in self.endpoints.values() if endpoint.present)
 
+    def update_own(self, addresses: frozenset[str]) -> list[Event]:
+        """These are ourselves from now on."""
+        events: list[Event] = []
+        for address in self._own ^ addresses:
+            endpoint = self.endpoints.get(address)
+            if endpoint is not None:
+                endpoint.is_self = address in addresses
+                self.touch(endpoint)
+                if endpoint.is_self:
+                    events.append(EndpointIsSelf(service=self._service, endpoint=address))
+        self._own = addresses
+        return events
+
     def knows(self, endpoint: Endpoint) -> bool:
         """Whether it is one of ours still, be it only for what is in flight."""
         return self.endpoints.get(endpoint.address) is endpoint
@@ -128,8 +141,8 @@ class Roster:
         endpoint.shut_until = until if until > now else -math.inf
         self.added += 1
         events.append(EndpointAdded(service=self._service, endpoint=address, weight=instance.weight))
-        if address in self._own:
-            endpoint.is_self = True
+        endpoint.is_self = address in self._own
+        if endpoint.is_self:
             events.append(EndpointIsSelf(service=self._service, endpoint=address))
         return endpoint
 

@@ -109,7 +109,10 @@ class Sink:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _FILE_MODE)
+    """A FIFO that nobody reads is an error (ENXIO): to wait for its reader would stop everything else."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, _FILE_MODE)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def _wait_until_writable(fd: int) -> None:

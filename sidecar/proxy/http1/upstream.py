@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from sidecar.proxy.http1.attempt import Attempt
     from sidecar.proxy.upstream import Upstream
 
+LAST_BYTES = 300.0
+"""Seconds for them where there is no limit on idling."""
+
 _NONE, _LENGTH, _CHUNKED = Framing.NONE, Framing.LENGTH, Framing.CHUNKED
 _DONE = Phase.DONE
 _APP_LEFT = FAILURES["app_left"]
@@ -189,9 +192,10 @@ class InstanceConnection(asyncio.Protocol):
             self._transport.abort()
 
     def finish(self) -> None:
-        """Ends it after what is written."""
+        """Ends it after what is written, for as long as the instance takes some of it: the kernel is to see to that."""
         self.attempt = None
         self.ended = True
+        self._limit_silence(round(1000 * (self._upstream.policy.timeouts.idle or LAST_BYTES)))
         self._transport.close()
 
     def write_eof(self) -> None:

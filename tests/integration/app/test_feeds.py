@@ -110,6 +110,27 @@ async def test_the_old_session_serves_until_the_new_registry_answers() -> None:
             await play.feeds.close()
 
 
+async def test_reloads_while_the_registry_is_away_leave_one_feed() -> None:
+    """Those that never had a session go at once: all of them would open one when it is back."""
+    away = f"127.0.0.1:{free_port()}"
+    play = Play(_policy("orders"))
+    for number in range(5):
+        play.follow(NacosOptions(server_addresses=(away,), namespace=f"n{number}"))
+    assert play.feeds._leaving == []
+    feeds = [task for task in asyncio.all_tasks() if task.get_name() == "instance feed"]
+    await until_only(feeds)
+    await play.feeds.close()
+
+
+async def until_only(feeds: list["asyncio.Task[object]"]) -> None:
+    """All but one have ended."""
+
+    async def so() -> bool:
+        return sum(not feed.done() for feed in feeds) == 1
+
+    await until(so)
+
+
 async def test_a_feed_on_its_way_out_is_asked_about_what_is_held() -> None:
     """While the new registry is away it is the one that knows: a second answer confirms a doubted list, in time."""
     async with EmbeddedRegistry(port=0) as old:

@@ -303,3 +303,31 @@ async def test_a_replaced_feed_states_nothing_once_its_heir_is_connected() -> No
     assert await old.say(_stated(View.EVERYTHING, Instance("10.0.0.1", 80, enabled=False))) == []
     await old.feed.close()
     await new.feed.close()
+
+
+async def test_a_feed_that_is_replaced_does_not_come_back() -> None:
+    """A later session of its own has a later number than its heir's, whose lists would all be old ones from then on."""
+    old, new = Play(), Play()
+    instances = (Instance("10.0.0.1", 80),)
+    await old.say(Connected(1, "a"), Push("orders", instances, Origin.NACOS, epoch=1, sequence=1))
+    old.feed.heir = new.feed
+    more = (*instances, Instance("10.0.0.2", 80))
+    assert "push" in await old.say(Push("orders", more, Origin.NACOS, epoch=1, sequence=2))
+    assert await old.say(Disconnected(1, "a", "unreachable")) == ["registry_disconnected"]
+    assert await old.say(Connected(3, "a"), Push("orders", instances, Origin.NACOS, epoch=3, sequence=3)) == []
+    assert old.feed.session is None
+    assert len(old.cluster.in_force()) == 2
+    await old.feed.close()
+    await new.feed.close()
+
+
+async def test_a_feed_says_nothing_more_once_its_heir_has_a_session() -> None:
+    """What it hears late is older than what the heir says."""
+    old, new = Play(), Play()
+    await old.say(Connected(1, "a"))
+    old.feed.heir = new.feed
+    await new.say(Connected(2, "b"))
+    assert await old.say(Push("orders", (), Origin.NACOS, epoch=1, sequence=1)) == []
+    assert await old.say(Disconnected(1, "a", "unreachable")) == ["registry_disconnected"]
+    await old.feed.close()
+    await new.feed.close()

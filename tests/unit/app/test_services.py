@@ -245,3 +245,41 @@ async def _end_probes() -> None:
     for task in probes:
         task.cancel()
     await asyncio.gather(*probes, return_exceptions=True)
+
+
+async def test_what_is_counted_goes_on_under_another_discovery() -> None:
+    """Another cluster takes over; a counter that falls looks like a restart, and what is in flight is still there."""
+    play = Play()
+    play.use(ORDERS)
+    stats = play.services["orders"].cluster.stats
+    stats.clean[200] = 5
+    stats.requests_in_flight = 1
+    play.use(replace(ORDERS, discovery=Discovery(service="stock")))
+    assert play.services["orders"].cluster.stats is stats
+    assert play.services["orders"].upstream.stats is stats
+
+
+async def test_our_own_addresses_follow_a_reload() -> None:
+    """A listener that moves onto an instance's address makes it ourselves; one that moves away gives it back."""
+    play = Play()
+    play.use(ORDERS)
+    play.list(7001, 7002)
+    cluster = play.services["orders"].cluster
+
+    def listen(*ports: int) -> None:
+        own = frozenset(f"127.0.0.1:{port}" for port in ports)
+        play.services.put_in_force(
+            play.services.build([ORDERS], own_addresses=own), [ORDERS], play.now, own_addresses=own
+        )
+
+    def states() -> list[State]:
+        return [cluster.endpoints[f"127.0.0.1:{port}"].state for port in (7001, 7002)]
+
+    listen(7001)
+    assert states() == [State.DISABLED, State.AVAILABLE]
+    assert [event.endpoint for event in play.events if event.kind == "endpoint_is_self"] == ["127.0.0.1:7001"]
+    listen(7002)
+    assert states() == [State.AVAILABLE, State.DISABLED]
+    play.list(7002)
+    play.list(7001, 7002)
+    assert cluster.endpoints["127.0.0.1:7001"].is_self is False

@@ -64,6 +64,21 @@ def test_a_descriptor_that_others_made_non_blocking_loses_nothing(pipe: tuple[in
     assert sink.failed == 0
 
 
+def test_a_fifo_that_nobody_reads_is_an_error_and_no_wait(tmp_path: Path) -> None:
+    """To wait for its reader would stop the process; with a reader it is a file like any other, and blocks."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(OSError, match="No such device"):
+        Sink(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    sink = Sink(fifo)
+    assert os.get_blocking(sink._fd)
+    sink.write(b"line\n")
+    assert sink.close()
+    assert os.read(reader, 100) == b"line\n"
+    os.close(reader)
+
+
 def test_a_rotated_file_is_opened_anew(tmp_path: Path) -> None:
     """After reopen() lines go to the name, before it to the file that was moved away."""
     sink = Sink(tmp_path / "log")

@@ -93,3 +93,28 @@ async def test_a_tunnel_that_an_app_breaks_off_is_broken_off(stack: MakeStack, r
                 app.half_close()
             await until(lambda: bool(ends))
         assert ends == ["reset" if resets else "end"]
+
+
+@pytest.mark.one_loop
+async def test_an_instance_that_takes_no_more_of_a_tunnel_is_let_go(stack: MakeStack) -> None:
+    """After the idle limit, and as long again for its last bytes: it would take a place among the connections for ever."""
+
+    async def stuck(talk: Talk) -> None:
+        await talk.request()
+        talk.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await talk.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+        await on.wait()
+
+    on = asyncio.Event()
+    async with ScriptedPeer(stuck) as peer:
+        proxy = stack(timeouts=Timeouts(idle=0.5))
+        await proxy.open(peer.port)
+        endpoint = proxy.cluster.endpoints[peer.address]
+        async with proxy.app() as app:
+            await app.send(UPGRADE)
+            await app.head()
+            app.writer.write(b"x" * 16_000_000)
+            await until(lambda: endpoint.connections == 1)
+            await until(lambda: endpoint.connections == 0)
+        on.set()
+        assert proxy.codes == [(101, "-")]
