@@ -165,7 +165,7 @@ def _add_run(commands: "_Commands") -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from sidecar.app.process import Ending, run
+    from sidecar.app.process import run
 
     flags = {
         "logging.level": args.log_level,
@@ -175,14 +175,7 @@ def _run(args: argparse.Namespace) -> int:
         "reload_poll": args.reload_poll,
     }
     ending = run(args.config, {key: text for key, text in flags.items() if text is not None})
-    return {
-        Ending.DRAINED: Exit.OK,
-        Ending.INVALID: Exit.CONFIG,
-        Ending.UNBOUND: Exit.UNAVAILABLE,
-        Ending.CRASHED: Exit.INTERNAL,
-        Ending.INTERRUPTED: Exit.INTERRUPTED,
-        Ending.TERMINATED: Exit.TERMINATED,
-    }[ending]
+    return ending.value
 
 
 def _add_check(commands: "_Commands") -> None:

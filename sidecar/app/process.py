@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -19,24 +20,28 @@ from sidecar.app.reloading import Reloader
 from sidecar.app.sidecar import Sidecar
 from sidecar.config import ConfigError, Loaded, load
 from sidecar.config.report import as_text
+from sidecar.exits import Exit
 from sidecar.tasks import spawn
 
 _SWITCH = 0.0005
 """Seconds after which a thread that reads a configuration gives way to the loop; it would be 5 ms, and several times for a
 call, for every system call of the loop's lets the other thread go on."""
 
+GOODBYE = 1.0
+"""Seconds that the loop and the interpreter may take to end, when all is said and done."""
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 class Ending(enum.Enum):
-    """How the process came to its end."""
+    """How the process came to its end, by the exit code that says so."""
 
-    DRAINED = "drained"
-    INVALID = "the configuration is missing or invalid"
-    UNBOUND = "a listener cannot be bound"
-    INTERRUPTED = "stopped at once by a second SIGINT"
-    TERMINATED = "stopped at once by a second SIGTERM"
-    CRASHED = "an internal error"
+    DRAINED = Exit.OK
+    INVALID = Exit.CONFIG
+    UNBOUND = Exit.UNAVAILABLE
+    INTERRUPTED = Exit.INTERRUPTED
+    TERMINATED = Exit.TERMINATED
+    CRASHED = Exit.INTERNAL
 
 
 def run(config: Path | None, overrides: Mapping[str, str]) -> Ending:
@@ -54,7 +59,9 @@ def run(config: Path | None, overrides: Mapping[str, str]) -> Ending:
     sys.setswitchinterval(_SWITCH)
     factory, loop_name = _event_loop(loaded.run.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_main(loaded, reload, loop_name))
+        ending = runner.run(_main(loaded, reload, loop_name))
+        _leave_within(GOODBYE, ending)
+    return ending
 
 
 async def _main(loaded: Loaded, reload: Callable[[], Loaded], loop_name: str) -> Ending:
@@ -132,6 +139,13 @@ class _Signals:
 
     def _reload(self) -> None:
         spawn(self._backend.reload(), name="reload by SIGHUP")
+
+
+def _leave_within(seconds: float, ending: Ending) -> None:
+    """Both wait for threads, and one that waits for a silent name server is not to be had."""
+    force = threading.Timer(seconds, os._exit, [ending.value])
+    force.daemon = True
+    force.start()
 
 
 def _dump_stacks() -> None:

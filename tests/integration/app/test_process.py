@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,17 @@ async def test_the_variable_chooses_the_loop_and_the_flag_wins(tmp_path: Path) -
         assert (await process.event("starting"))["loop"] == "asyncio"
     async with running(tmp_path, static("127.0.0.1:9"), "--loop", "uvloop", environ=environ) as process:
         assert (await process.event("starting", count=1))["loop"] == "uvloop"
+
+
+def test_a_thread_that_waits_for_ever_keeps_no_process() -> None:
+    """As one that asks a silent name server does: the loop and the interpreter would wait for it at their end."""
+    code = (
+        "import threading\n"
+        "from sidecar.app.process import Ending, _leave_within\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "_leave_within(0.1, Ending.TERMINATED)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 143
 
 
 @pytest.fixture
