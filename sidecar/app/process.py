@@ -2,13 +2,14 @@
 
 import asyncio
 import enum
-import faulthandler
 import gc
+import io
 import os
 import resource
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -113,7 +114,7 @@ class _Signals:
         add(signal.SIGINT, self._stop, "SIGINT", Ending.INTERRUPTED)
         add(signal.SIGHUP, self._reload)
         add(signal.SIGUSR1, self._backend.dump_state)
-        add(signal.SIGUSR2, _dump_stacks)
+        add(signal.SIGUSR2, self._dump_stacks)
 
     async def wait(self) -> Ending:
         """Until the drain is over, or a second signal came."""
@@ -137,6 +138,9 @@ class _Signals:
         else:
             self._end(ending)
 
+    def _dump_stacks(self) -> None:
+        self._sidecar.logs.events.write_text(_stacks())
+
     def _reload(self) -> None:
         spawn(self._backend.reload(), name="reload by SIGHUP")
 
@@ -148,14 +152,18 @@ def _leave_within(seconds: float, ending: Ending) -> None:
     force.start()
 
 
-def _dump_stacks() -> None:
-    """Threads and tasks, to stderr."""
-    faulthandler.dump_traceback(file=sys.stderr)
+def _stacks() -> str:
+    """Of all threads and tasks, the most recent call last."""
+    told = io.StringIO()
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for ident, frame in sys._current_frames().items():  # noqa: SLF001 - documented, and the only way
+        told.write(f"Stack for thread {names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}")
     for task in asyncio.all_tasks():
         try:
-            task.print_stack(file=sys.stderr)
+            task.print_stack(file=told)
         except Exception:  # noqa: BLE001 - one in compiled code (gRPC's) has frames without a line, at which traceback fails
-            sys.stderr.write(f"{task!r}\n")
+            told.write(f"{task!r}\n")
+    return told.getvalue()
 
 
 def _event_loop(wanted: str) -> tuple[LoopFactory, str]:

@@ -63,6 +63,10 @@ class EventLog:
         if self._logger.isEnabledFor(level):
             self._logger.log(level, event.kind, extra={"detail": _event_fields(event)})
 
+    def write_text(self, text: str) -> None:
+        """Whole lines that are no event, as they are; never waits for whoever reads them."""
+        self._handler.sink.write(text.encode("utf-8", "backslashreplace"))
+
     def close(self, timeout: float = 1.0) -> None:
         """Writes what is left; blocks at most `timeout` seconds."""
         root = logging.getLogger()

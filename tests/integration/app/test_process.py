@@ -111,7 +111,7 @@ async def test_usr1_dumps_the_state_and_usr2_the_stacks(tmp_path: Path) -> None:
 
         async def dumped() -> bool:
             told = process.child.output()
-            return "most recent call first" in told and told.count("Stack for <Task") > 5
+            return "Stack for thread MainThread" in told and told.count("Stack for <Task") > 5
 
         await until(dumped)
         assert "Traceback" not in process.child.output()
