@@ -89,7 +89,7 @@ class Feed:
                 self.connected.set()
                 self._emit([RegistryConnected(server=server, epoch=epoch, version=version, second_node=others > 0)])
                 for service in self._fed():
-                    self._emit(service.cluster.registry_connected(now, second_node=others > 0))
+                    self._emit(service.cluster.registry_connected(now, epoch=epoch, second_node=others > 0))
             case Identified(epoch=epoch, version=version):
                 if self.session is not None and self.session.epoch == epoch:
                     self.session = replace(self.session, version=version)
@@ -113,10 +113,8 @@ class Feed:
             self._keep(service)
 
     def _is_over(self) -> bool:
-        """It was replaced, and has lost its session or seen its heir's. A later session of its own would make every list of the
-        heir's an older one.
-        """
-        return self.heir is not None and (self.session is None or self.heir.connected.is_set())
+        """Its heir has had a session: what this one hears is older."""
+        return self.heir is not None and self.heir.connected.is_set()
 
     def _speaks(self) -> bool:
         """Not before its first session (at a reload the feed before it still serves), nor after its heir's."""

@@ -98,8 +98,8 @@ class Feeds:
                 feed.doubt(now)
         if self._keeper is not None and self._registry is not None:
             self._keeper.refresh([self._services[name] for name in self._registry.names], now)
-        replaced = self._registry is None or self._registry.connected.is_set()
-        self._let_go([feed for feed in self._leaving if replaced or feed.session is None])
+        if self._registry is None or self._registry.connected.is_set():
+            self._let_go()
 
     async def close(self) -> None:
         """Ends every feed."""
@@ -115,9 +115,11 @@ class Feeds:
     def _follow_registry(
         self, options: NacosOptions, wanted: Mapping[str, Discovery], changed: Collection[str]
     ) -> None:
-        if self._registry is not None:
+        if self._registry is not None and self._registry.connected.is_set():
+            self._let_go()
             self._leaving.append(self._registry)
-        self._let_go([feed for feed in self._leaving if feed.session is None])
+        elif self._registry is not None:
+            self._close(self._registry)
         for feed in self._leaving:
             feed.names -= frozenset(changed)
         self._keep_files(options)
@@ -156,10 +158,10 @@ class Feeds:
     def _names(feed: Feed | None) -> frozenset[str]:
         return feed.names if feed is not None else frozenset()
 
-    def _let_go(self, leaving: Sequence[Feed]) -> None:
-        """Of those that were replaced: one with a session serves until the next has one."""
+    def _let_go(self) -> None:
+        """Of the one that was replaced: it has served until the next had a session."""
+        leaving, self._leaving = self._leaving, []
         for feed in leaving:
-            self._leaving.remove(feed)
             self._stats.reconnects["config"] += feed.session is not None
             self._close(feed)
 

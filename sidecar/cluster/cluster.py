@@ -252,8 +252,10 @@ class Cluster:
         """A registry node answered what was asked about held endpoints, or none did."""
         return self._done(self._members.hear(said, now), now)
 
-    def registry_connected(self, now: float, *, second_node: bool = False) -> list[Event]:
-        """A registry session is open: for a minute whatever its lists miss is doubted."""
+    def registry_connected(self, now: float, *, epoch: int | None = None, second_node: bool = False) -> list[Event]:
+        """A registry session is open: for a minute whatever its lists miss is doubted, and those of earlier ones are old."""
+        if epoch is not None:
+            self._members.connected(epoch)
         self.guard.connected(now, second_node=second_node)
         return self._done([], now)
 

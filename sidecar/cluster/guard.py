@@ -207,11 +207,14 @@ class Guard:
     def __repr__(self) -> str:
         return f"<Guard {self.doubt.value}, {len(self.held)} held>"
 
-    def update_policy(self, policy: Protection, now: float, *, empty: bool) -> dict[str, End]:
-        """Another policy; what is held goes where this one doubts no such list. `empty`: the list in force."""
-        self.policy = policy
-        doubts = policy.on_empty is OnEmpty.HOLD if empty else policy.shrink_threshold < 1.0
-        return {} if doubts or now < self.ordered_until else self._let_go(now)
+    def update_policy(self, policy: Protection, now: float) -> dict[str, End]:
+        """Another policy; what is held goes where this one, and not the one before, would have had no such doubt."""
+        before, self.policy = self.policy, policy
+        if self.doubt is Doubt.EMPTY:
+            believes = policy.on_empty is OnEmpty.OBEY is not before.on_empty
+        else:
+            believes = before.shrink_threshold < 1.0 <= policy.shrink_threshold
+        return self._let_go(now) if believes and now >= self.ordered_until else {}
 
     def connected(self, now: float, *, second_node: bool = False) -> None:
         """A registry session opened: its first lists may be partial. `second_node`: there is another one to ask."""

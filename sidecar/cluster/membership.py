@@ -98,8 +98,12 @@ class Membership:
     def update_policy(self, policy: ServicePolicy, now: float) -> None:
         """Another policy with the same discovery."""
         self.policy = policy
-        self._let_go(self.guard.update_policy(policy.protection, now, empty=not self._latest.instances))
+        self._let_go(self.guard.update_policy(policy.protection, now))
         self.backlog.put(list(self.roster.endpoints.values()), self._touch)
+
+    def connected(self, epoch: int) -> None:
+        """A registry session has begun: its lists are the newest from now on, be it that another feed's had a later number."""
+        self._order = epoch, -1
 
     def take(self, push: Push, now: float) -> list[Event]:
         """Takes a list: counts it, has it judged when it says something new, and what is believed put in force."""

@@ -163,7 +163,7 @@ class Upstream:
     def count_waiting(self, more: int) -> None:
         """Somebody entered the queue (1) or left it (-1); while anybody waits the cluster's probes hurry."""
         self.stats.waiting += more
-        self.cluster.waiting = self.stats.waiting
+        self.cluster.waiting += more
 
     def wake(self, now: float) -> None:
         """After any event of the cluster: waiters go, connections nobody needs close, stalled requests move."""

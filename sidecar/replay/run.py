@@ -123,7 +123,7 @@ class _Run:
         match fact:
             case Listed(push=push):
                 self.listed.update(one.address for one in push.instances)
-                return cluster.apply(push, now)
+                return cluster.apply(replace(push, epoch=0), now)  # none was stale, whatever session it came by
             case Connected(second_node=second_node):
                 return cluster.registry_connected(now, second_node=second_node)
             case Disconnected():

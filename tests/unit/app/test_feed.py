@@ -305,18 +305,24 @@ async def test_a_replaced_feed_states_nothing_once_its_heir_is_connected() -> No
     await new.feed.close()
 
 
-async def test_a_feed_that_is_replaced_does_not_come_back() -> None:
-    """A later session of its own has a later number than its heir's, whose lists would all be old ones from then on."""
+async def test_a_feed_that_is_replaced_serves_until_its_heir_has_a_session() -> None:
+    """Over sessions of its own, whose numbers may be later than that of the heir's: whose lists are the newest all the same."""
     old, new = Play(), Play()
-    instances = (Instance("10.0.0.1", 80),)
-    await old.say(Connected(1, "a"), Push("orders", instances, Origin.NACOS, epoch=1, sequence=1))
+    new.feed._services = old.feed._services
+    one, two = Instance("10.0.0.1", 80), Instance("10.0.0.2", 80)
+    await old.say(Connected(1, "a"), Push("orders", (one,), Origin.NACOS, epoch=1, sequence=1))
     old.feed.heir = new.feed
-    more = (*instances, Instance("10.0.0.2", 80))
-    assert "push" in await old.say(Push("orders", more, Origin.NACOS, epoch=1, sequence=2))
-    assert await old.say(Disconnected(1, "a", "unreachable")) == ["registry_disconnected"]
-    assert await old.say(Connected(3, "a"), Push("orders", instances, Origin.NACOS, epoch=3, sequence=3)) == []
-    assert old.feed.session is None
+    await old.say(Disconnected(1, "a", "unreachable"), Connected(3, "a"))
+    assert "push" in await old.say(Push("orders", (one, two), Origin.NACOS, epoch=3, sequence=2))
     assert len(old.cluster.in_force()) == 2
+    await new.say(Connected(2, "b"))
+    assert await old.say(Push("orders", (), Origin.NACOS, epoch=3, sequence=4)) == []
+    three = Instance("10.0.0.3", 80)
+    await new.say(Push("orders", (one, two, three), Origin.NACOS, epoch=2, sequence=3))
+    assert len(old.cluster.in_force()) == 3
+    assert old.cluster.stats.pushes["stale"] == 0
+    await new.say(Push("orders", (), Origin.NACOS, epoch=1, sequence=5))
+    assert old.cluster.stats.pushes["stale"] == 1
     await old.feed.close()
     await new.feed.close()
 

@@ -283,3 +283,18 @@ async def test_our_own_addresses_follow_a_reload() -> None:
     play.list(7002)
     play.list(7001, 7002)
     assert cluster.endpoints["127.0.0.1:7001"].is_self is False
+
+
+async def test_who_waits_under_the_old_discovery_is_not_the_new_clusters() -> None:
+    """The count is shared, and each cluster hurries for its own."""
+    play = Play()
+    play.use(ORDERS)
+    old = play.services["orders"].upstream
+    old.count_waiting(1)
+    play.use(replace(ORDERS, discovery=Discovery(service="stock")))
+    new = play.services["orders"].upstream
+    new.count_waiting(1)
+    new.count_waiting(-1)
+    assert (old.cluster.waiting, new.cluster.waiting, new.stats.waiting) == (1, 0, 1)
+    old.count_waiting(-1)
+    assert (old.cluster.waiting, new.cluster.waiting, new.stats.waiting) == (0, 0, 0)

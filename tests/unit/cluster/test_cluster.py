@@ -28,6 +28,7 @@ from sidecar.cluster.policy import (
     Protection,
     Range,
     ServicePolicy,
+    Timeouts,
 )
 from sidecar.cluster.schedule import PROBES_A_SECOND, PROBES_AT_ONCE
 from sidecar.errors import FAILURES
@@ -640,6 +641,24 @@ def test_a_policy_that_doubts_no_such_list_lets_go(left: str, changes: dict[str,
         orders.wait(1, alive="abcd")
         assert (not orders.cluster.guard.held) is (lets_go and not ordered)
         assert orders.cluster.stats.holds_ended["obeyed"] == (len(missing) if lets_go and not ordered else 0)
+
+
+def test_what_another_rule_has_held_is_held_on() -> None:
+    """A reload of anything else; a partial list after an empty one; what an order has left behind."""
+    orders = Stage(protection=Protection(shrink_threshold=1.0))
+    orders.lists("abcdefgh")
+    orders.lists("")
+    orders.lists("a")
+    held = set(orders.cluster.guard.held)
+    assert len(held) == 7
+    longer = replace(orders.cluster.policy, timeouts=Timeouts(connect=2.0))
+    for policy in (longer, replace(longer, protection=Protection(shrink_threshold=0.5)), longer):
+        orders.cluster.update_policy(policy, orders.now)
+        orders.wait(1, alive="abcdefgh")
+        assert set(orders.cluster.guard.held) == held
+    orders.cluster.update_policy(replace(longer, protection=Protection(on_empty=OnEmpty.OBEY)), orders.now)
+    orders.wait(1, alive="abcdefgh")
+    assert not orders.cluster.guard.held
 
 
 def test_a_long_list_that_is_said_again_is_confirmed_in_time() -> None:

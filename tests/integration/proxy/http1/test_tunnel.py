@@ -118,3 +118,16 @@ async def test_an_instance_that_takes_no_more_of_a_tunnel_is_let_go(stack: MakeS
             await until(lambda: endpoint.connections == 0)
         on.set()
         assert proxy.codes == [(101, "-")]
+
+
+async def test_an_idle_limit_of_years_ends_no_tunnel_badly(stack: MakeStack) -> None:
+    """It is more milliseconds than the kernel can count."""
+    async with ScriptedPeer(websocket) as peer:
+        proxy = stack(timeouts=Timeouts(idle=876000 * 3600.0))
+        await proxy.open(peer.port)
+        async with proxy.app() as app:
+            await app.send(UPGRADE)
+            app.half_close()
+            assert (await app.until_closed()).endswith(b"bye")
+        await until(lambda: proxy.cluster.endpoints[peer.address].connections == 0)
+        assert proxy.codes == [(101, "-")]
