@@ -104,13 +104,12 @@ class Choice:
             endpoint.weight = weight if endpoint.ramp_from is None else ramped(endpoint, policy.slow_start, now)
         if policy.prefer_cluster is not None:
             preferred = tiers[Tier.PREFERRED] = [e for e in first if e.instance.cluster == policy.prefer_cluster]
-            trials = [e for e in trials if e in preferred] if preferred else trials
+            trials = [e for e in trials if e.instance.cluster == policy.prefer_cluster] if preferred else trials
         self._policy = policy
         self._rng = rng
         self._tiers = [found for found in tiers.values() if found]
-        self.choose: Chooser | None = chooser(policy.policy, self._tiers[0], rng) if self._tiers else None
-        if self.choose is not None and trials:
-            self.choose = _trying(trials, self.choose, 1.0 / len(self._tiers[0]), rng)
+        draw = chooser(policy.policy, self._tiers[0], rng) if self._tiers else None
+        self.choose: Chooser | None = _trying(trials, draw, len(self._tiers[0]), rng) if draw and trials else draw
         """Draws from the first tier; None when nobody may be used."""
         self.tier: Tier | None = tier_of(self._tiers[0][0]) if self._tiers else None
         """Where those stand that it draws."""
@@ -128,13 +127,11 @@ class Choice:
         return None
 
 
-def _trying(trials: Sequence[Endpoint], choose: Chooser, share: float, rng: Rng) -> Chooser:
+def _trying(trials: Sequence[Endpoint], choose: Chooser, count: int, rng: Rng) -> Chooser:
     """Each of `trials` has its turn, whatever it carries: beside idle ones a stream from before would keep it from ever being drawn."""
 
     def try_or_choose(now: float) -> Endpoint:
-        for endpoint in trials:
-            if not endpoint.on_trial and rng.random() < share:
-                return endpoint
-        return choose(now)
+        turn = int(rng.random() * count)
+        return trials[turn] if turn < len(trials) and not trials[turn].on_trial else choose(now)
 
     return try_or_choose

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 LAST_BYTES = 300.0
 """Seconds for them where there is no limit on idling."""
 
+_LONGEST_MS = 2**31 - 1
+"""What the kernel takes for a number."""
+
 _NONE, _LENGTH, _CHUNKED = Framing.NONE, Framing.LENGTH, Framing.CHUNKED
 _DONE = Phase.DONE
 _APP_LEFT = FAILURES["app_left"]
@@ -195,7 +198,7 @@ class InstanceConnection(asyncio.Protocol):
         """Ends it after what is written, for as long as the instance takes some of it: the kernel is to see to that."""
         self.attempt = None
         self.ended = True
-        self._limit_silence(round(1000 * (self._upstream.policy.timeouts.idle or LAST_BYTES)))
+        self._limit_silence(min(round(1000 * (self._upstream.policy.timeouts.idle or LAST_BYTES)), _LONGEST_MS))
         self._transport.close()
 
     def write_eof(self) -> None:

@@ -127,6 +127,7 @@ async def test_an_idle_limit_of_years_ends_no_tunnel_badly(stack: MakeStack) -> 
         await proxy.open(peer.port)
         async with proxy.app() as app:
             await app.send(UPGRADE)
+            await app.head()
             app.half_close()
             assert (await app.until_closed()).endswith(b"bye")
         await until(lambda: proxy.cluster.endpoints[peer.address].connections == 0)
