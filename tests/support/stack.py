@@ -25,7 +25,7 @@ from sidecar.proxy.trust import Trust
 from sidecar.proxy.unnamed import Unnamed
 from sidecar.proxy.upstream import Upstream
 from sidecar.record import Record
-from tests.support.scripted_peer import Talk, connected
+from tests.support.scripted_peer import Talk, connected, is_reset
 from tests.support.until import PATIENCE
 
 T = TypeVar("T")
@@ -219,6 +219,16 @@ async def at_instance(stack: Stack) -> Any:
 
     await until(lambda: len(attempts()) == 1)
     return attempts()[0]
+
+
+async def asked_on_after_a_reset(stack: Stack, app: Talk, answer_and_reset: Callable[[], None]) -> Answer:
+    """What the app gets when its instance answers in the middle of a body and resets, and more of the body is written first."""
+    connection = (await at_instance(stack)).connection
+    connection.pause_reading()
+    answer_and_reset()
+    await until(lambda: is_reset(connection.sock))
+    await app.send(b"x" * 1000)
+    return await read(app)
 
 
 def begin(coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":

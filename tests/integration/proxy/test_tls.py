@@ -21,8 +21,8 @@ from sidecar.proxy.sockets import reset_on_close
 from sidecar.proxy.tls import TlsTransport
 from sidecar.proxy.trust import Trust
 from tests.support.certificates import Authority
-from tests.support.scripted_peer import OK, ScriptedPeer, Talk, hanging, is_reset
-from tests.support.stack import GET, POST, MakeStack, ask, at_instance, begin, call, read, until
+from tests.support.scripted_peer import OK, ScriptedPeer, Talk, hanging
+from tests.support.stack import GET, POST, MakeStack, ask, asked_on_after_a_reset, begin, call, until
 from tests.support.tls_instance import TLS12, TLS13, TlsInstance, Visit, server_context
 from tests.support.until import PATIENCE
 
@@ -137,12 +137,7 @@ async def test_an_answer_ahead_of_a_reset_is_read(stack: MakeStack, ca: Authorit
         await proxy.open(instance.port)
         async with proxy.app() as app:
             await app.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n" + b"x" * 1000)
-            attempt = await at_instance(proxy)
-            attempt.connection.pause_reading()
-            go.set()
-            await until(lambda: is_reset(attempt.connection.sock))
-            await app.send(b"x" * 1000)
-            answer = await read(app)
+            answer = await asked_on_after_a_reset(proxy, app, go.set)
             assert (answer.status, answer.body) == (413, b"no")
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from sidecar.cluster.policy import HostHeader, Keepalive, Timeouts
 from sidecar.proxy.sockets import BLACK_HOLE_MS
-from tests.support.scripted_peer import OK, ScriptedPeer, Talk, answering, is_reset, serving
-from tests.support.stack import GET, POST, MakeStack, ask, at_instance, call, read, until
+from tests.support.scripted_peer import OK, ScriptedPeer, Talk, answering, serving
+from tests.support.stack import GET, POST, MakeStack, ask, asked_on_after_a_reset, call, until
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 
@@ -193,12 +193,7 @@ async def test_an_answer_that_comes_before_the_end_of_the_upload_is_heard(stack:
         await proxy.open(peer.port)
         async with proxy.app() as app:
             await app.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n" + b"x" * 1000)
-            attempt = await at_instance(proxy)
-            attempt.connection.pause_reading()
-            go.set()
-            await until(lambda: is_reset(attempt.connection.sock))
-            await app.send(b"x" * 1000)
-            answer = await read(app)
+            answer = await asked_on_after_a_reset(proxy, app, go.set)
             assert (answer.status, answer.body) == (413, b"no")
         assert proxy.codes == [(413, "-")]
         await until(lambda: proxy.cluster.endpoints[peer.address].connections == 0)
