@@ -63,9 +63,13 @@ class Feed:
         for one in fed:
             self._remarks.look(one.cluster)
 
+    def silence(self) -> None:
+        """Nothing that it has still to say counts, from now on."""
+        self._pump.cancel()
+
     async def close(self) -> None:
         """Lets go of the source; what it said stays in force."""
-        self._pump.cancel()
+        self.silence()
         await asyncio.gather(self._pump, return_exceptions=True)
         await self._source.close()
 

@@ -167,4 +167,5 @@ class Feeds:
 
     @staticmethod
     def _close(feed: Feed) -> None:
+        feed.silence()
         spawn(feed.close(), name="close a replaced feed")

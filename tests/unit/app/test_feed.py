@@ -337,3 +337,16 @@ async def test_a_feed_says_nothing_more_once_its_heir_has_a_session() -> None:
     assert await old.say(Disconnected(1, "a", "unreachable")) == ["registry_disconnected"]
     await old.feed.close()
     await new.feed.close()
+
+
+async def test_a_feed_that_is_silenced_says_nothing_that_it_has_already_heard() -> None:
+    """A session that it opened in the very moment in which it was replaced would speak for services that are another feed's."""
+    play = Play()
+    await play.say(Connected(1, "a"))
+    play.source.script.put_nowait(Connected(2, "a"))
+    play.feed.silence()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert play.feed.session == Connected(1, "a")
+    await play.feed.close()
+    assert play.source.closed
