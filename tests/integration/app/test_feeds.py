@@ -144,6 +144,13 @@ async def test_a_feed_on_its_way_out_is_asked_about_what_is_held() -> None:
         for port in (7002, 7003):
             old.deregister("orders", "127.0.0.1", port)
 
+        async def asked() -> bool:
+            play.feeds.slow_beat(play.now())
+            (leaving,) = play.feeds._leaving
+            return leaving._doubted == {"orders"}
+
+        await until(asked)
+
         async def confirmed() -> bool:
             play.services.due(play.now())
             play.feeds.slow_beat(play.now())
