@@ -146,7 +146,7 @@ class _Signals:
 
 
 def _leave_within(seconds: float, ending: Ending) -> None:
-    """Both wait for threads, and one that waits for a silent name server is not to be had."""
+    """The loop and the interpreter wait for threads at their end, and one that asks a silent name server comes too late."""
     force = threading.Timer(seconds, os._exit, [ending.value])
     force.daemon = True
     force.start()

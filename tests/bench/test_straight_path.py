@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.bench.straight_path import ANSWER, BY_ADDRESS, CHUNKED, PIECE, POST, REQUEST, StraightPath, large, upload
+from tests.support.needs import CPYTHON_3_11
 
-one_version = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="every version has bytecodes of its own")
+one_version = pytest.mark.needs(CPYTHON_3_11)  # every version has bytecodes of its own
 
 PYTHON_CALLS = 45
 """Counted: 40, three of them of the fakes. A call costs about as much as ten bytecodes."""

@@ -21,8 +21,17 @@ def find(tool: str) -> str | None:
     return shutil.which(tool, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_FOLDERS)))
 
 
+LINUX, CPYTHON_3_11 = "Linux", "CPython 3.11"
+"""What a test may need beside executables: the kernel's services, and the version whose bytecodes were counted."""
+
+
 def _has(tool: str) -> bool:
-    return os.geteuid() == 0 if tool == "root" else find(tool) is not None
+    facts = {
+        "root": os.geteuid() == 0,
+        LINUX: sys.platform == "linux",
+        CPYTHON_3_11: sys.implementation.name == "cpython" and sys.version_info[:2] == (3, 11),
+    }
+    return facts[tool] if tool in facts else find(tool) is not None
 
 
 def lacking(*tools: str) -> str:
@@ -44,7 +53,9 @@ def missing(reason: str) -> NoReturn:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(*tools): executables, or root, without which the test cannot run")
+    config.addinivalue_line(
+        "markers", "needs(*tools): executables, root, Linux or CPython 3.11, without which the test cannot run"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.needs import LINUX
 from tests.support.process import Child, is_running
 from tests.support.until import until
 
 pytestmark = [
     pytest.mark.own_process,
-    pytest.mark.skipif(sys.platform != "linux", reason="a service of the Linux kernel"),
+    pytest.mark.needs(LINUX),
 ]
 
 STARTER = """\

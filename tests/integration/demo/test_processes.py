@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from sidecar.clock import monotonic
 from sidecar.demo import processes
 from sidecar.demo.processes import Stage, StageError, free_ports
 from sidecar.tasks import spawn
+from tests.support.needs import LINUX
 from tests.support.ports import free_port
 from tests.support.until import PATIENCE, until
 
@@ -167,7 +167,7 @@ class TestPorts:
             one.close()
         assert len(set(ports)) == 20
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="the range stands in /proc")
+    @pytest.mark.needs(LINUX)  # the range stands in /proc
     def test_they_lie_below_the_range_of_outgoing_connections(self) -> None:
         """Otherwise any client could take a provider's port while that restarts."""
         lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])

@@ -17,6 +17,7 @@ from sidecar.demo import story
 from sidecar.demo.processes import StageError
 from sidecar.demo.story import Options, tell
 from tests.support.http_client import request
+from tests.support.needs import LINUX
 from tests.support.process import is_running
 from tests.support.until import PATIENCE, until
 
@@ -140,7 +141,7 @@ async def test_a_signal_ends_every_process(tmp_path: Path, moment: str, number: 
         assert run.result == ""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a service of the Linux kernel")
+@pytest.mark.needs(LINUX)
 async def test_a_demo_that_is_killed_leaves_nobody(tmp_path: Path) -> None:
     """SIGKILL, which it cannot hear: registry, providers and sidecar end with it."""
     async with demo(tmp_path) as run:
